@@ -1,0 +1,54 @@
+# What `cmake --install` puts where, and how another project finds it.
+#
+# Two libraries share one name: libtokenstore.a is C++ (and needs libsodium, SQLite and fmt at link
+# time), libtokenstore.so is C. So each has an export file and a pkg-config file of its own, and a C
+# program needs nothing that only C++ needs.
+include(CMakePackageConfigHelpers)
+
+set(tokenstore_config_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tokenstore")
+set(tokenstore_generated_dir "${PROJECT_BINARY_DIR}/package")
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
+install(TARGETS tokenstore_core EXPORT tokenstore-cxx ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(EXPORT tokenstore-cxx FILE tokenstore-cxx-targets.cmake NAMESPACE tokenstore::
+  DESTINATION "${tokenstore_config_dir}")
+
+if(TARGET tokenstore_postgres)
+  install(TARGETS tokenstore_postgres EXPORT tokenstore-postgres ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tokenstore-postgres FILE tokenstore-postgres-targets.cmake NAMESPACE tokenstore::
+    DESTINATION "${tokenstore_config_dir}")
+endif()
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/capi/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+install(TARGETS tokenstore_c EXPORT tokenstore-c
+  LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+  INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT tokenstore-c FILE tokenstore-c-targets.cmake NAMESPACE tokenstore::
+  DESTINATION "${tokenstore_config_dir}")
+
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/tokenstore-config.cmake.in"
+  "${tokenstore_generated_dir}/tokenstore-config.cmake" INSTALL_DESTINATION "${tokenstore_config_dir}"
+  NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file("${tokenstore_generated_dir}/tokenstore-config-version.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${tokenstore_generated_dir}/tokenstore-config.cmake"
+  "${tokenstore_generated_dir}/tokenstore-config-version.cmake" DESTINATION "${tokenstore_config_dir}")
+
+# Paths in a .pc file are relative to the file itself, so that a prefix can be moved.
+set(tokenstore_pc_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(tokenstore_pc_libdir "${CMAKE_INSTALL_FULL_LIBDIR}")
+  set(tokenstore_pc_includedir "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
+else()
+  file(RELATIVE_PATH tokenstore_pc_to_prefix "/${tokenstore_pc_dir}" "/")
+  set(tokenstore_pc_libdir "\${pcfiledir}/${tokenstore_pc_to_prefix}${CMAKE_INSTALL_LIBDIR}")
+  set(tokenstore_pc_includedir "\${pcfiledir}/${tokenstore_pc_to_prefix}${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+set(tokenstore_pc_files tokenstore tokenstore-cxx)
+if(TARGET tokenstore_postgres)
+  list(APPEND tokenstore_pc_files tokenstore-postgres)
+endif()
+foreach(name IN LISTS tokenstore_pc_files)
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in" "${tokenstore_generated_dir}/${name}.pc" @ONLY)
+  install(FILES "${tokenstore_generated_dir}/${name}.pc" DESTINATION "${tokenstore_pc_dir}")
+endforeach()

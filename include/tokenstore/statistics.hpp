@@ -1,0 +1,23 @@
+/// Counters of a store since it was opened, in this process.
+#pragma once
+
+#include <cstdint>
+
+namespace tokenstore {
+
+struct Statistics {
+  std::uint64_t hits = 0;           ///< validations answered from the cache
+  std::uint64_t misses = 0;         ///< validations that asked storage
+  std::uint64_t negative_hits = 0;  ///< tokens known to be gone, answered from the cache
+  std::uint64_t malformed = 0;
+  std::uint64_t forged = 0;
+  std::uint64_t unavailable = 0;
+  std::uint64_t catch_ups = 0;    ///< times the change feed was read
+  std::uint64_t dropped_all = 0;  ///< catch-ups that had to forget everything
+  std::uint64_t evictions = 0;
+  std::uint64_t uses_written = 0;
+  std::uint64_t cached_tokens = 0;
+  std::uint64_t cache_bytes = 0;  ///< memory the cache holds now
+};
+
+}  // namespace tokenstore

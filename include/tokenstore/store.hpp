@@ -1,0 +1,111 @@
+/// TokenStore: issue, validate, list, expire, revoke and delete the tokens of one workspace.
+///
+/// Thread use: every method may be called from several threads at once. Ownership: a store owns its
+/// keyring and shares its backend; destroy it when no call is under way. A method that returns OK for
+/// a change has made it durable. Every method may throw std::bad_alloc except validate; nothing else
+/// is ever thrown.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenstore/backend.hpp"
+#include "tokenstore/environment.hpp"
+#include "tokenstore/keyring.hpp"
+#include "tokenstore/model.hpp"
+#include "tokenstore/statistics.hpp"
+#include "tokenstore/status.hpp"
+#include "tokenstore/verdict.hpp"
+
+namespace tokenstore {
+
+struct StoreOptions {
+  std::string workspace = "default";                ///< 1..255 octets of UTF-8, no control characters
+  std::string prefix = "pat";                       ///< lower *(lower / DIGIT) *("_" 1*(lower / DIGIT)), 2..24 octets
+  bool create_workspace = true;                     ///< make it, with the default policy, if it does not exist
+  std::size_t cache_bytes = std::size_t{64} << 20;  ///< the validator's budget; 0: no cache
+  std::chrono::milliseconds use_interval{60'000};   ///< how often last uses are written out
+  bool upkeep_thread = false;                       ///< run maintain() in a thread of the store's own
+  std::shared_ptr<Clock> clock{};                   ///< null: the system's
+  std::shared_ptr<RandomSource> random{};           ///< null: the system's
+};
+
+class TokenStore {
+ public:
+  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
+  static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
+                                                  StoreOptions options = {});
+  /// Writes out last uses. Anything else is already durable.
+  ~TokenStore();
+  TokenStore(const TokenStore&) = delete;
+  TokenStore& operator=(const TokenStore&) = delete;
+
+  /// Is this text a token that may do this now? The only way to ask. Never throws, never writes.
+  /// `text` is what the client sent, without "Bearer ". It is not kept.
+  Verdict validate(std::string_view text, const Demand& demand) noexcept;
+  /// The same into a verdict of the caller's, which may be used again and again.
+  void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
+
+  Result<Issued> issue(const Actor& actor, const IssueRequest& request);
+  /// All or none of them, in one commit. In the order of the requests.
+  Result<std::vector<Issued>> issue_many(const Actor& actor, std::span<const IssueRequest> requests);
+
+  Result<TokenInfo> get(const Actor& actor, std::string_view id);
+  Result<TokenPage> list(const Actor& actor, const ListQuery& query);
+  /// Tokens per state, of one owner or (empty) of everyone. Cost grows with what it counts.
+  Result<StateCounts> count(const Actor& actor, std::string_view owner = {});
+
+  /// Brings the end forward to `at`, or to now (absent, or a time gone by). Never later: a later time
+  /// than the token has is `invalid_argument`. Ended already: OK, and nothing changes.
+  Result<TokenInfo> expire(const Actor& actor, std::string_view id, std::optional<UnixMillis> at = {});
+  /// Ends the token for good. The record stays. Revoked already: OK, and nothing changes.
+  Result<TokenInfo> revoke(const Actor& actor, std::string_view id, std::string_view reason = {});
+  /// Revokes every token of an owner that has not ended. An issue that was under way is refused.
+  /// Returns how many.
+  Result<std::uint64_t> revoke_all(const Actor& actor, std::string_view owner, std::string_view reason = {});
+  /// Deletes the record. Cannot be undone; `not_found` the second time.
+  Result<void> remove(const Actor& actor, std::string_view id);
+
+  Result<OwnerInfo> owner(const Actor& actor, std::string_view owner);
+  Result<OwnerPage> list_owners(const Actor& actor, std::string_view cursor = {}, std::size_t limit = 50);
+  /// Sets what an owner may do; the owner need not have tokens yet.
+  Result<OwnerInfo> set_owner(const Actor& actor, std::string_view owner, const OwnerSettings& settings);
+  /// Every token of theirs stops at once / works again. Repeating it changes nothing.
+  Result<OwnerInfo> suspend(const Actor& actor, std::string_view owner, std::string_view reason = {});
+  Result<OwnerInfo> resume(const Actor& actor, std::string_view owner);
+
+  Result<Policy> policy(const Actor& actor);
+  Result<Policy> set_policy(const Actor& actor, const Policy& policy);
+
+  /// Deletes tokens that ended before a time, in slices, for about `budget`.
+  Result<PurgeResult> purge(const Actor& actor, UnixMillis ended_before,
+                            std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
+
+  /// Verifies every seal of the workspace and the storage's own integrity. May take long.
+  Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
+
+  /// Housekeeping for about `budget`: writes out last uses that are due, lets the backend tidy up.
+  /// True: there is more to do. A host without the upkeep thread calls it every few seconds.
+  Result<bool> maintain(std::chrono::milliseconds budget = std::chrono::milliseconds{50});
+
+  Statistics statistics() const noexcept;
+  /// A regular expression (ERE, and PCRE alike) that finds this store's tokens in any text.
+  std::string scanner_pattern() const;
+  const std::string& workspace() const noexcept;
+  const std::string& prefix() const noexcept;
+  /// Effective now: never goes back while the store is open.
+  UnixMillis now() noexcept;
+
+  /// The library's own.
+  class Impl;
+
+ private:
+  explicit TokenStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tokenstore

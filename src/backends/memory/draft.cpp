@@ -1,0 +1,91 @@
+#include "backends/memory/draft.hpp"
+
+#include <utility>
+
+namespace tokenstore::memory {
+namespace {
+
+bool well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
+  if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
+  switch (mutation.action) {
+    case Mutation::Action::check:
+      return true;
+    case Mutation::Action::remove:
+      return mutation.kind == RecordKind::token;
+    case Mutation::Action::put:
+      if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::token && token->id == mutation.key;
+      }
+      if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::owner && owner->owner == mutation.key;
+      }
+      return mutation.kind == RecordKind::workspace &&
+             std::get_if<WorkspaceRecord>(&mutation.record)->workspace == mutation.key;
+  }
+  return false;
+}
+
+}  // namespace
+
+RecordRevision Draft::revision_of(RecordKind kind, const std::string& key) const {
+  if (kind == RecordKind::token) {
+    if (const auto drafted = tokens_.find(key); drafted != tokens_.end()) {
+      return drafted->second ? drafted->second->revision : 0;
+    }
+    const TokenRecord* token = tables_.tokens.find(key);
+    return token != nullptr ? token->revision : 0;
+  }
+  if (kind == RecordKind::owner) {
+    if (const auto drafted = owners_.find(key); drafted != owners_.end()) return drafted->second.revision;
+    const auto owner = tables_.owners.find(key);
+    return owner != tables_.owners.end() ? owner->second.revision : 0;
+  }
+  if (settings_) return settings_->revision;
+  return tables_.settings ? tables_.settings->revision : 0;
+}
+
+Draft::Step Draft::apply(std::string_view workspace, const Mutation& mutation) {
+  if (!well_formed(workspace, mutation)) return Step::malformed;
+  if (revision_of(mutation.kind, mutation.key) != mutation.expected) return Step::conflict;
+  if (mutation.action == Mutation::Action::check) return Step::done;
+
+  changes_anything_ = true;
+  items_.push_back({mutation.kind, mutation.key});
+  if (mutation.action == Mutation::Action::remove) {
+    tokens_.insert_or_assign(mutation.key, std::nullopt);
+  } else if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
+    TokenRecord record = *token;
+    if (mutation.expected != 0) {
+      const auto drafted = tokens_.find(mutation.key);
+      const TokenRecord* before = drafted != tokens_.end() ? &*drafted->second : tables_.tokens.find(mutation.key);
+      record.last_used_at = before->last_used_at;
+      record.last_used_from = before->last_used_from;
+    }
+    tokens_.insert_or_assign(mutation.key, std::move(record));
+  } else if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
+    owners_.insert_or_assign(mutation.key, *owner);
+  } else {
+    settings_ = std::get<WorkspaceRecord>(mutation.record);
+  }
+  return Step::done;
+}
+
+void Draft::prepare() {
+  for (const auto& [id, token] : tokens_) {
+    if (token) new_tokens_.add(*token);
+  }
+}
+
+void Draft::publish(Tables& tables) noexcept {
+  for (const auto& [id, token] : tokens_) {
+    if (!token) tables.tokens.remove(id);
+  }
+  tables.tokens.absorb(new_tokens_);
+  for (const auto& [name, owner] : owners_) {
+    if (const auto old = tables.owners.find(name); old != tables.owners.end()) tables.owners.erase(old);
+  }
+  tables.owners.merge(owners_);
+  if (settings_) tables.settings = std::move(settings_);
+}
+
+}  // namespace tokenstore::memory

@@ -1,0 +1,48 @@
+/// A batch worked out against a workspace's tables, to be published as a whole or dropped.
+///
+/// Steps see what earlier steps of the same batch did. The tables must not change meanwhile. Not
+/// synchronised.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+
+#include "backends/memory/tables.hpp"
+#include "tokenstore/backend.hpp"
+
+namespace tokenstore::memory {
+
+class Draft {
+ public:
+  explicit Draft(const Tables& tables) : tables_(tables) {}
+
+  enum class Step : std::uint8_t { done, conflict, malformed };
+  /// `workspace` is the one that the tables belong to.
+  Step apply(std::string_view workspace, const Mutation& mutation);
+
+  /// False if every step was a check.
+  bool changes_anything() const noexcept { return changes_anything_; }
+  /// Every record that a step put or removed.
+  const std::vector<Changes::Item>& items() const noexcept { return items_; }
+
+  /// After the last step: allocates what publish() needs.
+  void prepare();
+  /// Puts the batch into `tables`, the ones that the draft was made from. Cannot fail.
+  void publish(Tables& tables) noexcept;
+
+ private:
+  RecordRevision revision_of(RecordKind kind, const std::string& key) const;
+
+  const Tables& tables_;
+  bool changes_anything_ = false;
+  std::vector<Changes::Item> items_;
+  std::map<std::string, std::optional<TokenRecord>> tokens_;  ///< empty: removed
+  std::map<std::string, OwnerRecord, std::less<>> owners_;
+  std::optional<WorkspaceRecord> settings_;
+  TokenTable new_tokens_;
+};
+
+}  // namespace tokenstore::memory

@@ -1,0 +1,118 @@
+#include "backends/postgres/records.hpp"
+
+namespace tokenstore::postgres {
+namespace {
+
+/// Hands out the columns of one row from left to right.
+class Columns {
+ public:
+  Columns(const Answer& answer, int row) noexcept : answer_(answer), row_(row) {}
+  std::string octets() { return std::string(answer_.octets(row_, at_++)); }
+  std::int64_t number() noexcept { return answer_.number(row_, at_++); }
+  std::uint64_t counter() noexcept { return answer_.counter(row_, at_++); }
+  bool boolean() noexcept { return answer_.boolean(row_, at_++); }
+  Bytes32 bytes32() noexcept { return answer_.bytes32(row_, at_++); }
+
+ private:
+  const Answer& answer_;
+  int row_;
+  int at_ = 0;
+};
+
+}  // namespace
+
+TokenRecord read_token(const Answer& answer, int row) {
+  Columns column(answer, row);
+  TokenRecord token;
+  token.id = column.octets();
+  token.key_id = column.octets();
+  token.verifier = column.bytes32();
+  token.owner = column.octets();
+  token.description = column.octets();
+  token.scopes = column.octets();
+  token.metadata = column.octets();
+  token.created_at = column.number();
+  token.created_by = column.octets();
+  token.not_before = column.number();
+  token.expires_at = column.number();
+  token.revoked_at = column.number();
+  token.revoked_by = column.octets();
+  token.revoke_reason = column.octets();
+  token.revision = column.counter();
+  token.seal_key_id = column.octets();
+  token.seal = column.bytes32();
+  token.last_used_at = column.number();
+  token.last_used_from = column.octets();
+  return token;
+}
+
+OwnerRecord read_owner(const Answer& answer, int row) {
+  Columns column(answer, row);
+  OwnerRecord owner;
+  owner.owner = column.octets();
+  owner.may_issue = column.boolean();
+  owner.may_use = column.boolean();
+  owner.suspended_at = column.number();
+  owner.suspended_by = column.octets();
+  owner.suspend_reason = column.octets();
+  owner.revoke_all_count = column.counter();
+  owner.revision = column.counter();
+  owner.seal_key_id = column.octets();
+  owner.seal = column.bytes32();
+  return owner;
+}
+
+WorkspaceRecord read_workspace(const Answer& answer, int row) {
+  Columns column(answer, row);
+  WorkspaceRecord workspace;
+  workspace.workspace = column.octets();
+  workspace.tokens_enabled = column.boolean();
+  workspace.users_may_issue = column.boolean();
+  workspace.never_allowed = column.boolean();
+  workspace.longest_lifetime = column.number();
+  workspace.default_lifetime = column.number();
+  // The column is wider than the field; a number that does not fit was not written by this library.
+  const std::int64_t most = column.number();
+  workspace.most_active_per_owner = static_cast<std::uint32_t>(most);
+  workspace.created_at = column.number();
+  workspace.revision = column.counter();
+  workspace.seal_key_id = column.octets();
+  workspace.seal = column.bytes32();
+  if (most != static_cast<std::int64_t>(workspace.most_active_per_owner)) workspace.seal = {};
+  return workspace;
+}
+
+Params changed_token(std::string_view workspace, const TokenRecord& token) {
+  Params params;
+  params.octets(workspace).octets(token.id).octets(token.key_id).octets(token.verifier).octets(token.owner);
+  params.octets(token.description).octets(token.scopes).octets(token.metadata);
+  params.number(token.created_at).octets(token.created_by).number(token.not_before).number(token.expires_at);
+  params.number(token.revoked_at).octets(token.revoked_by).octets(token.revoke_reason).counter(token.revision);
+  params.octets(token.seal_key_id).octets(token.seal);
+  return params;
+}
+
+Params new_token(std::string_view workspace, const TokenRecord& token) {
+  Params params = changed_token(workspace, token);
+  params.number(token.last_used_at).octets(token.last_used_from);
+  return params;
+}
+
+Params owner_row(std::string_view workspace, const OwnerRecord& owner) {
+  Params params;
+  params.octets(workspace).octets(owner.owner).boolean(owner.may_issue).boolean(owner.may_use);
+  params.number(owner.suspended_at).octets(owner.suspended_by).octets(owner.suspend_reason);
+  params.counter(owner.revoke_all_count).counter(owner.revision).octets(owner.seal_key_id).octets(owner.seal);
+  return params;
+}
+
+Params workspace_row(const WorkspaceRecord& workspace) {
+  Params params;
+  params.octets(workspace.workspace).boolean(workspace.tokens_enabled).boolean(workspace.users_may_issue);
+  params.boolean(workspace.never_allowed).number(workspace.longest_lifetime).number(workspace.default_lifetime);
+  params.number(workspace.most_active_per_owner).number(workspace.created_at).counter(workspace.revision);
+  params.octets(workspace.seal_key_id).octets(workspace.seal);
+  return params;
+}
+
+}  // namespace tokenstore::postgres

@@ -1,0 +1,343 @@
+// Commits: several callers' batches in one transaction, in two round trips.
+//
+// The first locks the workspaces' rows in the feed and reads the revisions of every record that is named.
+// Whoever writes to a workspace holds its row, so these stay true until the end. The second writes, announces
+// and commits. Until it is sent, a failure means that nothing happened.
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "backends/postgres/engine.hpp"
+#include "backends/postgres/records.hpp"
+#include "backends/postgres/schema.hpp"
+
+namespace tokenstore::postgres {
+namespace {
+
+using Key = std::tuple<std::string_view, RecordKind, std::string_view>;  // views into the batches
+
+bool well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
+  if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
+  switch (mutation.action) {
+    case Mutation::Action::check:
+      return true;
+    case Mutation::Action::remove:
+      return mutation.kind == RecordKind::token;
+    case Mutation::Action::put:
+      if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::token && token->id == mutation.key;
+      }
+      if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::owner && owner->owner == mutation.key;
+      }
+      return mutation.kind == RecordKind::workspace &&
+             std::get<WorkspaceRecord>(mutation.record).workspace == mutation.key;
+  }
+  return false;
+}
+
+/// A transaction over a group of tickets that has not sent its writes yet.
+class GroupCommit {
+ public:
+  GroupCommit(Engine& engine, Session& session, std::span<CommitTicket* const> group, Deadline deadline)
+      : engine_(engine), session_(session), group_(group), deadline_(deadline) {}
+
+  /// The first round trip. The order of the locks is that of the names, so that hosts do not deadlock.
+  std::optional<Failure> read() {
+    for (const CommitTicket* ticket : group_) {
+      spaces_.try_emplace(ticket->workspace);
+      for (const Mutation& mutation : ticket->batch) {
+        Space& space = spaces_[ticket->workspace];
+        if (mutation.kind == RecordKind::token) space.tokens.insert(mutation.key);
+        if (mutation.kind == RecordKind::owner) space.owners.insert(mutation.key);
+      }
+    }
+    if (auto failure = read_once()) return failure;
+    if (!new_spaces_) return std::nullopt;
+    // A workspace's first commit: its row has to be there before it can be locked.
+    std::vector<Step> steps;
+    for (const auto& [name, space] : spaces_) {
+      steps.push_back({Sql::add_feed, {}});
+      steps.back().params.octets(name);
+    }
+    if (Reply reply = session_.run(steps, deadline_); !reply.ok()) return reply.failure;
+    return read_once();
+  }
+
+  /// Decides about every ticket and collects what is to be written.
+  void decide() {
+    for (CommitTicket* ticket : group_) decide(*ticket);
+  }
+  bool anything_to_write() const noexcept { return !writes_.empty(); }
+
+  /// The second round trip. Empty: it is committed.
+  std::optional<Failure> write(std::string& warning) {
+    for (const auto& [name, space] : spaces_) {
+      if (!space.changed) continue;
+      writes_.push_back({Sql::set_revision, {}});
+      writes_.back().params.octets(name).counter(space.revision);
+    }
+    writes_.push_back({Sql::notify, {}});
+    writes_.back().params.octets(channel_of(engine_.target.schema));
+    writes_.push_back({Sql::commit, {}});
+    Reply reply = session_.run(writes_, deadline_);
+    warning = session_.warning();
+    if (!reply.ok()) return reply.failure;
+    if (reply.answers.back().command() != "COMMIT") {
+      return Failure{Failure::Kind::refused, {}, "the server rolled the transaction back"};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  struct Space {
+    std::set<std::string_view> tokens;
+    std::set<std::string_view> owners;
+    std::uint64_t revision = 0;
+    bool changed = false;
+  };
+
+  std::optional<Failure> read_once() {
+    std::vector<Step> steps;
+    if (!begun_) steps.push_back({Sql::begin, {}});
+    for (const auto& [name, space] : spaces_) {
+      steps.push_back({Sql::lock_feed, {}});
+      steps.back().params.octets(name);
+    }
+    for (const auto& [name, space] : spaces_) {
+      const std::vector<std::string_view> tokens(space.tokens.begin(), space.tokens.end());
+      const std::vector<std::string_view> owners(space.owners.begin(), space.owners.end());
+      steps.push_back({Sql::token_revisions, {}});
+      steps.back().params.octets(name).all_octets(tokens);
+      steps.push_back({Sql::owner_revisions, {}});
+      steps.back().params.octets(name).all_octets(owners);
+      steps.push_back({Sql::workspace_revision, {}});
+      steps.back().params.octets(name);
+    }
+    Reply reply = session_.run(steps, deadline_);
+    if (!reply.ok()) return reply.failure;
+    std::size_t at = begun_ ? 0 : 1;
+    begun_ = true;
+    new_spaces_ = false;
+    revisions_.clear();
+    for (auto& [name, space] : spaces_) {
+      const Answer& feed = reply.answers[at++];
+      if (feed.rows() == 0) new_spaces_ = true;
+      space.revision = feed.rows() == 0 ? 0 : feed.counter(0, 0);
+    }
+    for (auto& [name, space] : spaces_) {
+      note(name, RecordKind::token, space.tokens, reply.answers[at++]);
+      note(name, RecordKind::owner, space.owners, reply.answers[at++]);
+      const Answer& settings = reply.answers[at++];
+      revisions_[{name, RecordKind::workspace, name}] = settings.rows() == 0 ? 0 : settings.counter(0, 0);
+    }
+    return std::nullopt;
+  }
+
+  void note(std::string_view workspace, RecordKind kind, const std::set<std::string_view>& asked,
+            const Answer& answer) {
+    for (int row = 0; row < answer.rows(); ++row) {
+      // The key of the map is the batch's text, which outlives the answer.
+      const auto key = asked.find(answer.octets(row, 0));
+      if (key != asked.end()) revisions_[{workspace, kind, *key}] = answer.counter(row, 1);
+    }
+  }
+
+  void decide(CommitTicket& ticket) {
+    std::map<Key, RecordRevision> after;  // of this ticket alone, until all of its steps hold
+    const auto revision_of = [&](const Key& key) {
+      if (const auto own = after.find(key); own != after.end()) return own->second;
+      const auto found = revisions_.find(key);
+      return found == revisions_.end() ? RecordRevision{0} : found->second;
+    };
+    std::vector<Step> writes;
+    Space& space = spaces_.find(ticket.workspace)->second;
+    const std::uint64_t next = space.revision + 1;
+    for (const Mutation& mutation : ticket.batch) {
+      if (!well_formed(ticket.workspace, mutation)) {
+        ticket.result = {CommitOutcome::failed, 0,
+                         Error(Status::invalid_argument, "a batch's step does not fit its record or workspace")};
+        return;
+      }
+      const Key key{ticket.workspace, mutation.kind, mutation.key};
+      const RecordRevision now = revision_of(key);
+      if (now != mutation.expected) {
+        ticket.result = {CommitOutcome::conflict, 0, std::nullopt};
+        return;
+      }
+      if (mutation.action == Mutation::Action::check) continue;
+      add_write(writes, ticket.workspace, mutation, now);
+      writes.push_back({Sql::add_change, {}});
+      writes.back().params.octets(ticket.workspace).counter(next).number(static_cast<std::int64_t>(mutation.kind));
+      writes.back().params.octets(mutation.key);
+      after[key] = mutation.action == Mutation::Action::remove ? 0 : revision_in(mutation.record);
+    }
+    if (!writes.empty()) {
+      space.revision = next;
+      space.changed = true;
+      for (const auto& [key, revision] : after) revisions_[key] = revision;
+      writes_.insert(writes_.end(), std::make_move_iterator(writes.begin()), std::make_move_iterator(writes.end()));
+    }
+    ticket.result = {CommitOutcome::committed, space.revision, std::nullopt};
+  }
+
+  static RecordRevision revision_in(const Record& record) noexcept {
+    return std::visit([](const auto& one) { return one.revision; }, record);
+  }
+
+  static void add_write(std::vector<Step>& writes, std::string_view workspace, const Mutation& mutation,
+                        RecordRevision now) {
+    if (mutation.action == Mutation::Action::remove) {
+      writes.push_back({Sql::delete_token, {}});
+      writes.back().params.octets(workspace).octets(mutation.key);
+    } else if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
+      if (now == 0) {
+        writes.push_back({Sql::insert_token, new_token(workspace, *token)});
+      } else {
+        writes.push_back({Sql::update_token, changed_token(workspace, *token)});
+      }
+    } else if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
+      writes.push_back({Sql::put_owner, owner_row(workspace, *owner)});
+    } else {
+      writes.push_back({Sql::put_workspace, workspace_row(std::get<WorkspaceRecord>(mutation.record))});
+    }
+  }
+
+  Engine& engine_;
+  Session& session_;
+  std::span<CommitTicket* const> group_;
+  Deadline deadline_;
+  bool begun_ = false;
+  bool new_spaces_ = false;
+  std::map<std::string_view, Space> spaces_;
+  std::map<Key, RecordRevision> revisions_;
+  std::vector<Step> writes_;
+};
+
+/// What has been decided but did not happen, or may not have.
+void settle_tickets(Engine& engine, std::span<CommitTicket* const> group, CommitOutcome outcome, const Error& error) {
+  for (CommitTicket* ticket : group) {
+    if (ticket->result.outcome != CommitOutcome::committed && !ticket->batch.empty()) {
+      if (ticket->result.outcome == CommitOutcome::conflict) continue;
+      if (ticket->result.error && ticket->result.error->status() == Status::invalid_argument) continue;
+    }
+    if (outcome == CommitOutcome::unknown) {
+      for (const Mutation& mutation : ticket->batch) {
+        if (mutation.action != Mutation::Action::check) engine.doubts.add(ticket->workspace, mutation);
+      }
+    }
+    ticket->result = {outcome, 0, error};
+  }
+}
+
+enum class Try : std::uint8_t { done, again, one_by_one };
+
+/// Forgets what a ticket was told by an attempt that came to nothing.
+void reset(std::span<CommitTicket* const> group) {
+  for (CommitTicket* ticket : group) ticket->result = {};
+}
+
+Try try_group(Engine& engine, std::span<CommitTicket* const> group, Deadline deadline, bool may_repeat) {
+  reset(group);
+  Pool::Taken taken = engine.pool.take(deadline);
+  if (!taken.lease) {
+    settle_tickets(engine, group, CommitOutcome::failed, error_of(*taken.failure, "connecting to write"));
+    return Try::done;
+  }
+  Session& session = **taken.lease;
+  GroupCommit transaction(engine, session, group, deadline);
+  std::optional<Failure> failure = transaction.read();
+  bool sent = false;
+  std::string warning;
+  if (!failure) {
+    transaction.decide();
+    if (!transaction.anything_to_write()) {
+      session.run(Sql::rollback, {}, deadline);
+      return Try::done;
+    }
+    sent = true;
+    failure = transaction.write(warning);
+    // Before anybody is told, and also if it only may have happened.
+    engine.listener.moved();
+  }
+  if (!failure) {
+    for (const CommitTicket* ticket : group) {
+      if (ticket->result.outcome == CommitOutcome::committed) {
+        engine.history.note(ticket->workspace, session.timeline(), ticket->result.revision, 0);
+      }
+    }
+    if (!warning.empty()) {
+      // The commit is local only: the wait for a synchronous standby was cancelled.
+      settle_tickets(engine, group, CommitOutcome::unknown,
+                     Error(Status::unknown,
+                           "the change is on the primary, but it is not certain that a standby has "
+                           "it: " +
+                               warning));
+    }
+    return Try::done;
+  }
+
+  const bool refused = failure->kind == Failure::Kind::refused;
+  if (refused && session.usable()) session.run(Sql::rollback, {}, deadline);
+  if (!sent || refused) {
+    const bool server_changed =
+        failure->is_read_only_server() || (failure->kind == Failure::Kind::lost && !taken.lease->fresh());
+    if (server_changed) engine.pool.retire();
+    if (may_repeat && (server_changed || failure->is_retryable()) && !deadline.over()) return Try::again;
+    if (group.size() > 1 && refused && !deadline.over()) return Try::one_by_one;
+    if (group.size() == 1 && failure->state == "23505") {
+      group[0]->result = {CommitOutcome::conflict, 0, std::nullopt};
+      return Try::done;
+    }
+    settle_tickets(engine, group, CommitOutcome::failed, error_of(*failure, "writing"));
+    return Try::done;
+  }
+  settle_tickets(engine, group, CommitOutcome::unknown,
+                 Error(Status::unknown, "it is not known whether the change was made: " + failure->text));
+  return Try::done;
+}
+
+void run_group(Engine& engine, std::span<CommitTicket* const> group, Deadline deadline) {
+  constexpr int most_attempts = 4;
+  for (int attempt = 1;; ++attempt) {
+    switch (try_group(engine, group, deadline, attempt < most_attempts)) {
+      case Try::done:
+        return;
+      case Try::again:
+        break;
+      case Try::one_by_one:
+        for (std::size_t at = 0; at < group.size(); ++at) {
+          run_group(engine, group.subspan(at, 1), group[at]->deadline);
+        }
+        return;
+    }
+  }
+}
+
+}  // namespace
+
+void commit_group(Engine& engine, std::span<CommitTicket* const> group) noexcept {
+  try {
+    std::vector<CommitTicket*> in_time;
+    in_time.reserve(group.size());
+    Deadline first = Deadline::in(Deadline::longest);
+    for (CommitTicket* ticket : group) {
+      if (ticket->deadline.over()) {
+        ticket->result = {CommitOutcome::failed, 0,
+                          Error(Status::unavailable, "earlier changes kept the server busy until the deadline")};
+        continue;
+      }
+      in_time.push_back(ticket);
+      if (ticket->deadline.at() < first.at()) first = ticket->deadline;
+    }
+    if (!in_time.empty()) run_group(engine, in_time, first);
+  } catch (const std::bad_alloc&) {
+    // Possibly after the commit was sent.
+    for (CommitTicket* ticket : group) {
+      ticket->result = {CommitOutcome::unknown, 0, std::nullopt};
+    }
+    engine.listener.moved();
+  }
+}
+
+}  // namespace tokenstore::postgres

@@ -1,0 +1,18 @@
+/// What SQLite's result codes mean to a caller of the library.
+#pragma once
+
+#include <string_view>
+
+#include "tokenstore/status.hpp"
+
+namespace tokenstore::sqlite {
+
+/// `doing` completes "the database failed while ...". The text names the code, never a value.
+Error error_of(int code, std::string_view doing);
+/// As above while opening: a damaged or foreign file is `not_a_store`, an unreachable one `cannot_open`.
+Error opening_error_of(int code, std::string_view path);
+
+/// After these a connection's cached state is not to be relied on.
+bool spoils_connection(int code) noexcept;
+
+}  // namespace tokenstore::sqlite

@@ -1,0 +1,176 @@
+#include "backends/sqlite/schema.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstring>
+
+#include "backends/sqlite/errors.hpp"
+
+namespace tokenstore::sqlite {
+namespace {
+
+// WITHOUT ROWID: one tree per table, found by the key that is asked for. STRICT: a value has its
+// column's type. Times are Unix milliseconds; 9223372036854775807 means never.
+constexpr const char* tables = R"sql(
+CREATE TABLE workspace (
+  workspace TEXT NOT NULL PRIMARY KEY,
+  tokens_enabled INTEGER NOT NULL,
+  users_may_issue INTEGER NOT NULL,
+  never_allowed INTEGER NOT NULL,
+  longest_lifetime INTEGER NOT NULL,
+  default_lifetime INTEGER NOT NULL,
+  most_active_per_owner INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  seal_key_id TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE owner (
+  workspace TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  may_issue INTEGER NOT NULL,
+  may_use INTEGER NOT NULL,
+  suspended_at INTEGER NOT NULL,
+  suspended_by TEXT NOT NULL,
+  suspend_reason TEXT NOT NULL,
+  revoke_all_count INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  seal_key_id TEXT NOT NULL,
+  seal BLOB NOT NULL,
+  PRIMARY KEY (workspace, owner)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token (
+  workspace TEXT NOT NULL,
+  id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  verifier BLOB NOT NULL,
+  owner TEXT NOT NULL,
+  description TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  metadata BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  not_before INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  revoked_at INTEGER NOT NULL,
+  revoked_by TEXT NOT NULL,
+  revoke_reason TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  seal_key_id TEXT NOT NULL,
+  seal BLOB NOT NULL,
+  last_used_at INTEGER NOT NULL,
+  last_used_from TEXT NOT NULL,
+  ends_at INTEGER NOT NULL,
+  PRIMARY KEY (workspace, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_by_owner ON token (workspace, owner, id);
+CREATE INDEX token_by_owner_and_end ON token (workspace, owner, ends_at);
+CREATE INDEX token_by_end ON token (workspace, ends_at);
+CREATE INDEX token_revoked ON token (workspace, id) WHERE revoked_at <> 9223372036854775807;
+
+-- The revision of a workspace, and the oldest one from which `change` is complete.
+CREATE TABLE feed (
+  workspace TEXT NOT NULL PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  feed_from INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a revision changed: kind 1 token, 2 owner, 3 workspace, 0 everything.
+CREATE TABLE change (
+  workspace TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  PRIMARY KEY (workspace, revision, kind, key)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+Error foreign(const std::string& path) {
+  return Error(Status::not_a_store, fmt::format("'{}' belongs to another application; name another path", path));
+}
+
+Error newer(const std::string& path, std::int64_t version) {
+  return Error(Status::newer_schema, fmt::format("'{}' has schema {}, this version knows up to {}; upgrade the library",
+                                                 path, version, schema_version));
+}
+
+Error damaged(const std::string& path) {
+  return Error(Status::not_a_store, fmt::format("'{}' is damaged or incomplete; restore a backup", path));
+}
+
+std::int64_t big_endian_32(const unsigned char* at) {
+  return (std::int64_t{at[0]} << 24) | (std::int64_t{at[1]} << 16) | (std::int64_t{at[2]} << 8) | std::int64_t{at[3]};
+}
+
+}  // namespace
+
+int create_schema(Connection& connection) {
+  // In a rollback journal, so that the header of the file itself says whose it is from the first moment.
+  const std::string identity =
+      fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", application_id, schema_version);
+  int code = connection.execute(
+      "PRAGMA auto_vacuum = NONE; PRAGMA encoding = 'UTF-8'; PRAGMA journal_mode = DELETE;"
+      "PRAGMA synchronous = FULL; BEGIN EXCLUSIVE;");
+  if (code == SQLITE_OK) code = connection.execute(identity.c_str());
+  if (code == SQLITE_OK) code = connection.execute(tables);
+  if (code == SQLITE_OK) code = connection.execute("COMMIT");
+  // A VFS without shared memory stays with the rollback journal.
+  if (code == SQLITE_OK) code = connection.execute("PRAGMA journal_mode = WAL");
+  return code;
+}
+
+Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved) {
+  sqlite3_file* file = connection.file();
+  if (file == nullptr) return opening_error_of(SQLITE_CANTOPEN, path);
+  sqlite3_int64 size = 0;
+  int code = file->pMethods->xFileSize(file, &size);
+  if (code != SQLITE_OK) return opening_error_of(code, path);
+  if (size == 0) {
+    return Error(Status::not_a_store,
+                 fmt::format("'{}' is empty; remove it, and it will be created closed to other users", path));
+  }
+  std::array<unsigned char, 100> header{};
+  code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
+  if (code == SQLITE_IOERR_SHORT_READ) code = SQLITE_NOTADB;
+  if (code != SQLITE_OK) return opening_error_of(code, path);
+  if (std::memcmp(header.data(), "SQLite format 3", 16) != 0) return opening_error_of(SQLITE_NOTADB, path);
+  if (big_endian_32(&header[68]) != application_id) return foreign(path);
+  const std::int64_t version = big_endian_32(&header[60]);
+  if (version > schema_version) return newer(path, version);
+  if (version < 1) return damaged(path);
+  // A page cut in two: SQLite would take the rest for zeroes. With a WAL it may be a checkpoint under way.
+  const std::int64_t page = std::int64_t{header[16]} << 8 | std::int64_t{header[17]};
+  const std::int64_t page_size = page == 1 ? 65536 : page;
+  struct stat wal {};
+  const bool has_wal = ::stat((resolved + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
+  if (page_size < 512 || (size % page_size != 0 && !has_wal)) return damaged(path);
+  return {};
+}
+
+Result<void> check_schema(Connection& connection, const std::string& path, bool may_write) {
+  int code = SQLITE_OK;
+  const std::int64_t id = connection.number("PRAGMA application_id", code);
+  if (code != SQLITE_ROW) return opening_error_of(code, path);
+  if (id != application_id) return foreign(path);
+  const std::int64_t version = connection.number("PRAGMA user_version", code);
+  if (code != SQLITE_ROW) return opening_error_of(code, path);
+  if (version > schema_version) return newer(path, version);
+  // There is no older schema yet: the first migration goes here, in a transaction of its own.
+  if (version != schema_version) return damaged(path);
+  (void)may_write;
+  // Every statement compiles only if every table, column and forced index is there.
+  for (std::size_t i = 0; i < sql_count; ++i) {
+    code = SQLITE_OK;
+    if (connection.statement(static_cast<Sql>(i), code) == nullptr) {
+      if ((code & 0xff) == SQLITE_ERROR) return damaged(path);
+      return opening_error_of(code, path);
+    }
+  }
+  return {};
+}
+
+}  // namespace tokenstore::sqlite

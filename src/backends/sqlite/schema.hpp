@@ -1,0 +1,26 @@
+/// The tables, and how a file is recognised as ours. docs/sqlite.md describes them for operators.
+#pragma once
+
+#include "backends/sqlite/connection.hpp"
+#include "tokenstore/status.hpp"
+
+namespace tokenstore::sqlite {
+
+/// In the file's header (PRAGMA application_id): "tkst".
+inline constexpr std::int64_t application_id = 0x746b7374;
+/// In the file's header (PRAGMA user_version). 1 was the first.
+inline constexpr std::int64_t schema_version = 1;
+
+/// Makes the tables in an empty file and switches it to WAL. The file is complete on return.
+int create_schema(Connection& connection);
+
+/// Reads the header alone, without a lock and without waking SQLite's recovery: a file that is refused
+/// here has not been touched. Answers `not_a_store` or `newer_schema`.
+/// `path` as the caller knows it, `resolved` as it is.
+Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved);
+
+/// Whether the committed state (the WAL included) is a schema that this version can work with, after
+/// bringing it up to date if `may_write`.
+Result<void> check_schema(Connection& connection, const std::string& path, bool may_write);
+
+}  // namespace tokenstore::sqlite

@@ -1,0 +1,116 @@
+#include "backends/sqlite/sqlite_backend.hpp"
+
+#include <unistd.h>
+
+#include <thread>
+
+#include "backends/sqlite/location.hpp"
+
+namespace tokenstore::sqlite {
+
+SqliteBackend::SqliteBackend(SqliteOptions options, std::unique_ptr<Engine> engine)
+    : options_(std::move(options)), engine_(engine.release()) {}
+
+SqliteBackend::~SqliteBackend() {
+  Engine* engine = engine_.load(std::memory_order_acquire);
+  if (guard_.forked() || orphaned_.load(std::memory_order_acquire)) {
+    // A child that never used the store. If a thread of the parent was inside at the fork, SQLite's
+    // state is not ours to touch: it is left where it is.
+    if (orphaned_.load(std::memory_order_acquire) || inside_.load(std::memory_order_acquire) != 0) return;
+    engine->close_inherited();
+  }
+  delete engine;
+}
+
+SqliteBackend::Visit SqliteBackend::enter() {
+  if (guard_.forked()) {
+    if (std::optional<Error> error = adopt()) return Visit(std::move(*error));
+  }
+  // Counted before anything is touched: a fork from now on finds us inside.
+  inside_.fetch_add(1, std::memory_order_acquire);
+  return Visit(inside_, *engine_.load(std::memory_order_acquire));
+}
+
+std::optional<Error> SqliteBackend::adopt() {
+  if (orphaned_.load(std::memory_order_acquire)) {
+    return Error(Status::unavailable,
+                 "the process was forked while another of its threads was using the store; open the store again "
+                 "in the child");
+  }
+  // Nothing that can be locked at a fork is used here: of several threads of the child one goes ahead.
+  const int self = static_cast<int>(::getpid());
+  for (;;) {
+    int at_it = adopting_.load(std::memory_order_acquire);
+    if (at_it != self && adopting_.compare_exchange_strong(at_it, self, std::memory_order_acq_rel)) break;
+    while (adopting_.load(std::memory_order_acquire) == self && guard_.forked()) std::this_thread::yield();
+    if (!guard_.forked()) return std::nullopt;
+  }
+  struct Done {
+    std::atomic<int>& flag;
+    ~Done() { flag.store(0, std::memory_order_release); }
+  } done{adopting_};
+  if (!guard_.forked()) return std::nullopt;
+  if (inside_.load(std::memory_order_acquire) != 0) {
+    orphaned_.store(true, std::memory_order_release);
+    return adopt();
+  }
+  // The inherited connections are at rest. Closing them releases SQLite's bookkeeping of locks that this
+  // process does not have (locks are not inherited), so that the new ones really take theirs.
+  Engine* inherited = engine_.exchange(nullptr, std::memory_order_acq_rel);
+  if (inherited != nullptr) {
+    counter_.store(inherited->pulse.read() + 1, std::memory_order_release);
+    inherited->close_inherited();
+    delete inherited;
+  }
+  SqliteOptions options = options_;
+  options.create = false;
+  Result<std::unique_ptr<Engine>> engine = Engine::open(options, counter_.load(std::memory_order_acquire));
+  if (!engine) return engine.error();
+  if (!(*engine)->target.immutable && !holds_shared_lock((*engine)->target.path)) {
+    // Another store on this file is still as it was inherited, so SQLite took no locks of its own.
+    (*engine)->close_inherited();
+    return Error(Status::unavailable,
+                 "another store on the same file was open at the fork and has not been used or closed in the child "
+                 "since; do so, and try again");
+  }
+  engine_.store(engine->release(), std::memory_order_release);
+  guard_.adopt();
+  return std::nullopt;
+}
+
+Pulse SqliteBackend::pulse() noexcept {
+  if (guard_.forked()) return {0, std::numeric_limits<std::int64_t>::min()};
+  return engine_.load(std::memory_order_acquire)->read_pulse();
+}
+
+CommitResult SqliteBackend::commit(std::string_view workspace, std::span<const Mutation> batch) {
+  const Visit visit = enter();
+  CommitResult refused;
+  if (visit.error()) {
+    refused.error.emplace(*visit.error());
+    return refused;
+  }
+  if (options_.read_only) {
+    refused.error.emplace(Status::read_only, "the store was opened read-only; nothing was changed");
+    return refused;
+  }
+  CommitTicket ticket{workspace, batch, {}};
+  Engine& engine = *visit;
+  engine.queue.submit(ticket, [&engine](std::span<CommitTicket* const> group) { engine.commit_group(group); });
+  return std::move(ticket.result);
+}
+
+}  // namespace tokenstore::sqlite
+
+namespace tokenstore {
+
+Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options) {
+  Result<std::unique_ptr<sqlite::Engine>> engine = sqlite::Engine::open(options, 1);
+  if (!engine) return engine.error();
+  // A relative path means the directory of now, also for a child that opens the file anew later.
+  SqliteOptions resolved = options;
+  resolved.path = (*engine)->target.path;
+  return std::shared_ptr<Backend>(std::make_shared<sqlite::SqliteBackend>(std::move(resolved), std::move(*engine)));
+}
+
+}  // namespace tokenstore

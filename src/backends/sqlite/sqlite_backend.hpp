@@ -1,0 +1,79 @@
+/// The Backend over a SQLite file.
+///
+/// Every method goes through enter(), which notices a fork, and counts who is inside, so that a child
+/// knows whether what it inherited was at rest.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "backends/sqlite/engine.hpp"
+#include "base/fork_guard.hpp"
+
+namespace tokenstore::sqlite {
+
+class SqliteBackend final : public Backend {
+ public:
+  SqliteBackend(SqliteOptions options, std::unique_ptr<Engine> engine);
+  ~SqliteBackend() override;
+
+  std::string_view name() const noexcept override { return "sqlite"; }
+  bool read_only() const noexcept override { return options_.read_only; }
+
+  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override;
+  Result<std::optional<OwnerRecord>> load_owner(std::string_view workspace, std::string_view owner) override;
+  Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override;
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override;
+  Result<OwnerList> list_owners(std::string_view workspace, std::string_view after, std::size_t limit) override;
+  Result<std::vector<WorkspaceRecord>> list_workspaces(std::string_view after, std::size_t limit) override;
+  Result<TokenCounts> count_tokens(std::string_view workspace, std::string_view owner, UnixMillis now) override;
+  Result<std::uint64_t> count_live(std::string_view workspace, std::string_view owner, UnixMillis now,
+                                   std::uint64_t at_most) override;
+  Result<std::vector<EndedToken>> list_ended(std::string_view workspace, UnixMillis ended_before,
+                                             std::size_t limit) override;
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override;
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override;
+  Pulse pulse() noexcept override;
+  Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override;
+  Result<bool> maintain(std::chrono::milliseconds budget) override;
+  Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override;
+
+ private:
+  /// While one lives, a thread is inside.
+  class Visit {
+   public:
+    Visit(std::atomic<int>& inside, Engine& engine) noexcept : inside_(&inside), engine_(&engine) {}
+    explicit Visit(Error error) : error_(std::in_place, std::move(error)) {}
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+    ~Visit() {
+      if (inside_ != nullptr) inside_->fetch_sub(1, std::memory_order_release);
+    }
+    Engine* operator->() const noexcept { return engine_; }
+    Engine& operator*() const noexcept { return *engine_; }
+    const std::optional<Error>& error() const noexcept { return error_; }
+
+   private:
+    std::atomic<int>* inside_ = nullptr;
+    Engine* engine_ = nullptr;
+    std::optional<Error> error_;
+  };
+
+  Visit enter();
+  /// In a forked child, once: replaces the inherited engine. An error if it cannot be had.
+  std::optional<Error> adopt();
+
+  template <typename T, typename Action>
+  Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
+
+  const SqliteOptions options_;
+  base::ForkGuard guard_;
+  std::atomic<Engine*> engine_;
+  std::atomic<int> inside_{0};
+  std::atomic<int> adopting_{0};  ///< process id of the child that is at it; 0: nobody
+  std::atomic<bool> orphaned_{false};
+  std::atomic<std::uint64_t> counter_{1};  ///< where a child's pulse goes on
+};
+
+}  // namespace tokenstore::sqlite

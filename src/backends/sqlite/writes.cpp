@@ -1,0 +1,312 @@
+// Group commit and last uses.
+#include <algorithm>
+#include <new>
+
+#include "backends/sqlite/errors.hpp"
+#include "backends/sqlite/records.hpp"
+#include "backends/sqlite/sqlite_backend.hpp"
+
+namespace tokenstore::sqlite {
+namespace {
+
+/// A write transaction: rolled back unless it was committed.
+class Transaction {
+ public:
+  explicit Transaction(Connection& connection) noexcept : connection_(connection) {}
+  ~Transaction() { roll_back(); }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  int begin() noexcept { return Query(connection_, Sql::begin_write).run(); }
+  int commit() noexcept { return Query(connection_, Sql::commit).run(); }
+  void roll_back() noexcept {
+    // SQLite has done it itself after some errors.
+    if (connection_.in_transaction()) Query(connection_, Sql::rollback).run();
+  }
+
+ private:
+  Connection& connection_;
+};
+
+void answer(CommitTicket& ticket, CommitOutcome outcome, std::uint64_t revision) noexcept {
+  ticket.result.outcome = outcome;
+  ticket.result.revision = revision;
+  ticket.result.error.reset();
+}
+
+void fail(CommitTicket& ticket, CommitOutcome outcome, const Error& error) {
+  ticket.result.outcome = outcome;
+  ticket.result.revision = 0;
+  ticket.result.error.emplace(error);
+}
+
+enum class Held : std::uint8_t { yes, no };
+
+Sql revision_statement(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::owner:
+      return Sql::owner_revision;
+    case RecordKind::workspace:
+      return Sql::workspace_revision;
+    case RecordKind::token:
+      break;
+  }
+  return Sql::token_revision;
+}
+
+int check_precondition(Connection& connection, std::string_view workspace, const Mutation& mutation, Held& held) {
+  Query row(connection, revision_statement(mutation.kind));
+  row.text(1, workspace).text(2, mutation.key);
+  const int code = row.step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
+  const RecordRevision found = code == SQLITE_ROW ? static_cast<RecordRevision>(row.number_at(0)) : 0;
+  held = found == mutation.expected ? Held::yes : Held::no;
+  return SQLITE_OK;
+}
+
+int put(Connection& connection, std::string_view workspace, const Mutation& mutation) {
+  if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
+    Query query(connection, mutation.expected == 0 ? Sql::insert_token : Sql::update_token);
+    bind_token(query, workspace, *token);
+    if (mutation.expected == 0) query.number(19, token->last_used_at).text(20, token->last_used_from);
+    return query.run();
+  }
+  if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
+    Query query(connection, Sql::put_owner);
+    bind_owner(query, workspace, *owner);
+    return query.run();
+  }
+  Query query(connection, Sql::put_workspace);
+  bind_workspace(query, std::get<WorkspaceRecord>(mutation.record));
+  return query.run();
+}
+
+int apply(Connection& connection, std::string_view workspace, const Mutation& mutation) {
+  switch (mutation.action) {
+    case Mutation::Action::check:
+      return SQLITE_OK;
+    case Mutation::Action::put:
+      return put(connection, workspace, mutation);
+    case Mutation::Action::remove:
+      return Query(connection, Sql::delete_token).text(1, workspace).text(2, mutation.key).run();
+  }
+  return SQLITE_MISUSE;
+}
+
+int add_change(Connection& connection, std::string_view workspace, std::int64_t revision, int kind,
+               std::string_view key) {
+  Query query(connection, Sql::add_change);
+  query.text(1, workspace).number(2, revision).number(3, kind).text(4, key);
+  return query.run();
+}
+
+int feed(Connection& connection, const CommitTicket& ticket, std::int64_t revision) {
+  if (ticket.batch.size() > feed_batch_max) {
+    return add_change(connection, ticket.workspace, revision, feed_everything, {});
+  }
+  for (const Mutation& mutation : ticket.batch) {
+    if (mutation.action == Mutation::Action::check) continue;
+    const int code = add_change(connection, ticket.workspace, revision, static_cast<int>(mutation.kind), mutation.key);
+    if (code != SQLITE_OK) return code;
+  }
+  return SQLITE_OK;
+}
+
+int trim_feed(Connection& connection, std::string_view workspace, std::int64_t revision) {
+  const std::int64_t from = revision - feed_revisions;
+  int code = Query(connection, Sql::drop_changes).text(1, workspace).number(2, from).run();
+  if (code == SQLITE_OK) code = Query(connection, Sql::set_feed_from).text(1, workspace).number(2, from).run();
+  return code;
+}
+
+bool only_checks(std::span<const Mutation> batch) {
+  for (const Mutation& mutation : batch) {
+    if (mutation.action != Mutation::Action::check) return false;
+  }
+  return true;
+}
+
+/// Runs one batch inside the open transaction. All preconditions come first, so that a batch that does
+/// not hold has not changed anything and its neighbours go on.
+int run_batch(Connection& connection, CommitTicket& ticket, bool& wrote) {
+  for (const Mutation& mutation : ticket.batch) {
+    Held held = Held::no;
+    const int code = check_precondition(connection, ticket.workspace, mutation, held);
+    if (code != SQLITE_OK) return code;
+    if (held == Held::no) {
+      answer(ticket, CommitOutcome::conflict, 0);
+      return SQLITE_OK;
+    }
+  }
+  const bool changes_nothing = only_checks(ticket.batch);
+  Query revision(connection, changes_nothing ? Sql::current_revision : Sql::next_revision);
+  revision.text(1, ticket.workspace);
+  int code = revision.step();
+  if (code != SQLITE_ROW && !(changes_nothing && code == SQLITE_DONE)) return code == SQLITE_DONE ? SQLITE_ERROR : code;
+  const std::int64_t reached = code == SQLITE_ROW ? revision.number_at(0) : 0;
+  revision.reset();
+  if (!changes_nothing) {
+    for (const Mutation& mutation : ticket.batch) {
+      code = apply(connection, ticket.workspace, mutation);
+      if (code != SQLITE_OK) return code;
+    }
+    code = feed(connection, ticket, reached);
+    if (code == SQLITE_OK && reached > feed_revisions && reached % feed_slack == 0) {
+      code = trim_feed(connection, ticket.workspace, reached);
+    }
+    if (code != SQLITE_OK) return code;
+    wrote = true;
+  }
+  answer(ticket, CommitOutcome::committed, static_cast<std::uint64_t>(reached));
+  return SQLITE_OK;
+}
+
+void fail_all(std::span<CommitTicket* const> group, CommitOutcome outcome, const Error& error) {
+  for (CommitTicket* ticket : group) fail(*ticket, outcome, error);
+}
+
+/// After a COMMIT that failed: may the transaction come back? A commit record can have reached the WAL
+/// although syncing it failed, and recovery after a crash would then find it. A durable commit after it
+/// overwrites it; only if that succeeds is it certain that nothing happened.
+CommitOutcome settle(Connection& connection, std::span<CommitTicket* const> group,
+                     std::span<const std::uint64_t> reached) noexcept {
+  Transaction barrier(connection);
+  if (barrier.begin() != SQLITE_OK) return CommitOutcome::unknown;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (reached[i] == 0) continue;
+    Query revision(connection, Sql::current_revision);
+    const int code = revision.text(1, group[i]->workspace).step();
+    if (code != SQLITE_ROW && code != SQLITE_DONE) return CommitOutcome::unknown;
+    if (code == SQLITE_ROW && static_cast<std::uint64_t>(revision.number_at(0)) >= reached[i]) {
+      return CommitOutcome::unknown;  // ours, or somebody else's since: it cannot be told
+    }
+  }
+  // Writing the same number again makes a frame all the same.
+  int code = SQLITE_OK;
+  const std::int64_t version = connection.number("PRAGMA user_version", code);
+  if (code != SQLITE_ROW) return CommitOutcome::unknown;
+  if (connection.execute(("PRAGMA user_version = " + std::to_string(version)).c_str()) != SQLITE_OK) {
+    return CommitOutcome::unknown;
+  }
+  return barrier.commit() == SQLITE_OK ? CommitOutcome::failed : CommitOutcome::unknown;
+}
+
+/// The whole group in one transaction. False: one of several batches could not be run, and nothing
+/// happened; each is to be tried by itself.
+bool try_group(Connection& connection, std::span<CommitTicket* const> group, int& spoiling_code,
+               CommitOutcome& if_memory_runs_out) {
+  Transaction transaction(connection);
+  int code = transaction.begin();
+  if (code != SQLITE_OK) {
+    spoiling_code = code;
+    fail_all(group, CommitOutcome::failed, error_of(code, "waiting to write"));
+    return true;
+  }
+  bool wrote = false;
+  for (CommitTicket* ticket : group) {
+    code = run_batch(connection, *ticket, wrote);
+    if (code == SQLITE_OK) continue;
+    transaction.roll_back();
+    if (group.size() > 1) return false;
+    spoiling_code = code;
+    // A key that is put twice: the second finds the first in its place.
+    if ((code & 0xff) == SQLITE_CONSTRAINT) {
+      answer(*ticket, CommitOutcome::conflict, 0);
+    } else {
+      fail(*ticket, CommitOutcome::failed, error_of(code, "writing"));
+    }
+    return true;
+  }
+  if (!wrote) return true;
+
+  // Room for what settle() has to know, before it can be too late to ask for memory.
+  std::vector<std::uint64_t> reached;
+  reached.reserve(group.size());
+  for (const CommitTicket* ticket : group) reached.push_back(ticket->result.revision);
+  if_memory_runs_out = CommitOutcome::unknown;
+  code = transaction.commit();
+  if (code == SQLITE_OK) return true;
+  spoiling_code = code;
+  transaction.roll_back();
+  // A full disk leaves the commit record unwritten; anything else is less clear.
+  CommitOutcome outcome = CommitOutcome::failed;
+  const int primary = code & 0xff;
+  if (primary != SQLITE_FULL && primary != SQLITE_BUSY) outcome = settle(connection, group, reached);
+  const Error error = error_of(code, "making a change durable");
+  for (CommitTicket* ticket : group) {
+    if (ticket->result.outcome == CommitOutcome::committed && ticket->result.revision != 0) {
+      fail(*ticket, outcome, error);
+    }
+  }
+  return true;
+}
+
+int note_uses(Connection& connection, std::string_view workspace, std::span<const Use> uses) {
+  Transaction transaction(connection);
+  if (const int code = transaction.begin(); code != SQLITE_OK) return code;
+  for (const Use& use : uses) {
+    Query query(connection, Sql::note_use);
+    query.text(1, workspace).text(2, use.id).number(3, use.used_at).text(4, use.used_from);
+    if (const int code = query.run(); code != SQLITE_OK) return code;
+  }
+  return transaction.commit();
+}
+
+}  // namespace
+
+void Engine::commit_group(std::span<CommitTicket* const> group) noexcept {
+  if (run_group(group)) return;
+  for (std::size_t i = 0; i < group.size(); ++i) run_group(group.subspan(i, 1));
+}
+
+// False: try each batch by itself.
+bool Engine::run_group(std::span<CommitTicket* const> group) noexcept {
+  // Every ticket starts out as what it is if nothing more can be done for it.
+  CommitOutcome if_memory_runs_out = CommitOutcome::failed;
+  try {
+    if (std::optional<Error> error = check_files(true)) {
+      fail_all(group, CommitOutcome::failed, *error);
+      return true;
+    }
+    const std::lock_guard lock(writer_mutex);
+    const Result<Connection*> connection = writer_connection();
+    if (!connection) {
+      fail_all(group, CommitOutcome::failed, connection.error());
+      return true;
+    }
+    int code = SQLITE_OK;
+    const bool settled = try_group(**connection, group, code, if_memory_runs_out);
+    if (spoils_connection(code)) discard_writer();
+    return settled;
+  } catch (const std::bad_alloc&) {
+    for (CommitTicket* ticket : group) {
+      // Short enough for the text to need no memory.
+      fail(*ticket, if_memory_runs_out, Error(Status::out_of_memory, "out of memory"));
+    }
+    return true;
+  }
+}
+
+Result<void> SqliteBackend::record_uses(std::string_view workspace, std::span<const Use> uses) {
+  const Visit visit = enter();
+  if (visit.error()) return *visit.error();
+  if (options_.read_only) return Error(Status::read_only, "the store was opened read-only; nothing was changed");
+  if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
+  // In slices, so that commits do not wait long for the lock.
+  constexpr std::size_t slice_max = 1000;
+  while (!uses.empty()) {
+    const std::span<const Use> slice = uses.first(std::min(uses.size(), slice_max));
+    uses = uses.subspan(slice.size());
+    const std::lock_guard lock(visit->writer_mutex);
+    const Result<Connection*> connection = visit->writer_connection();
+    if (!connection) return connection.error();
+    const int code = note_uses(**connection, workspace, slice);
+    if (code != SQLITE_OK) {
+      if (spoils_connection(code)) visit->discard_writer();
+      return error_of(code, "writing last uses");
+    }
+  }
+  return {};
+}
+
+}  // namespace tokenstore::sqlite

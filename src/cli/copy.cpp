@@ -1,0 +1,113 @@
+// copy: from one storage to another, while the first is in use.
+#include <fmt/format.h>
+
+#include "cli/command.hpp"
+#include "cli/mirror.hpp"
+#include "cli/terminal.hpp"
+#include "tokenstore/backends/sqlite.hpp"
+
+namespace tokenstore::cli {
+namespace {
+
+struct CopyOptions {
+  std::string from;
+  std::string to;
+  std::string schema = "tokenstore";
+  bool delete_extra = false;
+};
+
+std::shared_ptr<Backend> open_place(const std::string& place, const CopyOptions& options, bool writing) {
+  if (is_postgres(place)) return open_postgres(place, options.schema, writing);
+  SqliteOptions sqlite;
+  sqlite.path = place;
+  sqlite.create = writing;
+  sqlite.read_only = !writing;
+  return take(sqlite_backend(sqlite));
+}
+
+std::string key_file_of(const Session& session, const std::string& from, const std::string& to) {
+  if (!session.globals().key_file.empty()) return session.globals().key_file;
+  if (!is_postgres(from)) return from + ".key";
+  if (!is_postgres(to)) return to + ".key";
+  throw usage_failure("no key file: give --key-file PATH");
+}
+
+/// Opens the copy as a host would, and checks every seal.
+CheckReport check_copy(const std::shared_ptr<Backend>& to, const std::string& key_file, const std::string& workspace,
+                       const std::string& prefix, bool quiet) {
+  StoreOptions store;
+  store.workspace = workspace;
+  store.prefix = prefix;
+  store.create_workspace = false;
+  store.cache_bytes = 0;
+  const auto opened = take(TokenStore::open(to, take(Keyring::from_file(key_file)), std::move(store)));
+  ProgressLine line("checked", quiet);
+  return take(opened->check(Actor::host(), [&line](std::uint64_t done, std::uint64_t total) {
+    line.update(done, total);
+    return true;
+  }));
+}
+
+ExitCode run_copy(Session& session, const CopyOptions& options) {
+  const std::string from_place = options.from.empty() ? session.globals().database : options.from;
+  if (from_place.empty()) throw usage_failure("no source: give --from or --db, or set TOKENSTORE_DB");
+  if (from_place == options.to) throw usage_failure("the source and the target are the same");
+  if (session.globals().read_only) throw usage_failure("copy writes to its target: leave out --read-only");
+  const std::string key_file = key_file_of(session, from_place, options.to);
+  take(Keyring::from_file(key_file));  // before anything is written
+  const auto from = open_place(from_place, options, false);
+  const auto to = open_place(options.to, options, true);
+
+  std::uint64_t workspaces = 0;
+  MirrorCounts all;
+  std::uint64_t different = 0;
+  std::uint64_t problems = 0;
+  std::string after;
+  for (;;) {
+    const auto page = take(from->list_workspaces(after, 100));
+    if (page.empty()) break;
+    for (const WorkspaceRecord& record : page) {
+      after = record.workspace;
+      ++workspaces;
+      {
+        ProgressLine line("copied", session.quiet());
+        Mirror mirror(*from, *to, options.delete_extra, [&line](std::uint64_t done) { line.update(done, 0); });
+        const MirrorCounts counts = mirror.copy(record.workspace);
+        all.tokens += counts.tokens;
+        all.owners += counts.owners;
+        all.written += counts.written;
+        different += mirror.differences(record.workspace);
+      }
+      problems += check_copy(to, key_file, record.workspace, session.globals().prefix, session.quiet()).problem_count;
+    }
+  }
+  Json json;
+  json["workspaces"] = workspaces;
+  json["tokens"] = all.tokens;
+  json["owners"] = all.owners;
+  json["written"] = all.written;
+  json["different"] = different;
+  json["problems"] = problems;
+  std::string text = fmt::format("copied {} workspaces, {} tokens and {} owners: {} records written\n", workspaces,
+                                 all.tokens, all.owners, all.written);
+  if (different != 0) text += fmt::format("{} records changed meanwhile: copy again\n", different);
+  if (problems != 0) text += fmt::format("{} seals of the copy do not verify: see tokenstore check\n", problems);
+  if (different == 0 && problems == 0) text += "the copy is complete, and every seal verifies\n";
+  session.answer(json, text);
+  if (problems != 0) return ExitCode::damaged;
+  return different == 0 ? ExitCode::ok : ExitCode::conflict;
+}
+
+}  // namespace
+
+void add_copy_command(CLI::App& app, Run& chosen) {
+  std::shared_ptr<CopyOptions> options;
+  CLI::App* command =
+      add_command(app, chosen, "copy", "Copy every workspace to another storage, and verify it", run_copy, options);
+  command->add_option("--from", options->from, "a path, or a postgresql:// URI (default: --db)");
+  command->add_option("--to", options->to, "a path, or a postgresql:// URI")->required();
+  command->add_option("--schema", options->schema, "the schema in PostgreSQL")->capture_default_str();
+  command->add_flag("--delete-extra", options->delete_extra, "remove tokens that only the target has");
+}
+
+}  // namespace tokenstore::cli

@@ -1,0 +1,91 @@
+#include "cli/session.hpp"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#ifdef TOKENSTORE_CLI_POSTGRES
+#include "tokenstore/backends/postgres.hpp"
+#endif
+
+namespace tokenstore::cli {
+
+bool is_postgres(const std::string& place) {
+  return place.starts_with("postgresql://") || place.starts_with("postgres://");
+}
+
+std::shared_ptr<Backend> open_postgres([[maybe_unused]] const std::string& place,
+                                       [[maybe_unused]] const std::string& schema, [[maybe_unused]] bool writing) {
+#ifdef TOKENSTORE_CLI_POSTGRES
+  PostgresOptions postgres;
+  postgres.conninfo = place;
+  postgres.schema = schema;
+  postgres.read_only = !writing;
+  postgres.max_staleness = std::chrono::milliseconds(0);  // one process, one question
+  postgres.deadline = std::chrono::seconds(60);
+  return take(postgres_backend(postgres));
+#else
+  throw Failure(Error(Status::unsupported, "this tokenstore was built without PostgreSQL"));
+#endif
+}
+
+Actor Session::actor() const {
+  const std::string_view as = globals_.as;
+  constexpr std::string_view user = "user:";
+  constexpr std::string_view administrator = "administrator:";
+  if (as == "host") return Actor::host();
+  if (as.size() > user.size() && as.starts_with(user)) return Actor::user(std::string(as.substr(user.size())));
+  if (as.size() > administrator.size() && as.starts_with(administrator)) {
+    return Actor::administrator(std::string(as.substr(administrator.size())));
+  }
+  throw usage_failure("--as takes host, user:NAME or administrator:NAME");
+}
+
+OpenSqlite Session::open_options() const {
+  if (globals_.database.empty()) throw usage_failure("no database: give --db PATH or set TOKENSTORE_DB");
+  if (is_postgres(globals_.database)) {
+    throw usage_failure("this command makes or needs a file: use copy to make a store in PostgreSQL");
+  }
+  OpenSqlite options;
+  options.sqlite.path = globals_.database;
+  options.sqlite.create = false;
+  options.sqlite.read_only = globals_.read_only;
+  options.key_file = globals_.key_file;
+  options.store.workspace = globals_.workspace;
+  options.store.prefix = globals_.prefix;
+  options.store.create_workspace = false;
+  options.store.cache_bytes = std::size_t{1} << 20U;  // one process, one question: a large cache is waste
+  return options;
+}
+
+TokenStore& Session::store() {
+  if (opened_.store) return *opened_.store;
+  if (is_postgres(globals_.database)) {
+    if (globals_.key_file.empty()) throw usage_failure("no key file: give --key-file PATH");
+    Keyring keyring = take(Keyring::from_file(globals_.key_file));
+    StoreOptions options;
+    options.workspace = globals_.workspace;
+    options.prefix = globals_.prefix;
+    options.create_workspace = false;
+    options.cache_bytes = 0;
+    opened_.store = take(TokenStore::open(open_postgres(globals_.database, "tokenstore", !globals_.read_only),
+                                          std::move(keyring), std::move(options)));
+  } else {
+    opened_ = take(open_sqlite(open_options()));
+  }
+  return *opened_.store;
+}
+
+void Session::answer(const Json& json, const std::string& text) const {
+  if (globals_.json) {
+    write_out(json_line(json));
+  } else if (!globals_.quiet) {
+    write_out(text);
+  }
+}
+
+void Session::note(const std::string& line) const {
+  if (!globals_.json && !globals_.quiet) write_err(printable(line) + "\n");
+}
+
+}  // namespace tokenstore::cli

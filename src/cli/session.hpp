@@ -1,0 +1,59 @@
+/// What every command runs with: the global options, and the store they lead to. One thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/exit_code.hpp"
+#include "cli/output.hpp"
+#include "cli/present.hpp"
+#include "tokenstore/open.hpp"
+
+namespace tokenstore::cli {
+
+struct Globals {
+  std::string database;
+  std::string key_file;
+  std::string workspace = "default";
+  std::string prefix = "pat";
+  std::string as = "host";
+  bool json = false;
+  bool quiet = false;
+  bool read_only = false;
+};
+
+/// Whether `--db` (or a place to copy from or to) is a PostgreSQL URI.
+bool is_postgres(const std::string& place);
+/// Opens such a place. A Failure if this program was built without PostgreSQL.
+std::shared_ptr<Backend> open_postgres(const std::string& place, const std::string& schema, bool writing);
+
+class Session {
+ public:
+  explicit Session(const Globals& globals) : globals_(globals) {}
+
+  const Globals& globals() const noexcept { return globals_; }
+  bool json() const noexcept { return globals_.json; }
+  bool quiet() const noexcept { return globals_.quiet; }
+
+  /// From `--as`.
+  Actor actor() const;
+  /// The store of `--db`, opened once. Never makes a database or a workspace: only `init` does.
+  TokenStore& store();
+  /// As the options say, for commands that open it their own way.
+  OpenSqlite open_options() const;
+
+  /// Writes the answer: one line of JSON with `--json`, else text unless `--quiet`.
+  template <typename T>
+  void answer(const T& what) const {
+    answer(to_json(what), to_text(what));
+  }
+  void answer(const Json& json, const std::string& text) const;
+  /// Says something to a person on standard error; not with `--quiet` or `--json`.
+  void note(const std::string& line) const;
+
+ private:
+  const Globals& globals_;
+  Opened opened_;
+};
+
+}  // namespace tokenstore::cli

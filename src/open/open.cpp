@@ -1,0 +1,141 @@
+#include "tokenstore/open.hpp"
+
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "open/key_file_lock.hpp"
+#include "tokenstore/backends/memory.hpp"
+
+namespace tokenstore {
+namespace {
+
+enum class FileState { missing, empty, present };
+
+/// `present` also if it cannot be told: whatever is there is not ours to replace.
+FileState state_of(const std::string& path) noexcept {
+  struct stat facts {};
+  if (::stat(path.c_str(), &facts) != 0) return errno == ENOENT ? FileState::missing : FileState::present;
+  return S_ISREG(facts.st_mode) && facts.st_size == 0 ? FileState::empty : FileState::present;
+}
+
+Error key_missing(const std::string& key_file) {
+  return Error(Status::wrong_key,
+               fmt::format("the key file '{}' is missing, and without it the database cannot be used; put it back or "
+                           "name the right one",
+                           key_file));
+}
+
+Result<Keyring> new_keyring(const StoreOptions& options) {
+  const std::shared_ptr<RandomSource> random = options.random ? options.random : system_random();
+  return Keyring::generate(*random);
+}
+
+/// The store over a backend; `opened` keeps the backend for whoever has to clean up.
+Result<Opened> open_store(const OpenSqlite& options, Keyring keyring, std::shared_ptr<Backend>& opened) {
+  Result<std::shared_ptr<Backend>> backend = sqlite_backend(options.sqlite);
+  if (!backend.ok()) return backend.error();
+  opened = *std::move(backend);
+  Result<std::unique_ptr<TokenStore>> store = TokenStore::open(opened, std::move(keyring), options.store);
+  if (!store.ok()) return store.error();
+  return Opened{*std::move(store), {}};
+}
+
+/// Takes back a database that was not there before and that nobody has begun to use. Caller's part: the
+/// exclusive lock.
+void take_back_database(const std::string& path, std::shared_ptr<Backend>& backend) {
+  if (!backend) return;
+  const auto workspaces = backend->list_workspaces({}, 1);
+  const bool unused = workspaces.ok() && workspaces->empty();
+  backend.reset();
+  if (!unused) return;
+  for (const char* suffix : {"-wal", "-shm", ""}) ::unlink((path + suffix).c_str());
+}
+
+/// True if this call made the key file; false if it was there, or somebody else was faster.
+Result<bool> create_key_file(const OpenSqlite& options, const std::string& key_file) {
+  if (state_of(key_file) != FileState::missing) return false;
+  const FileState database = state_of(options.sqlite.path);
+  if (options.sqlite.read_only || !options.sqlite.create || database != FileState::missing) {
+    // A database that is missing too, or empty (cut off, perhaps: not to be taken for a new one), is the
+    // greater trouble, and the backend says what to do.
+    if (database != FileState::present) {
+      if (const auto backend = sqlite_backend(options.sqlite); !backend.ok()) return backend.error();
+    }
+    return key_missing(key_file);
+  }
+  const Result<Keyring> keyring = new_keyring(options.store);
+  if (!keyring.ok()) return keyring.error();
+  const Result<void> written = keyring->write_new_file(key_file);
+  if (written.ok()) return true;
+  if (state_of(key_file) != FileState::missing) return false;
+  return written.error();
+}
+
+Result<Opened> open_with_key_file(const OpenSqlite& options) {
+  const std::string& database = options.sqlite.path;
+  const std::string key_file = options.key_file.empty() ? database + ".key" : options.key_file;
+  constexpr int most_attempts = 10;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const Result<bool> created = create_key_file(options, key_file);
+    if (!created.ok()) return created.error();
+
+    using open::KeyFileLock;
+    const bool fresh = state_of(database) != FileState::present;
+    const KeyFileLock lock(key_file, fresh ? KeyFileLock::Mode::exclusive : KeyFileLock::Mode::shared);
+    if (!lock.current()) continue;  // whoever made it has taken it back
+
+    const bool database_is_ours = state_of(database) == FileState::missing;
+    Result<Keyring> keyring = Keyring::from_file(key_file);
+    std::shared_ptr<Backend> backend;
+    Result<Opened> opened =
+        keyring.ok() ? open_store(options, *std::move(keyring), backend) : Result<Opened>(keyring.error());
+    if (opened.ok()) {
+      if (*created) opened->created_key_file = key_file;
+      return opened;
+    }
+    if (database_is_ours && lock.exclusive()) take_back_database(database, backend);
+    backend.reset();
+    // A key goes only if there is no database that it may have sealed.
+    if (*created && lock.exclusive() && state_of(database) != FileState::present) ::unlink(key_file.c_str());
+    return opened;
+  }
+  return Error(Status::conflict, "other processes keep making and removing this store; try again");
+}
+
+}  // namespace
+
+Result<Opened> open_sqlite(OpenSqlite options) {
+  if (options.sqlite.path.empty() || options.sqlite.path.find('\0') != std::string::npos) {
+    return Error(Status::invalid_argument, "the path of the database is empty or holds a NUL; name a file");
+  }
+  if (!options.keyring) return open_with_key_file(options);
+  if (!options.key_file.empty()) {
+    return Error(Status::invalid_argument, "both a keyring and a key file were given; give one of them");
+  }
+  std::shared_ptr<Backend> backend;
+  return open_store(options, *std::move(options.keyring), backend);
+}
+
+Result<Opened> open_sqlite(const std::string& path) {
+  OpenSqlite options;
+  options.sqlite.path = path;
+  return open_sqlite(std::move(options));
+}
+
+Result<Opened> open_memory(StoreOptions options, std::optional<Keyring> keyring) {
+  if (!keyring) {
+    Result<Keyring> fresh = new_keyring(options);
+    if (!fresh.ok()) return fresh.error();
+    keyring = *std::move(fresh);
+  }
+  Result<std::unique_ptr<TokenStore>> store =
+      TokenStore::open(memory_backend(), *std::move(keyring), std::move(options));
+  if (!store.ok()) return store.error();
+  return Opened{*std::move(store), {}};
+}
+
+}  // namespace tokenstore

@@ -1,0 +1,328 @@
+#include "seal/sealer.hpp"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "base/base62.hpp"
+#include "base/wipe.hpp"
+
+namespace tokenstore::seal {
+namespace {
+
+using MacState = crypto_auth_hmacsha256_state;
+
+constexpr std::uint64_t tag_space = 62ULL * 62 * 62 * 62 * 62 * 62 * 62 * 62;
+constexpr std::string_view record_label = "row";
+constexpr std::uint8_t record_schema = 1;
+constexpr std::size_t field_max = std::numeric_limits<std::uint16_t>::max();
+
+/// Each sub-key's state after it has taken in the key: copying it saves every MAC two compressions.
+struct SubKeys {
+  MacState tag;
+  MacState verifier;
+  MacState row;
+};
+
+/// Memory for keys: locked, left out of core dumps, between guard pages, wiped when freed.
+struct FreeLocked {
+  void operator()(SubKeys* keys) const noexcept { sodium_free(keys); }
+};
+using LockedKeys = std::unique_ptr<SubKeys[], FreeLocked>;
+
+struct KeyEntry {
+  std::string id;
+  KeyUse use;
+};
+
+/// One computation. Gathers small fields before it hashes; wipes itself.
+class Mac {
+ public:
+  explicit Mac(const MacState& keyed) noexcept : state_(keyed) {}
+  Mac(const Mac&) = delete;
+  Mac& operator=(const Mac&) = delete;
+  ~Mac() {
+    base::wipe(&state_, sizeof(state_));
+    base::wipe(gathered_.data(), highest_);
+  }
+
+  void add(const void* data, std::size_t size) noexcept {
+    const auto* octets = static_cast<const std::uint8_t*>(data);
+    if (size > gathered_.size() - count_) flush();
+    if (size > gathered_.size()) {
+      crypto_auth_hmacsha256_update(&state_, octets, size);
+      return;
+    }
+    std::copy_n(octets, size, gathered_.data() + count_);
+    count_ += size;
+  }
+  void add_octets(std::string_view octets) noexcept { add(octets.data(), octets.size()); }
+
+  /// Length, then the octets. Sets overlong() if the length cannot be said.
+  void add_field(std::string_view field) noexcept {
+    overlong_ = overlong_ || field.size() > field_max;
+    const std::uint8_t length[2] = {static_cast<std::uint8_t>(field.size() >> 8),
+                                    static_cast<std::uint8_t>(field.size())};
+    add(length, sizeof(length));
+    add_octets(field);
+  }
+  void add_number(std::uint64_t number) noexcept {
+    std::uint8_t octets[8];
+    for (unsigned i = 0; i < 8; ++i) octets[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+    add(octets, sizeof(octets));
+  }
+  void add_time(UnixMillis time) noexcept { add_number(static_cast<std::uint64_t>(time)); }
+  void add_octet(std::uint8_t octet) noexcept { add(&octet, 1); }
+
+  bool overlong() const noexcept { return overlong_; }
+
+  void finish(Bytes32& out) noexcept {
+    flush();
+    crypto_auth_hmacsha256_final(&state_, out.data());
+  }
+
+ private:
+  void flush() noexcept {
+    crypto_auth_hmacsha256_update(&state_, gathered_.data(), count_);
+    highest_ = std::max(highest_, count_);
+    count_ = 0;
+  }
+
+  MacState state_;
+  std::array<std::uint8_t, 512> gathered_;
+  std::size_t count_ = 0;
+  std::size_t highest_ = 0;  ///< how much of `gathered_` was ever used
+  bool overlong_ = false;
+};
+
+/// What every record's encoding begins with. No two records of different kind, schema or workspace
+/// have the same encoding: every field has a fixed size or says its own.
+void add_heading(Mac& mac, RecordKind kind, std::string_view workspace, std::string_view seal_key_id) noexcept {
+  mac.add_octets(record_label);
+  mac.add_octet(record_schema);
+  mac.add_octet(static_cast<std::uint8_t>(kind));
+  mac.add_field(workspace);
+  mac.add_field(seal_key_id);
+}
+
+void add_record(Mac& mac, std::string_view workspace, const TokenRecord& record) noexcept {
+  add_heading(mac, RecordKind::token, workspace, record.seal_key_id);
+  mac.add_field(record.id);
+  mac.add_field(record.key_id);
+  mac.add(record.verifier.data(), record.verifier.size());
+  mac.add_field(record.owner);
+  mac.add_field(record.description);
+  mac.add_field(record.scopes);
+  mac.add_field(record.metadata);
+  mac.add_time(record.created_at);
+  mac.add_field(record.created_by);
+  mac.add_time(record.not_before);
+  mac.add_time(record.expires_at);
+  mac.add_time(record.revoked_at);
+  mac.add_field(record.revoked_by);
+  mac.add_field(record.revoke_reason);
+  mac.add_number(record.revision);
+}
+
+void add_record(Mac& mac, std::string_view workspace, const OwnerRecord& record) noexcept {
+  add_heading(mac, RecordKind::owner, workspace, record.seal_key_id);
+  mac.add_field(record.owner);
+  mac.add_octet(record.may_issue ? 1 : 0);
+  mac.add_octet(record.may_use ? 1 : 0);
+  mac.add_time(record.suspended_at);
+  mac.add_field(record.suspended_by);
+  mac.add_field(record.suspend_reason);
+  mac.add_number(record.revoke_all_count);
+  mac.add_number(record.revision);
+}
+
+void add_record(Mac& mac, std::string_view workspace, const WorkspaceRecord& record) noexcept {
+  add_heading(mac, RecordKind::workspace, workspace, record.seal_key_id);
+  mac.add_octet(record.tokens_enabled ? 1 : 0);
+  mac.add_octet(record.users_may_issue ? 1 : 0);
+  mac.add_octet(record.never_allowed ? 1 : 0);
+  mac.add_time(record.longest_lifetime);
+  mac.add_time(record.default_lifetime);
+  mac.add_number(record.most_active_per_owner);
+  mac.add_time(record.created_at);
+  mac.add_number(record.revision);
+}
+
+void set_sub_key(MacState& state, std::string_view master, std::string_view label) noexcept {
+  const auto* key = reinterpret_cast<const std::uint8_t*>(master.data());
+  base::WipedBytes<crypto_auth_hmacsha256_BYTES> sub_key;
+  MacState derivation;
+  crypto_auth_hmacsha256_init(&derivation, key, master.size());
+  const auto derive = [&](std::string_view octets) {
+    crypto_auth_hmacsha256_update(&derivation, reinterpret_cast<const std::uint8_t*>(octets.data()), octets.size());
+  };
+  derive("tokenstore/1/");
+  derive(label);
+  derive("\x01");
+  crypto_auth_hmacsha256_final(&derivation, sub_key.data());
+  base::wipe(&derivation, sizeof(derivation));
+  crypto_auth_hmacsha256_init(&state, sub_key.data(), sub_key.size());
+}
+
+std::span<const std::uint8_t> octets_of(std::string_view text) noexcept {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+struct Sealer::Impl {
+  std::vector<KeyEntry> entries;
+  LockedKeys keys;  ///< in the order of `entries`
+  std::size_t active = 0;
+
+  const SubKeys& active_keys() const noexcept { return keys[active]; }
+  const KeyEntry* entry(std::string_view key_id) const noexcept {
+    const auto found =
+        std::find_if(entries.begin(), entries.end(), [&](const KeyEntry& known) { return known.id == key_id; });
+    return found == entries.end() ? nullptr : &*found;
+  }
+  const SubKeys* find(std::string_view key_id) const noexcept {
+    const KeyEntry* found = entry(key_id);
+    return found == nullptr ? nullptr : &keys[static_cast<std::size_t>(found - entries.data())];
+  }
+
+  static void tag(const SubKeys& keys, std::string_view tagged, std::span<char, text::tag_size> digits) noexcept {
+    Bytes32 whole;
+    Mac mac(keys.tag);
+    mac.add_octets(tagged);
+    mac.finish(whole);
+    std::uint64_t number = 0;
+    for (std::size_t i = 0; i < 8; ++i) number = number << 8 | whole[i];
+    base::wipe(whole.data(), whole.size());
+    base::base62_encode(number % tag_space, digits);
+  }
+
+  static void verifier(const SubKeys& keys, std::string_view workspace, std::string_view handle,
+                       std::string_view secret, Bytes32& out) noexcept {
+    Mac mac(keys.verifier);
+    mac.add_field(workspace);
+    mac.add_field(handle);
+    mac.add_field(secret);
+    mac.finish(out);
+  }
+
+  template <typename Record>
+  void seal(std::string_view workspace, Record& record) const {
+    record.seal_key_id = entries[active].id;
+    Mac mac(active_keys().row);
+    add_record(mac, workspace, record);
+    mac.finish(record.seal);
+    // No limit of the model allows such a field. Without a key's name the seal is nobody's.
+    if (mac.overlong()) record.seal_key_id.clear();
+  }
+
+  template <typename Record>
+  SealCheck verify(std::string_view workspace, const Record& record) const noexcept {
+    const SubKeys* held = find(record.seal_key_id);
+    if (held == nullptr) return SealCheck::unknown_key;
+    Bytes32 seal;
+    Mac mac(held->row);
+    add_record(mac, workspace, record);
+    mac.finish(seal);
+    const bool genuine = base::equal_constant_time(seal, record.seal) && !mac.overlong();
+    base::wipe(seal.data(), seal.size());
+    return genuine ? SealCheck::genuine : SealCheck::tampered;
+  }
+};
+
+Result<std::unique_ptr<Sealer>> Sealer::create(Keyring keyring) {
+  const auto is_active = [](const Keyring::Key& key) { return key.use == KeyUse::active; };
+  const std::vector<Keyring::Key>& given = keyring.keys();
+  const auto active = std::find_if(given.begin(), given.end(), is_active);
+  if (active == given.end()) {
+    return Error(Status::wrong_key, "the keyring has no active key; make one of its keys active");
+  }
+  if (sodium_init() < 0) return Error(Status::unsupported, "the system has no source of randomness; provide one");
+
+  auto impl = std::make_unique<Impl>();
+  impl->active = static_cast<std::size_t>(active - given.begin());
+  impl->keys.reset(static_cast<SubKeys*>(sodium_allocarray(given.size(), sizeof(SubKeys))));
+  if (!impl->keys) throw std::bad_alloc();
+  impl->entries.reserve(given.size());
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    impl->entries.push_back({given[i].id, given[i].use});
+    SubKeys* keys = new (&impl->keys[i]) SubKeys;
+    const std::string_view master = given[i].master.reveal();
+    set_sub_key(keys->tag, master, "tag");
+    set_sub_key(keys->verifier, master, "verifier");
+    set_sub_key(keys->row, master, "row");
+  }
+  return std::unique_ptr<Sealer>(new Sealer(std::move(impl)));
+}
+
+Sealer::Sealer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Sealer::~Sealer() = default;
+
+const std::string& Sealer::active_key_id() const noexcept {
+  return impl_->entries[impl_->active].id;
+}
+
+std::optional<KeyUse> Sealer::key_use(std::string_view key_id) const noexcept {
+  const KeyEntry* found = impl_->entry(key_id);
+  if (found == nullptr) return std::nullopt;
+  return found->use;
+}
+
+std::array<char, text::tag_size> Sealer::make_tag(std::string_view tagged) const noexcept {
+  std::array<char, text::tag_size> digits;
+  Impl::tag(impl_->active_keys(), tagged, digits);
+  return digits;
+}
+
+bool Sealer::tag_matches(const text::ParsedToken& token) const noexcept {
+  const SubKeys* held = impl_->find(token.key_id);
+  if (held == nullptr) return false;
+  std::array<char, text::tag_size> expected;
+  Impl::tag(*held, token.tagged, expected);
+  const bool matches = base::equal_constant_time(octets_of({expected.data(), expected.size()}), octets_of(token.tag));
+  base::wipe(expected.data(), expected.size());
+  return matches;
+}
+
+Bytes32 Sealer::make_verifier(std::string_view workspace, std::string_view handle,
+                              std::string_view secret) const noexcept {
+  Bytes32 verifier;
+  Impl::verifier(impl_->active_keys(), workspace, handle, secret, verifier);
+  return verifier;
+}
+
+bool Sealer::verifier_matches(std::string_view workspace, const text::ParsedToken& token,
+                              const Bytes32& expected) const noexcept {
+  const SubKeys* held = impl_->find(token.key_id);
+  if (held == nullptr) return false;
+  Bytes32 verifier;
+  Impl::verifier(*held, workspace, token.handle, token.secret, verifier);
+  const bool matches = base::equal_constant_time(verifier, expected);
+  base::wipe(verifier.data(), verifier.size());
+  return matches;
+}
+
+void Sealer::seal(std::string_view workspace, TokenRecord& record) const {
+  impl_->seal(workspace, record);
+}
+void Sealer::seal(std::string_view workspace, OwnerRecord& record) const {
+  impl_->seal(workspace, record);
+}
+void Sealer::seal(WorkspaceRecord& record) const {
+  impl_->seal(record.workspace, record);
+}
+
+SealCheck Sealer::verify(std::string_view workspace, const TokenRecord& record) const noexcept {
+  return impl_->verify(workspace, record);
+}
+SealCheck Sealer::verify(std::string_view workspace, const OwnerRecord& record) const noexcept {
+  return impl_->verify(workspace, record);
+}
+SealCheck Sealer::verify(const WorkspaceRecord& record) const noexcept {
+  return impl_->verify(record.workspace, record);
+}
+
+}  // namespace tokenstore::seal

@@ -1,0 +1,185 @@
+/// Issuing tokens.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/wipe.hpp"
+#include "store/rules.hpp"
+#include "store/store_impl.hpp"
+
+namespace tokenstore {
+
+namespace {
+
+/// One owner's part of an issue: their record as read, and how many tokens they are to get.
+struct OwnerShare {
+  OwnerRecord record;  ///< revision 0: they have none yet
+  std::uint64_t tokens = 0;
+};
+using OwnerShares = std::map<std::string, OwnerShare, std::less<>>;
+
+/// A user and an administrator issue for themselves, whatever else the request says.
+Result<void> check_owner(const Actor& actor, const IssueRequest& request) {
+  if (actor.kind() == Actor::Kind::host || request.owner == actor.name()) return {};
+  return Error(Status::permission_denied,
+               "a token can only be issued for the one who asks; leave the owner to the host");
+}
+
+Result<void> check_owner_settings(const Actor& actor, const Policy& policy, const OwnerRecord& owner) {
+  if (!policy.tokens_enabled) return Error(Status::refused, "access tokens are switched off in this workspace");
+  if (owner.suspended_at != not_ended) return Error(Status::refused, "the owner is suspended; resume them first");
+  if (actor.kind() == Actor::Kind::user && !policy.users_may_issue) {
+    return Error(Status::refused, "only administrators may issue tokens in this workspace");
+  }
+  if (actor.kind() != Actor::Kind::host && !owner.may_issue) {
+    return Error(Status::refused, "this owner may not issue tokens; an administrator can allow it");
+  }
+  return {};
+}
+
+struct Draft {
+  TokenRecord record;
+  SecretText text;
+};
+
+class Issue {
+ public:
+  Issue(TokenStore::Impl& store, const Actor& actor, std::span<const IssueRequest> requests)
+      : store_(store), actor_(actor), requests_(requests) {}
+
+  /// One try: read, judge, compose, commit. `conflict`: what was read has changed.
+  Result<std::vector<Issued>> attempt();
+
+ private:
+  Result<OwnerShares> read_owners();
+  Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
+  Result<Draft> draft(const Policy& policy, const IssueRequest& request, UnixMillis now);
+
+  TokenStore::Impl& store_;
+  const Actor& actor_;
+  std::span<const IssueRequest> requests_;
+  /// "Revoke all" counts seen at the first try: an issue that such a call overtakes is not tried again.
+  std::map<std::string, std::uint64_t, std::less<>> revoke_all_counts_;
+};
+
+Result<OwnerShares> Issue::read_owners() {
+  OwnerShares shares;
+  for (const IssueRequest& request : requests_) {
+    auto [at, inserted] = shares.try_emplace(request.owner);
+    ++at->second.tokens;
+    if (!inserted) continue;
+    auto loaded = store_.load_or_start_owner(request.owner);
+    if (!loaded.ok()) return loaded.error();
+    at->second.record = std::move(*loaded);
+    const std::uint64_t count = at->second.record.revoke_all_count;
+    if (revoke_all_counts_.try_emplace(request.owner, count).first->second != count) {
+      return Error(Status::refused, "every token of this owner was revoked meanwhile; ask again if it is still wanted");
+    }
+  }
+  return shares;
+}
+
+Result<void> Issue::check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now) {
+  const std::uint64_t most = policy.most_active_per_owner;
+  if (most == 0) return {};
+  for (const auto& [owner, share] : shares) {
+    auto live = store_.backend->count_live(store_.workspace, owner, now, most);
+    if (!live.ok()) return live.error();
+    if (share.tokens > most || *live > most - share.tokens) {
+      return Error(Status::refused,
+                   fmt::format("the owner would have more than {} active tokens; end or delete one first", most));
+    }
+  }
+  return {};
+}
+
+Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, UnixMillis now) {
+  auto end = rules::end_of_life(policy, request.lifetime, now);
+  if (!end.ok()) return end.error();
+  if (request.not_before && *request.not_before >= *end) {
+    return Error(Status::invalid_argument, "the token would expire before it becomes valid; give a longer lifetime");
+  }
+
+  std::array<std::uint8_t, 8> random_octets{};
+  store_.random->fill(random_octets);
+  std::uint64_t random47 = 0;
+  for (const std::uint8_t octet : random_octets) random47 = random47 << 8 | octet;
+
+  Draft made;
+  TokenRecord& record = made.record;
+  record.id = text::make_id(now, random47 >> 17);
+  record.key_id = store_.sealer->active_key_id();
+  record.owner = request.owner;
+  record.description = request.description;
+  record.scopes = rules::canonical_scopes(request.scopes);
+  record.metadata = request.metadata;
+  record.created_at = now;
+  record.created_by = rules::actor_label(actor_);
+  record.not_before = request.not_before.value_or(now);
+  record.expires_at = *end;
+
+  const SecretText secret = text::make_secret(*store_.random);
+  const std::string handle = "1" + record.key_id + record.id;
+  record.verifier = store_.sealer->make_verifier(store_.workspace, handle, secret.reveal());
+  std::string tagged = text::compose_tagged(store_.prefix, record.key_id, record.id, secret.reveal());
+  const auto tag = store_.sealer->make_tag(tagged);
+  made.text = text::compose(std::move(tagged), std::string_view(tag.data(), tag.size()));
+  return made;
+}
+
+Result<std::vector<Issued>> Issue::attempt() {
+  auto workspace = store_.load_workspace();
+  if (!workspace.ok()) return workspace.error();
+  const Policy policy = rules::policy_of(*workspace);
+  auto shares = read_owners();
+  if (!shares.ok()) return shares.error();
+  for (const auto& [owner, share] : *shares) {
+    if (auto good = check_owner_settings(actor_, policy, share.record); !good.ok()) return good.error();
+  }
+  const UnixMillis now = store_.clock.now();
+  if (auto good = check_cap(policy, *shares, now); !good.ok()) return good.error();
+
+  std::vector<Mutation> batch;
+  batch.reserve(requests_.size() + shares->size() + 1);
+  batch.push_back(Mutation::check(RecordKind::workspace, store_.workspace, workspace->revision));
+  for (auto& [owner, share] : *shares) {
+    // Under a cap every issue changes its owner's record, so that of two that counted the same tokens
+    // only one can commit.
+    if (share.record.revision == 0 || policy.most_active_per_owner != 0) {
+      batch.push_back(store_.next_revision(std::move(share.record)));
+    } else {
+      batch.push_back(Mutation::check(RecordKind::owner, owner, share.record.revision));
+    }
+  }
+  std::vector<Issued> issued;
+  issued.reserve(requests_.size());
+  for (const IssueRequest& request : requests_) {
+    auto made = draft(policy, request, now);
+    if (!made.ok()) return made.error();
+    issued.push_back({std::move(made->text), rules::describe(made->record, now)});
+    batch.push_back(store_.next_revision(std::move(made->record)));
+  }
+  if (auto done = store_.commit(batch); !done.ok()) return done.error();
+  return issued;
+}
+
+}  // namespace
+
+Result<std::vector<Issued>> TokenStore::issue_many(const Actor& actor, std::span<const IssueRequest> requests) {
+  if (auto good = rules::check_actor(actor); !good.ok()) return good.error();
+  for (const IssueRequest& request : requests) {
+    if (auto good = rules::check_request(request); !good.ok()) return good.error();
+    if (auto good = check_owner(actor, request); !good.ok()) return good.error();
+  }
+  if (requests.empty()) return std::vector<Issued>{};
+  Issue issue(*impl_, actor, requests);
+  return impl_->retrying<std::vector<Issued>>([&] { return issue.attempt(); });
+}
+
+Result<Issued> TokenStore::issue(const Actor& actor, const IssueRequest& request) {
+  auto issued = issue_many(actor, {&request, 1});
+  if (!issued.ok()) return issued.error();
+  return std::move(issued->front());
+}
+
+}  // namespace tokenstore

@@ -1,0 +1,132 @@
+/// Owners: settings, suspending and resuming.
+#include <fmt/format.h>
+
+#include "base/text_rules.hpp"
+#include "store/rules.hpp"
+#include "store/store_impl.hpp"
+
+namespace tokenstore {
+
+namespace {
+
+/// A record that is missing although its owner has tokens was deleted outside the library.
+enum class IfMissing : std::uint8_t {
+  refuse,       ///< storing a new one would make their tokens valid again
+  start_afresh  ///< the change stops the owner: the way to repair the store
+};
+
+/// Reads the owner's record (or starts one), lets `change` alter it, and stores it unless `change`
+/// says that it is as it should be.
+Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std::string_view owner,
+                               const std::function<bool(OwnerRecord&)>& change,
+                               IfMissing if_missing = IfMissing::refuse) {
+  if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
+  if (auto good = rules::check_owner_name(owner); !good.ok()) return good.error();
+  return store.retrying<OwnerInfo>([&]() -> Result<OwnerInfo> {
+    OwnerRecord record;
+    if (if_missing == IfMissing::refuse) {
+      auto loaded = store.load_or_start_owner(owner);
+      if (!loaded.ok()) return loaded.error();
+      record = std::move(*loaded);
+    } else {
+      auto loaded = store.load_owner(owner);
+      if (!loaded.ok()) return loaded.error();
+      record.owner = owner;
+      if (loaded->has_value()) record = std::move(**loaded);
+    }
+    const bool changed = change(record);
+    OwnerInfo info = rules::describe(record);
+    if (!changed && record.revision != 0) return info;
+    const Mutation batch[] = {store.next_revision(std::move(record))};
+    if (auto done = store.commit(batch); !done.ok()) return done.error();
+    return info;
+  });
+}
+
+/// An owner whom storage could not be told to stop is stopped in this process at once; once storage
+/// knows, it need not be remembered here.
+void remember_stop(validate::Denials& denials, std::string_view owner, validate::OwnerStop why, Status status) {
+  if (status == Status::ok) {
+    denials.allow_owner(owner, why);
+  } else if (rules::storage_was_not_told(status)) {
+    denials.deny_owner(owner, why);
+  }
+}
+
+}  // namespace
+
+Result<OwnerInfo> TokenStore::owner(const Actor& actor, std::string_view owner) {
+  if (auto good = rules::check_actor(actor); !good.ok()) return good.error();
+  if (auto good = rules::check_owner_name(owner); !good.ok()) return good.error();
+  if (!rules::may_act_on(actor, owner)) return rules::no_such_owner();
+  auto loaded = impl_->load_owner(owner);
+  if (!loaded.ok()) return loaded.error();
+  if (!loaded->has_value()) return rules::no_such_owner();
+  return rules::describe(**loaded);
+}
+
+Result<OwnerPage> TokenStore::list_owners(const Actor& actor, std::string_view cursor, std::size_t limit) {
+  if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
+  if (limit < 1 || limit > page_max) {
+    return Error(Status::invalid_argument, fmt::format("a page holds 1 to {} owners", page_max));
+  }
+  // The cursor is the last name of the page before: a name cannot be mistaken for another thing.
+  if (auto good = base::check_text("cursor", cursor, 0, owner_max); !good.ok()) return good.error();
+  auto list = impl_->backend->list_owners(impl_->workspace, cursor, limit);
+  if (!list.ok()) return list.error();
+  OwnerPage page;
+  for (const OwnerRecord& record : list->owners) {
+    if (impl_->sealer->verify(impl_->workspace, record) == seal::SealCheck::genuine) {
+      page.owners.push_back(rules::describe(record));
+    } else {
+      OwnerInfo info;
+      info.owner = record.owner;
+      info.settings = {false, false};
+      info.tampered = true;
+      page.owners.push_back(std::move(info));
+    }
+  }
+  if (list->more && !page.owners.empty()) page.next = page.owners.back().owner;
+  return page;
+}
+
+Result<OwnerInfo> TokenStore::set_owner(const Actor& actor, std::string_view owner, const OwnerSettings& settings) {
+  auto answer = change_owner(*impl_, actor, owner, [&](OwnerRecord& record) {
+    if (record.may_issue == settings.may_issue && record.may_use == settings.may_use) return false;
+    record.may_issue = settings.may_issue;
+    record.may_use = settings.may_use;
+    return true;
+  });
+  if (answer.ok() || !settings.may_use) {
+    remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::may_not_use, answer.status());
+  }
+  return answer;
+}
+
+Result<OwnerInfo> TokenStore::suspend(const Actor& actor, std::string_view owner, std::string_view reason) {
+  if (auto good = rules::check_reason(reason); !good.ok()) return good.error();
+  const auto stop = [&](OwnerRecord& record) {
+    if (record.suspended_at != not_ended) return false;
+    record.suspended_at = impl_->clock.now();
+    record.suspended_by = rules::actor_label(actor);
+    record.suspend_reason = reason;
+    return true;
+  };
+  auto answer = change_owner(*impl_, actor, owner, stop, IfMissing::start_afresh);
+  remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::suspension, answer.status());
+  return answer;
+}
+
+Result<OwnerInfo> TokenStore::resume(const Actor& actor, std::string_view owner) {
+  auto answer = change_owner(*impl_, actor, owner, [](OwnerRecord& record) {
+    if (record.suspended_at == not_ended) return false;
+    record.suspended_at = not_ended;
+    record.suspended_by.clear();
+    record.suspend_reason.clear();
+    return true;
+  });
+  if (answer.ok()) impl_->validator.denials().allow_owner(owner, validate::OwnerStop::suspension);
+  return answer;
+}
+
+}  // namespace tokenstore

@@ -1,0 +1,140 @@
+#include "store/store_impl.hpp"
+
+#include "store/rules.hpp"
+
+namespace tokenstore {
+
+namespace {
+
+constexpr std::chrono::milliseconds upkeep_budget{50};
+
+template <typename T>
+std::shared_ptr<T> or_else(std::shared_ptr<T> given, std::shared_ptr<T> (*make)()) {
+  return given ? std::move(given) : make();
+}
+
+}  // namespace
+
+TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, StoreOptions options)
+    : backend(std::move(storage)),
+      sealer(std::move(seals)),
+      random(or_else(std::move(options.random), system_random)),
+      clock(or_else(std::move(options.clock), system_clock)),
+      workspace(std::move(options.workspace)),
+      prefix(std::move(options.prefix)),
+      validator(
+          {*backend, *sealer, clock, *random, workspace, prefix, options.cache_bytes, options.use_interval, [this] {
+             if (upkeep) start_upkeep(upkeep_pause);
+           }}) {}
+
+Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
+  auto loaded = backend->load_workspace(workspace);
+  if (!loaded.ok()) return loaded.error();
+  if (!loaded->has_value()) return rules::tampered("the record of this workspace is missing: the store");
+  WorkspaceRecord& record = **loaded;
+  if (record.workspace != workspace || sealer->verify(record) != seal::SealCheck::genuine) {
+    return rules::tampered("the record of this workspace");
+  }
+  return std::move(record);
+}
+
+Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view owner) {
+  auto loaded = backend->load_owner(workspace, owner);
+  if (!loaded.ok() || !loaded->has_value()) return loaded;
+  const OwnerRecord& record = **loaded;
+  if (record.owner != owner || sealer->verify(workspace, record) != seal::SealCheck::genuine) {
+    return rules::tampered("the record of this owner");
+  }
+  return loaded;
+}
+
+Result<OwnerRecord> TokenStore::Impl::load_or_start_owner(std::string_view owner) {
+  auto loaded = load_owner(owner);
+  if (!loaded.ok()) return loaded.error();
+  if (loaded->has_value()) return std::move(**loaded);
+  auto tokens = backend->count_live(workspace, owner, 0, 1);
+  if (!tokens.ok()) return tokens.error();
+  if (*tokens != 0) return rules::tampered("the record of this owner is missing although they have tokens: the store");
+  OwnerRecord fresh;
+  fresh.owner = owner;
+  return fresh;
+}
+
+Result<TokenRecord> TokenStore::Impl::load_visible_token(const Actor& actor, std::string_view id) {
+  if (!text::is_id(id)) return rules::no_such_token();
+  auto loaded = backend->load_token(workspace, id);
+  if (!loaded.ok()) return loaded.error();
+  if (!loaded->has_value()) return rules::no_such_token();
+  TokenRecord& record = **loaded;
+  // Before the seal: a user learns nothing of a record that does not even claim to be theirs.
+  if (!rules::may_act_on(actor, record.owner)) return rules::no_such_token();
+  if (record.id != id || sealer->verify(workspace, record) != seal::SealCheck::genuine) {
+    return rules::tampered("the record of this token");
+  }
+  return std::move(record);
+}
+
+Result<TokenList> TokenStore::Impl::list_part(const TokenQuery& query) {
+  auto list = backend->list_tokens(workspace, query);
+  if (list.ok() && !query.before_id.empty() && list->next_before_id >= query.before_id) {
+    return Error(Status::internal, "the storage backend lists the same tokens again and again; it must be repaired");
+  }
+  return list;
+}
+
+Mutation TokenStore::Impl::next_revision(TokenRecord record) const {
+  const RecordRevision expected = record.revision++;
+  sealer->seal(workspace, record);
+  return Mutation::put(std::move(record), expected);
+}
+
+Mutation TokenStore::Impl::next_revision(OwnerRecord record) const {
+  const RecordRevision expected = record.revision++;
+  sealer->seal(workspace, record);
+  return Mutation::put(std::move(record), expected);
+}
+
+Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) const {
+  const RecordRevision expected = record.revision++;
+  sealer->seal(record);
+  return Mutation::put(std::move(record), expected);
+}
+
+Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
+  if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
+  CommitResult done = backend->commit(workspace, batch);
+  switch (done.outcome) {
+    case CommitOutcome::committed:
+      return {};
+    case CommitOutcome::conflict:
+      return Error(Status::conflict, "somebody else changed the same record at the same time; ask again");
+    case CommitOutcome::unknown:
+      return Error(Status::unknown, done.error
+                                        ? done.error->message()
+                                        : "storage failed while committing; read to find out whether it happened");
+    case CommitOutcome::failed:
+      break;
+  }
+  // A backend that fails in a way it has no word for must not look like "committed" or "conflict".
+  const bool worded = done.error && done.error->status() != Status::ok && done.error->status() != Status::conflict;
+  return worded ? *done.error : Error(Status::unavailable, "storage failed; nothing was changed");
+}
+
+Result<bool> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
+  if (backend->read_only()) return false;
+  if (auto flushed = validator.flush_uses(false); !flushed.ok()) return flushed.error();
+  return backend->maintain(budget);
+}
+
+void TokenStore::Impl::start_upkeep(std::chrono::milliseconds pause) {
+  upkeep_pause = pause;
+  upkeep = std::make_unique<UpkeepThread>(pause, [this] {
+    try {
+      // A failure shows in the statistics and is tried again at the next turn.
+      static_cast<void>(maintain(upkeep_budget).ok());
+    } catch (...) {  // NOLINT(bugprone-empty-catch): no memory now, perhaps at the next turn
+    }
+  });
+}
+
+}  // namespace tokenstore

@@ -1,0 +1,83 @@
+/// What a TokenStore is made of, and the steps that its operations share.
+///
+/// The operations themselves are in issue.cpp, lifecycle.cpp, listing.cpp, owners.cpp, policy.cpp and
+/// upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here is immutable or synchronises
+/// itself.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/effective_clock.hpp"
+#include "seal/sealer.hpp"
+#include "store/upkeep_thread.hpp"
+#include "tokenstore/store.hpp"
+#include "validate/validator.hpp"
+
+namespace tokenstore {
+
+/// `revoked_at` and `suspended_at` of what is neither.
+inline constexpr UnixMillis not_ended = std::numeric_limits<UnixMillis>::max();
+
+class TokenStore::Impl {
+ public:
+  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, StoreOptions options);
+
+  std::shared_ptr<Backend> backend;
+  std::unique_ptr<seal::Sealer> sealer;
+  std::shared_ptr<RandomSource> random;
+  base::EffectiveClock clock;
+  const std::string workspace;
+  const std::string prefix;
+  validate::Validator validator;
+  std::unique_ptr<UpkeepThread> upkeep;
+  std::chrono::milliseconds upkeep_pause{0};
+
+  // Look-ups that believe nothing unsealed.
+
+  Result<WorkspaceRecord> load_workspace();
+  /// Empty if the owner has no record. `tampered` if its seal does not verify.
+  Result<std::optional<OwnerRecord>> load_owner(std::string_view owner);
+  /// The same, or a new record (revision 0). `tampered` also if there is none although the owner has tokens:
+  /// a deleted record must not come back with default settings.
+  Result<OwnerRecord> load_or_start_owner(std::string_view owner);
+  /// A token that the actor may see; else `not_found`, as for an id that never was. `tampered` if its
+  /// seal does not verify.
+  Result<TokenRecord> load_visible_token(const Actor& actor, std::string_view id);
+
+  /// A part of the list, not verified. `internal` if the backend's parts do not go down: a walk over them
+  /// would never end.
+  Result<TokenList> list_part(const TokenQuery& query);
+
+  /// Seals `record` as its next revision and makes the mutation that stores it.
+  Mutation next_revision(TokenRecord record) const;
+  Mutation next_revision(OwnerRecord record) const;
+  Mutation next_revision(WorkspaceRecord record) const;
+
+  /// Commits; anything but committed is an Error.
+  Result<void> commit(std::span<const Mutation> batch);
+
+  /// Runs `attempt` again while it answers `conflict`: somebody else changed what it had read.
+  template <typename T>
+  Result<T> retrying(const std::function<Result<T>()>& attempt) {
+    for (int tries = 1; tries < most_attempts; ++tries) {
+      Result<T> answer = attempt();
+      if (answer.status() != Status::conflict) return answer;
+    }
+    return attempt();
+  }
+
+  Result<bool> maintain(std::chrono::milliseconds budget);
+  /// Starts the upkeep thread, or starts it again in a forked child.
+  void start_upkeep(std::chrono::milliseconds pause);
+
+ private:
+  /// Each lost race means that somebody else won it, so many in a row are progress, not a fault.
+  static constexpr int most_attempts = 1000;
+};
+
+}  // namespace tokenstore

@@ -1,0 +1,79 @@
+/// Keeps what is remembered as fresh as storage: compares the pulse, reads the change feed, and drops
+/// what it names.
+///
+/// The rule: nobody answers from memory unless everything up to a pulse that was read after the call
+/// began has been caught up with. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/effective_clock.hpp"
+#include "tokenstore/backend.hpp"
+#include "validate/cache_table.hpp"
+#include "validate/generations.hpp"
+#include "validate/remembered_settings.hpp"
+#include "validate/use_log.hpp"
+
+namespace tokenstore::validate {
+
+class Freshness {
+ public:
+  Freshness(Backend& backend, base::EffectiveClock& clock, const std::string& workspace, CacheTable& table,
+            RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
+            const std::atomic<UnixMillis>& unwritten_since)
+      : backend_(backend),
+        clock_(clock),
+        workspace_(workspace),
+        table_(table),
+        settings_(settings),
+        tokens_(tokens),
+        owners_(owners),
+        uses_(uses),
+        unwritten_since_(unwritten_since) {}
+
+  /// May this call answer from memory? Usually two loads; catches up if something has changed. Empty: no.
+  /// Else the pulse's counter that the call goes by.
+  std::optional<std::uint64_t> current() {
+    const Pulse pulse = backend_.pulse();
+    if (!lease_holds(pulse)) return std::nullopt;
+    if (pulse.counter != synced_.load(std::memory_order_acquire) && !catch_up(pulse)) return std::nullopt;
+    return pulse.counter;
+  }
+  /// Has nothing been committed since current() gave `counter`? Then what was loaded in between is the state
+  /// that was caught up with, and may be remembered as such.
+  bool unmoved(std::uint64_t counter) noexcept { return backend_.pulse().counter == counter; }
+
+  std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
+  std::uint64_t dropped_all() const noexcept { return dropped_all_.load(std::memory_order_relaxed); }
+
+ private:
+  bool lease_holds(const Pulse& pulse) noexcept {
+    return pulse.trusted_until == std::numeric_limits<std::int64_t>::max() ||
+           clock_.coarse_monotonic() + clock_.coarse_lag() < pulse.trusted_until;
+  }
+  bool catch_up(const Pulse& seen);
+  void forget(const Changes& changes, bool exact_pulse);
+
+  Backend& backend_;
+  base::EffectiveClock& clock_;
+  const std::string& workspace_;
+  CacheTable& table_;
+  RememberedSettings& settings_;
+  Generations& tokens_;
+  Generations& owners_;
+  UseLog& uses_;
+  const std::atomic<UnixMillis>& unwritten_since_;
+
+  /// The pulse caught up with. 0 at first is as good as any: nothing is remembered yet.
+  std::atomic<std::uint64_t> synced_{0};
+  std::mutex mutex_;
+  std::uint64_t revision_ = 0;  ///< of the workspace, caught up with; guarded by mutex_
+  std::atomic<std::uint64_t> catch_ups_{0}, dropped_all_{0};
+};
+
+}  // namespace tokenstore::validate

@@ -1,0 +1,67 @@
+/// The whole check of a token against storage: what a validation costs when nothing is remembered.
+///
+/// The order is part of the promise (docs/token-format.md): who cannot show the secret learns nothing
+/// about the token, and only a genuine record's owner, policy and state are looked at.
+#pragma once
+
+#include <string>
+
+#include "base/effective_clock.hpp"
+#include "seal/sealer.hpp"
+#include "text/token_text.hpp"
+#include "tokenstore/backend.hpp"
+#include "tokenstore/verdict.hpp"
+
+namespace tokenstore::validate {
+
+/// Where the settings that a decision needs come from: storage, or what is remembered of it.
+class SettingsSource {
+ public:
+  virtual ~SettingsSource() = default;
+  /// What an owner's sealed record says of using tokens. `none`, `owner_suspended`,
+  /// `owner_may_not_use`, `tampered` (also if missing) or `storage`.
+  virtual Reason owner_permits(std::string_view owner) = 0;
+  /// `none`, `tokens_disabled`, `tampered` (also if missing) or `storage`.
+  virtual Reason workspace_permits() = 0;
+};
+
+/// Reads the settings from storage each time.
+class StoredSettings final : public SettingsSource {
+ public:
+  StoredSettings(Backend& backend, const seal::Sealer& sealer, const std::string& workspace)
+      : backend_(backend), sealer_(sealer), workspace_(workspace) {}
+  Reason owner_permits(std::string_view owner) override;
+  Reason workspace_permits() override;
+
+ private:
+  Backend& backend_;
+  const seal::Sealer& sealer_;
+  const std::string& workspace_;
+};
+
+struct CheckedToken {
+  Reason reason = Reason::storage;  ///< `none`: valid for every scope it holds
+  TokenRecord record;               ///< meaningful unless `unknown` or `storage`
+};
+
+/// Thread-safe as long as its parts are.
+class FullCheck {
+ public:
+  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const std::string& workspace)
+      : backend_(backend), sealer_(sealer), clock_(clock), workspace_(workspace) {}
+
+  /// `token` has passed parse() and its tag is right.
+  CheckedToken run(const text::ParsedToken& token, SettingsSource& settings) const;
+
+  /// The outcome that a reason stands for.
+  static Outcome outcome_of(Reason reason) noexcept;
+  static Reason state_reason(const TokenRecord& record, UnixMillis now) noexcept;
+
+ private:
+  Backend& backend_;
+  const seal::Sealer& sealer_;
+  base::EffectiveClock& clock_;
+  const std::string& workspace_;
+};
+
+}  // namespace tokenstore::validate

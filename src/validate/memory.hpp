@@ -1,0 +1,41 @@
+/// Everything that a validator remembers, in one piece, so that a forked child can start afresh: it
+/// must not touch locks that another thread of its parent may have held, nor write out its uses.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "validate/cache_table.hpp"
+#include "validate/denials.hpp"
+#include "validate/fingerprint.hpp"
+#include "validate/freshness.hpp"
+#include "validate/generations.hpp"
+#include "validate/remembered_settings.hpp"
+#include "validate/use_log.hpp"
+
+namespace tokenstore::validate {
+
+struct Memory {
+  /// `cache_bytes` 0: remembers no tokens, only uses and denials.
+  Memory(Backend& backend, base::EffectiveClock& clock, RandomSource& random, const std::string& workspace,
+         StoredSettings& stored, std::size_t cache_bytes)
+      : fingerprinter(random), settings(stored, owners), last_flush(clock.monotonic()) {
+    if (cache_bytes == 0) return;
+    table = std::make_unique<CacheTable>(cache_bytes, fingerprinter);
+    freshness =
+        std::make_unique<Freshness>(backend, clock, workspace, *table, settings, tokens, owners, uses, unwritten_since);
+  }
+
+  const Fingerprinter fingerprinter;
+  Generations tokens;
+  Generations owners;
+  RememberedSettings settings;
+  Denials denials;
+  UseLog uses;
+  std::unique_ptr<CacheTable> table;
+  std::unique_ptr<Freshness> freshness;
+  std::atomic<UnixMillis> unwritten_since{0};  ///< uses of cached tokens from here on are not in storage
+  std::atomic<std::int64_t> last_flush;        ///< monotonic
+};
+
+}  // namespace tokenstore::validate

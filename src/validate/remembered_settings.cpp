@@ -1,0 +1,43 @@
+#include "validate/remembered_settings.hpp"
+
+namespace tokenstore::validate {
+
+namespace {
+constexpr std::uint64_t known_mark = 0x100;
+}
+
+std::optional<Reason> RememberedSettings::recall_owner(std::string_view owner, std::uint32_t generation) {
+  const std::lock_guard lock(mutex_);
+  const Answer& answer = place_of(owner);
+  if (answer.reason == Reason::storage || answer.generation != generation || answer.owner != owner) return std::nullopt;
+  return answer.reason;
+}
+
+void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) {
+  const std::lock_guard lock(mutex_);
+  Answer& answer = place_of(owner);
+  answer.reason = Reason::storage;  // whatever was here, should the copy below run out of memory
+  answer.owner = owner;
+  answer.generation = generation;
+  answer.reason = reason;
+}
+
+std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generation) const noexcept {
+  const std::uint64_t answer = workspace_answer_.load(std::memory_order_acquire);
+  if ((answer & known_mark) == 0 || answer >> 32 != generation) return std::nullopt;
+  return static_cast<Reason>(answer & 0xFF);
+}
+
+void RememberedSettings::remember_workspace(std::uint32_t generation, Reason reason) noexcept {
+  if (reason == Reason::storage) return;
+  workspace_answer_.store(std::uint64_t{generation} << 32 | known_mark | static_cast<std::uint8_t>(reason),
+                          std::memory_order_release);
+}
+
+bool RememberedSettings::owner_changed(std::string_view owner) {
+  const auto before = recall_owner(owner, owners_.of(Generations::group_of(owner)));
+  // An issue under a cap changes its owner's record too, and must not cost their tokens a miss each.
+  return !before || stored_.owner_permits(owner) != *before;
+}
+
+}  // namespace tokenstore::validate

@@ -1,0 +1,327 @@
+#include "validate/validator.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include "base/text_rules.hpp"
+#include "text/token_text.hpp"
+#include "validate/verdict_writer.hpp"
+
+namespace tokenstore::validate {
+
+namespace {
+
+/// Reasons that stay true of a text until its token's record changes, which the feed would tell.
+bool is_final(Reason reason) noexcept {
+  return reason == Reason::unknown || reason == Reason::revoked || reason == Reason::expired ||
+         reason == Reason::retired_key;
+}
+
+constexpr std::size_t uses_slice = 1000;
+
+/// Adds what the table knows to what was logged. A token that was dropped and remembered anew is in both,
+/// and is written once.
+void merge_uses(std::vector<Use>& logged, std::vector<Use> cached) {
+  std::unordered_map<std::string_view, Use*> known;
+  for (Use& use : logged) known.emplace(use.id, &use);
+  std::vector<Use> further;
+  for (Use& use : cached) {
+    const auto found = known.find(use.id);
+    if (found == known.end()) {
+      further.push_back(std::move(use));
+    } else if (use.used_at >= found->second->used_at) {
+      found->second->used_at = use.used_at;
+      found->second->used_from = std::move(use.used_from);
+    }
+  }
+  logged.insert(logged.end(), std::make_move_iterator(further.begin()), std::make_move_iterator(further.end()));
+}
+
+}  // namespace
+
+Validator::Validator(ValidatorParts parts)
+    : parts_(std::move(parts)),
+      id_at_(parts_.prefix.size() + 1 + (text::handle_size - text::id_size)),
+      text_size_(parts_.prefix.size() + text::size_without_prefix),
+      full_check_(parts_.backend, parts_.sealer, parts_.clock, parts_.workspace),
+      stored_settings_(parts_.backend, parts_.sealer, parts_.workspace),
+      memory_(new_memory().release()) {}
+
+Validator::~Validator() {
+  // In a child that never used it, the parent's memory is left alone: its locks may be held.
+  if (!fork_guard_.forked()) delete memory_.load();
+}
+
+std::unique_ptr<Memory> Validator::new_memory() {
+  return std::make_unique<Memory>(parts_.backend, parts_.clock, parts_.random, parts_.workspace, stored_settings_,
+                                  parts_.cache_bytes);
+}
+
+void Validator::start_afresh() {
+  // Nothing that can be locked at a fork is used here: of several threads of the child one goes ahead.
+  const int self = static_cast<int>(::getpid());
+  for (;;) {
+    int at_it = adopting_.load(std::memory_order_acquire);
+    if (at_it != self && adopting_.compare_exchange_strong(at_it, self, std::memory_order_acq_rel)) break;
+    while (adopting_.load(std::memory_order_acquire) == self && fork_guard_.forked()) std::this_thread::yield();
+    if (!fork_guard_.forked()) return;
+  }
+  struct Done {
+    std::atomic<int>& flag;
+    ~Done() { flag.store(0, std::memory_order_release); }
+  } done{adopting_};
+  if (!fork_guard_.forked()) return;
+  // The inherited memory is not freed, for the same reason as above.
+  memory_.store(new_memory().release(), std::memory_order_release);
+  fork_guard_.adopt();
+  if (parts_.after_fork) parts_.after_fork();
+}
+
+/// Settings as remembered, else from storage, for one call.
+class Validator::SettingsOfCall final : public SettingsSource {
+ public:
+  SettingsOfCall(Memory& memory, StoredSettings& stored, Seen& seen) : memory_(memory), stored_(stored), seen_(seen) {}
+
+  Reason owner_permits(std::string_view owner) override {
+    seen_.owner = memory_.owners.of(Generations::group_of(owner));
+    if (const auto known = memory_.settings.recall_owner(owner, seen_.owner)) return *known;
+    const Reason reason = stored_.owner_permits(owner);
+    if (reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
+      memory_.settings.remember_owner(owner, seen_.owner, reason);
+    }
+    return reason;
+  }
+  Reason workspace_permits() override {
+    if (const auto known = memory_.settings.recall_workspace(seen_.workspace)) return *known;
+    const Reason reason = stored_.workspace_permits();
+    memory_.settings.remember_workspace(seen_.workspace, reason);
+    return reason;
+  }
+
+ private:
+  Memory& memory_;
+  StoredSettings& stored_;
+  Seen& seen_;
+};
+
+void Validator::validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept {
+  try {
+    check(text, demand, verdict);
+  } catch (...) {
+    // No memory, or a backend that broke its contract: not a reason to call a token bad.
+    VerdictWriter(verdict).refuse(Outcome::unavailable, Reason::storage);
+  }
+  if (verdict.outcome() == Outcome::unavailable) counters_.raise(Count::unavailable);
+}
+
+void Validator::check(std::string_view text, const Demand& demand, Verdict& verdict) {
+  if (text.size() != text_size_) {
+    counters_.raise(Count::malformed);
+    return VerdictWriter(verdict).refuse(Outcome::invalid, Reason::malformed);
+  }
+  Memory& known = memory();
+  if (!known.table) return check_fully(known, text, demand, std::nullopt, verdict);
+
+  const std::string_view id = text.substr(id_at_, text::id_size);
+  const CacheTable::Likely likely = known.table->locate(known.fingerprinter.place(IdWords::of(id.data())));
+  // Memory is on its way here while the fingerprint is computed.
+  const std::optional<std::uint64_t> current = known.freshness->current();
+  if (likely.slot.at != nullptr && current) {
+    const Fingerprint print = known.fingerprinter.fingerprint(text);
+    Found found;
+    ExtraCopy extra;  // NOLINT(cppcoreguidelines-pro-type-member-init): only written where it is read
+    if (known.table->find(likely, print, found, extra) &&
+        answer_from_memory(known, found, extra, id, demand, verdict)) {
+      return;
+    }
+  }
+  check_fully(known, text, demand, current, verdict);
+}
+
+UnixMillis Validator::now_before(UnixMillis deadline) noexcept {
+  const std::int64_t lag = parts_.clock.coarse_lag();
+  // Only a positive deadline can have the lag taken from it without overflow; others lie before 1970.
+  if (deadline > 0) {
+    const UnixMillis coarse = parts_.clock.coarse_now();
+    if (coarse < deadline - lag) return coarse;
+  }
+  return parts_.clock.now();
+}
+
+bool Validator::answer_from_memory(Memory& memory, const Found& found, const ExtraCopy& extra, std::string_view id,
+                                   const Demand& demand, Verdict& verdict) {
+  VerdictWriter answer(verdict);
+  const Generations& generations = found.traits.kind == EntryKind::live ? memory.owners : memory.tokens;
+  if (generations.of(found.traits.owner_group) != found.owner_generation) return false;
+  if (found.traits.kind == EntryKind::gone) {
+    counters_.raise(Count::gone_hits);
+    answer.refuse(Outcome::invalid, found.traits.reason);
+    return true;
+  }
+  const UnixMillis now = now_before(found.expires_at);
+  if (found.expires_at <= now) return false;
+
+  ExtraText text;
+  if (found.has_extra) {
+    text = extra.text();
+  } else {
+    text.owner = {reinterpret_cast<const char*>(found.owner.data()), found.traits.owner_size};
+    text.scopes = memory.table->scopes(found.traits.scope_set);
+  }
+  if (memory.denials.any() && memory.denials.denies(id, text.owner)) {
+    answer.refuse(Outcome::invalid, Reason::revoked);
+    return true;
+  }
+  counters_.raise(Count::hits);
+  const bool in_scope = base::has_scope(text.scopes, demand.scope);
+  if (in_scope && !CacheTable::note_use(found, now, demand.client_address)) {
+    const bool known_address = base::is_client_address(demand.client_address);
+    memory.uses.note(id, now, known_address ? demand.client_address : std::string_view());
+  }
+  answer.identify(in_scope ? Reason::none : Reason::insufficient_scope, id, text.owner, text.scopes, text.metadata,
+                  found.expires_at);
+  return true;
+}
+
+void Validator::check_fully(Memory& memory, std::string_view text, const Demand& demand,
+                            std::optional<std::uint64_t> pulse, Verdict& verdict) {
+  VerdictWriter answer(verdict);
+  const auto token = text::parse(text, parts_.prefix);
+  if (!token) {
+    counters_.raise(Count::malformed);
+    return answer.refuse(Outcome::invalid, Reason::malformed);
+  }
+  if (!parts_.sealer.tag_matches(*token)) {
+    counters_.raise(Count::forged);
+    return answer.refuse(Outcome::invalid, Reason::forged);
+  }
+  counters_.raise(Count::misses);
+
+  // Read before storage is: whatever changes from here on forbids remembering what is loaded.
+  Seen seen;
+  seen.pulse = pulse.value_or(0);
+  seen.token = memory.tokens.of(Generations::group_of(token->id));
+  seen.workspace = memory.settings.workspace_generation();
+  SettingsOfCall remembered(memory, stored_settings_, seen);
+  const CheckedToken checked =
+      full_check_.run(*token, pulse ? static_cast<SettingsSource&>(remembered) : stored_settings_);
+
+  const TokenRecord& record = checked.record;
+  bool used = false;
+  if (checked.reason != Reason::none) {
+    answer.refuse(FullCheck::outcome_of(checked.reason), checked.reason);
+    if (!is_final(checked.reason)) return;
+  } else if (memory.denials.any() && memory.denials.denies(record.id, record.owner)) {
+    return answer.refuse(Outcome::invalid, Reason::revoked);
+  } else {
+    used = base::has_scope(record.scopes, demand.scope);
+    answer.identify(used ? Reason::none : Reason::insufficient_scope, record.id, record.owner, record.scopes,
+                    record.metadata, record.expires_at);
+  }
+  if (pulse) {
+    remember(memory, *token, text, checked, demand, used, seen);
+  } else if (used) {
+    const bool known_address = base::is_client_address(demand.client_address);
+    memory.uses.note(record.id, parts_.clock.now(), known_address ? demand.client_address : std::string_view());
+  }
+}
+
+void Validator::remember(Memory& memory, const text::ParsedToken& token, std::string_view text,
+                         const CheckedToken& checked, const Demand& demand, bool used, const Seen& seen) {
+  const std::uint16_t token_group = Generations::group_of(token.id);
+  const bool live = checked.reason == Reason::none;
+  NewEntry entry;
+  entry.print = memory.fingerprinter.fingerprint(text);
+  entry.kind = live ? EntryKind::live : EntryKind::gone;
+  entry.reason = checked.reason;
+  entry.id = token.id;
+  entry.owner_group = token_group;
+  entry.owner_generation = seen.token;
+  if (live) {
+    entry.owner = checked.record.owner;
+    entry.scopes = checked.record.scopes;
+    entry.metadata = checked.record.metadata;
+    entry.owner_group = Generations::group_of(checked.record.owner);
+    entry.owner_generation = seen.owner;
+    entry.expires_at = checked.record.expires_at;
+  }
+  if (used || !live) entry.used_at = parts_.clock.now();
+  if (used) entry.used_from = PackedAddress::parse(demand.client_address);
+
+  std::vector<Use> displaced;
+  // The workspace's record was read before the owner's generation was, so a change of it in between does
+  // not show in the entry. A change from here on raises the generation that the entry holds.
+  const bool kept = memory.table->try_put(entry, memory.unwritten_since.load(), displaced, [&] {
+    return memory.freshness->unmoved(seen.pulse) && memory.tokens.of(token_group) == seen.token &&
+           memory.settings.workspace_generation() == seen.workspace;
+  });
+  for (const Use& use : displaced) memory.uses.note(use.id, use.used_at, use.used_from);
+  if (used && !kept) memory.uses.note(token.id, entry.used_at, entry.used_from.text());
+}
+
+std::optional<Use> Validator::pending_use(std::string_view id) {
+  Memory& known = memory();
+  auto logged = known.uses.find(id);
+  auto cached = known.table ? known.table->use_of(id) : std::nullopt;
+  if (!logged || !cached) return logged ? logged : cached;
+  return logged->used_at > cached->used_at ? logged : cached;
+}
+
+Result<void> Validator::flush_uses(bool all) {
+  if (parts_.backend.read_only()) return {};
+  // A child that did not use the store has nothing of its own to write.
+  if (fork_guard_.forked()) return {};
+  Memory& known = memory();
+  const std::int64_t now = parts_.clock.monotonic();
+  std::int64_t last = known.last_flush.load();
+  if (!all && now - last < parts_.use_interval.count()) return {};
+  // Of several threads that find it due, one writes.
+  if (!known.last_flush.compare_exchange_strong(last, now) && !all) return {};
+
+  // Uses are noted with a clock that lags: what is noted from here on must count as unwritten.
+  const UnixMillis next_unwritten = parts_.clock.now() - parts_.clock.coarse_lag() - 1;
+  std::vector<Use> uses = known.uses.take();
+  const std::size_t logged = uses.size();
+  if (known.table) {
+    merge_uses(uses, known.table->uses_since(known.unwritten_since.load()));
+  }
+  for (std::size_t from = 0; from < uses.size(); from += uses_slice) {
+    const std::size_t count = std::min(uses_slice, uses.size() - from);
+    auto written = parts_.backend.record_uses(parts_.workspace, std::span(uses).subspan(from, count));
+    if (!written.ok()) {
+      for (std::size_t at = from; at < logged; ++at) known.uses.note(uses[at].id, uses[at].used_at, uses[at].used_from);
+      return written;
+    }
+    uses_written_.fetch_add(count, std::memory_order_relaxed);
+  }
+  known.unwritten_since.store(next_unwritten);
+  return {};
+}
+
+Statistics Validator::statistics() const noexcept {
+  Statistics figures;
+  figures.hits = counters_.sum(Count::hits);
+  figures.negative_hits = counters_.sum(Count::gone_hits);
+  figures.misses = counters_.sum(Count::misses);
+  figures.malformed = counters_.sum(Count::malformed);
+  figures.forged = counters_.sum(Count::forged);
+  figures.unavailable = counters_.sum(Count::unavailable);
+  figures.uses_written = uses_written_.load(std::memory_order_relaxed);
+  const Memory& known = *memory_.load(std::memory_order_acquire);
+  if (known.table) {
+    figures.catch_ups = known.freshness->catch_ups();
+    figures.dropped_all = known.freshness->dropped_all();
+    figures.evictions = known.table->evictions();
+    figures.cached_tokens = known.table->live();
+    figures.cache_bytes = known.table->bytes();
+  }
+  return figures;
+}
+
+}  // namespace tokenstore::validate

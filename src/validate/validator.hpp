@@ -1,0 +1,103 @@
+/// Decides whether a token text may do what a request demands.
+///
+/// A text that passed the whole check before, and about which nothing has changed since, is recognised
+/// by its fingerprint: no storage, no allocation, no system call, no lock that readers share. Anything
+/// else takes the whole check (full_check.hpp).
+///
+/// Thread-safe, and usable in a forked child. Borrows what it is made from, which must outlive it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/effective_clock.hpp"
+#include "base/fork_guard.hpp"
+#include "seal/sealer.hpp"
+#include "tokenstore/backend.hpp"
+#include "tokenstore/statistics.hpp"
+#include "tokenstore/verdict.hpp"
+#include "validate/counters.hpp"
+#include "validate/full_check.hpp"
+#include "validate/memory.hpp"
+
+namespace tokenstore::validate {
+
+struct ValidatorParts {
+  Backend& backend;
+  const seal::Sealer& sealer;
+  base::EffectiveClock& clock;
+  RandomSource& random;
+  const std::string& workspace;
+  const std::string& prefix;
+  std::size_t cache_bytes;
+  std::chrono::milliseconds use_interval;
+  /// Called once in a forked child, when it first uses the validator. May be empty.
+  std::function<void()> after_fork;
+};
+
+class Validator {
+ public:
+  explicit Validator(ValidatorParts parts);
+  ~Validator();
+  Validator(const Validator&) = delete;
+  Validator& operator=(const Validator&) = delete;
+
+  void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
+
+  /// Endings that storage could not be told of.
+  Denials& denials() { return memory().denials; }
+
+  /// The latest use of a token that may not be in storage yet.
+  std::optional<Use> pending_use(std::string_view id);
+  /// Writes out last uses; unless `all`, only if the interval has passed since the last time.
+  Result<void> flush_uses(bool all);
+
+  Statistics statistics() const noexcept;
+
+ private:
+  Memory& memory() {
+    if (fork_guard_.forked()) start_afresh();
+    return *memory_.load(std::memory_order_acquire);
+  }
+  void start_afresh();
+  std::unique_ptr<Memory> new_memory();
+
+  /// Pulse and generations as they were before storage was read: if one has moved, what was loaded is not
+  /// remembered.
+  struct Seen {
+    std::uint64_t pulse = 0;
+    std::uint32_t token = 0;
+    std::uint32_t owner = 0;
+    std::uint32_t workspace = 0;
+  };
+
+  class SettingsOfCall;
+
+  void check(std::string_view text, const Demand& demand, Verdict& verdict);
+  /// `pulse`: what the call goes by; empty: it may neither use nor make memories.
+  void check_fully(Memory& memory, std::string_view text, const Demand& demand, std::optional<std::uint64_t> pulse,
+                   Verdict& verdict);
+  bool answer_from_memory(Memory& memory, const Found& found, const ExtraCopy& extra, std::string_view id,
+                          const Demand& demand, Verdict& verdict);
+  /// Effective now, exact if `deadline` is near, else cheap and slightly behind.
+  UnixMillis now_before(UnixMillis deadline) noexcept;
+  void remember(Memory& memory, const text::ParsedToken& token, std::string_view text, const CheckedToken& checked,
+                const Demand& demand, bool used, const Seen& seen);
+
+  const ValidatorParts parts_;
+  const std::size_t id_at_;      ///< where the id starts in a text of this store
+  const std::size_t text_size_;  ///< octets of every text of this store
+  FullCheck full_check_;
+  StoredSettings stored_settings_;
+  base::ForkGuard fork_guard_;
+  std::atomic<int> adopting_{0};  ///< process whose thread is at start_afresh()
+  std::atomic<Memory*> memory_;
+  Counters counters_;
+  std::atomic<std::uint64_t> uses_written_{0};
+};
+
+}  // namespace tokenstore::validate
