@@ -1,0 +1,91 @@
+// Purging, housekeeping, checking and counting.
+#include <memory>
+
+#include "guard.hpp"
+#include "structs.hpp"
+#include "tokenstore.h"
+#include "tokenstore/store.hpp"
+#include "values.hpp"
+
+using namespace tokenstore;
+using namespace tokenstore::capi;
+
+int32_t tokenstore_purge(tokenstore_store* store, const tokenstore_actor* actor, int64_t ended_before,
+                         int64_t budget_ms, uint64_t* out_removed, int32_t* out_complete,
+                         tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    need(out_removed, "the pointer for the number removed") = 0;
+    need(out_complete, "the pointer for whether it is complete") = 0;
+    TokenStore& opened = *need(store, "the store").store;
+    const PurgeResult result = take(opened.purge(capi::actor(actor), ended_before, budget(budget_ms, 1000)));
+    *out_removed = result.removed;
+    *out_complete = flag(result.complete);
+  });
+}
+
+int32_t tokenstore_maintain(tokenstore_store* store, int64_t budget_ms, int32_t* out_more,
+                            tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    if (out_more != nullptr) *out_more = 0;
+    const bool more = take(need(store, "the store").store->maintain(budget(budget_ms, 50)));
+    if (out_more != nullptr) *out_more = flag(more);
+  });
+}
+
+int32_t tokenstore_check(tokenstore_store* store, const tokenstore_actor* actor, tokenstore_progress progress,
+                         void* context, tokenstore_check_report** out_report, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_report);
+    TokenStore& opened = *need(store, "the store").store;
+    Progress tell;
+    if (progress != nullptr) {
+      tell = [progress, context](std::uint64_t done, std::uint64_t total) {
+        return progress(context, done, total) == 0;
+      };
+    }
+    auto report = std::make_unique<tokenstore_check_report>();
+    report->report = take(opened.check(capi::actor(actor), tell));
+    out = report.release();
+  });
+}
+
+int32_t tokenstore_check_report_read(const tokenstore_check_report* report, tokenstore_check_summary* out_summary,
+                                     tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    const CheckReport& found = need(report, "the report").report;
+    const tokenstore_check_summary out{0, found.tokens, found.owners, found.problem_count, found.problems.size()};
+    TOKENSTORE_WRITE(tokenstore_check_summary, CHECK_SUMMARY, out_summary, "the summary", out);
+  });
+}
+
+const char* tokenstore_check_report_problem(const tokenstore_check_report* report, size_t index, size_t* out_size) {
+  return guard_value(no_text(out_size), [&] {
+    if (report == nullptr || index >= report->report.problems.size()) return no_text(out_size);
+    return returned_text(report->report.problems[index], out_size);
+  });
+}
+
+void tokenstore_check_report_free(tokenstore_check_report* report) {
+  guard_free(report);
+}
+
+int32_t tokenstore_read_statistics(tokenstore_store* store, tokenstore_statistics* out_statistics,
+                                   tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    const Statistics counted = need(store, "the store").store->statistics();
+    const tokenstore_statistics out{0,
+                                    counted.hits,
+                                    counted.misses,
+                                    counted.negative_hits,
+                                    counted.malformed,
+                                    counted.forged,
+                                    counted.unavailable,
+                                    counted.catch_ups,
+                                    counted.dropped_all,
+                                    counted.evictions,
+                                    counted.uses_written,
+                                    counted.cached_tokens,
+                                    counted.cache_bytes};
+    TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
+  });
+}
