@@ -1,0 +1,49 @@
+/// What every route of this server shares. Made once in main; outlives the server.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <httplib.h>
+#include <tokenstore/store.hpp>
+
+#include "accounts.hpp"
+#include "rate_limit.hpp"
+#include "sessions.hpp"
+
+namespace access_page {
+
+/// A scope that people may give to their tokens here. What is not offered cannot be had.
+struct OfferedScope {
+  std::string name;
+  std::string description;
+  bool administrators_only = false;
+};
+
+/// A bearer token needs these for the routes of this server itself.
+inline constexpr std::string_view manage_scope = "tokens:manage";          ///< its owner's own tokens
+inline constexpr std::string_view administer_scope = "tokens:administer";  ///< everybody's, of an administrator
+
+struct Host {
+  tokenstore::TokenStore& store;
+  Accounts& accounts;
+  Sessions& sessions;
+  RateLimit& sign_in_limit;
+  std::vector<OfferedScope> scopes;
+  std::string address_header;  ///< of a proxy in front that is trusted to say the client's address; may be empty
+  /// One line for each answer. It names the route, never a path, a query or a header of the request: those
+  /// are the client's words, and may hold a token.
+  std::function<void(const std::string& line)> log;
+
+  /// Who is at the other end: from the connection, or as the trusted proxy says.
+  std::string client_address(const httplib::Request& request) const {
+    if (!address_header.empty() && request.get_header_value_count(address_header) == 1) {
+      return request.get_header_value(address_header);
+    }
+    return request.remote_addr;
+  }
+};
+
+}  // namespace access_page
