@@ -1,0 +1,207 @@
+/*
+ * The structs as programs of the first version were compiled with them. Never change these: a struct that grows
+ * gets another copy beside them.
+ */
+#ifndef TOKENSTORE_TESTS_FROZEN_1_0_H
+#define TOKENSTORE_TESTS_FROZEN_1_0_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct frozen_key_info {
+  size_t struct_size;
+  const char* id;
+  size_t id_size;
+  int32_t use;
+  int32_t reserved;
+} frozen_key_info;
+
+typedef struct frozen_clock {
+  size_t struct_size;
+  int64_t (*wall)(void* context);
+  int64_t (*monotonic)(void* context);
+  void* context;
+} frozen_clock;
+
+typedef struct frozen_open_options {
+  size_t struct_size;
+  const char* path;
+  size_t path_size;
+  const char* key_file;
+  size_t key_file_size;
+  const uint8_t* key_bytes;
+  size_t key_bytes_size;
+  const char* key_id;
+  size_t key_id_size;
+  const void* keyring;
+  const char* workspace;
+  size_t workspace_size;
+  const char* prefix;
+  size_t prefix_size;
+  const char* vfs;
+  size_t vfs_size;
+  const frozen_clock* clock;
+  int64_t busy_timeout_ms;
+  int64_t use_interval_ms;
+  int64_t cache_bytes;
+  int32_t backend;
+  int32_t durability;
+  int32_t read_only;
+  int32_t must_exist;
+  int32_t workspace_must_exist;
+  int32_t upkeep_thread;
+} frozen_open_options;
+
+typedef struct frozen_demand {
+  size_t struct_size;
+  const char* scope;
+  size_t scope_size;
+  const char* client_address;
+  size_t client_address_size;
+} frozen_demand;
+
+typedef struct frozen_verdict {
+  size_t struct_size;
+  int32_t outcome;
+  int32_t reason;
+  int32_t http_status;
+  int32_t reserved;
+  int64_t expires_at;
+  size_t id_size;
+  size_t owner_size;
+  size_t scopes_size;
+  size_t metadata_size;
+  char id[24];
+  char owner[256];
+  char scopes[8256];
+  char metadata[4104];
+} frozen_verdict;
+
+typedef struct frozen_actor {
+  size_t struct_size;
+  const char* name;
+  size_t name_size;
+  int32_t kind;
+  int32_t reserved;
+} frozen_actor;
+
+typedef struct frozen_issue_request {
+  size_t struct_size;
+  const char* owner;
+  size_t owner_size;
+  const char* description;
+  size_t description_size;
+  const char* scopes;
+  size_t scopes_size;
+  const char* metadata;
+  size_t metadata_size;
+  int64_t lifetime_ms;
+  int64_t not_before;
+} frozen_issue_request;
+
+typedef struct frozen_token_info {
+  size_t struct_size;
+  const char* id;
+  size_t id_size;
+  const char* owner;
+  size_t owner_size;
+  const char* description;
+  size_t description_size;
+  const char* scopes;
+  size_t scopes_size;
+  const char* metadata;
+  size_t metadata_size;
+  const char* created_by;
+  size_t created_by_size;
+  const char* revoked_by;
+  size_t revoked_by_size;
+  const char* revoke_reason;
+  size_t revoke_reason_size;
+  const char* last_used_from;
+  size_t last_used_from_size;
+  int64_t created_at;
+  int64_t not_before;
+  int64_t expires_at;
+  int64_t revoked_at;
+  int64_t last_used_at;
+  int32_t state;
+  int32_t reserved;
+} frozen_token_info;
+
+typedef struct frozen_list_query {
+  size_t struct_size;
+  const char* owner;
+  size_t owner_size;
+  const char* text;
+  size_t text_size;
+  const char* cursor;
+  size_t cursor_size;
+  size_t limit;
+  int32_t state;
+  int32_t reserved;
+} frozen_list_query;
+
+typedef struct frozen_counts {
+  size_t struct_size;
+  uint64_t active;
+  uint64_t pending;
+  uint64_t expired;
+  uint64_t revoked;
+} frozen_counts;
+
+typedef struct frozen_owner_settings {
+  size_t struct_size;
+  int32_t may_not_issue;
+  int32_t may_not_use;
+} frozen_owner_settings;
+
+typedef struct frozen_owner_info {
+  size_t struct_size;
+  const char* owner;
+  size_t owner_size;
+  const char* suspended_by;
+  size_t suspended_by_size;
+  const char* suspend_reason;
+  size_t suspend_reason_size;
+  int64_t suspended_at;
+  int32_t may_not_issue;
+  int32_t may_not_use;
+  int32_t suspended;
+  int32_t tampered;
+} frozen_owner_info;
+
+typedef struct frozen_policy {
+  size_t struct_size;
+  int64_t longest_lifetime_ms;
+  int64_t default_lifetime_ms;
+  uint32_t most_active_per_owner;
+  int32_t never_allowed;
+  int32_t users_may_not_issue;
+  int32_t tokens_disabled;
+} frozen_policy;
+
+typedef struct frozen_check_summary {
+  size_t struct_size;
+  uint64_t tokens;
+  uint64_t owners;
+  uint64_t problems;
+  uint64_t problems_noted;
+} frozen_check_summary;
+
+typedef struct frozen_statistics {
+  size_t struct_size;
+  uint64_t hits;
+  uint64_t misses;
+  uint64_t negative_hits;
+  uint64_t malformed;
+  uint64_t forged;
+  uint64_t unavailable;
+  uint64_t catch_ups;
+  uint64_t dropped_all;
+  uint64_t evictions;
+  uint64_t uses_written;
+  uint64_t cached_tokens;
+  uint64_t cache_bytes;
+} frozen_statistics;
+
+#endif

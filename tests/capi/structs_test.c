@@ -1,0 +1,322 @@
+/* The rules of `struct_size`: old programs, programs of a later version, and garbage. */
+#include <stdlib.h>
+
+#include "frozen_1_0.h"
+#include "host.h"
+
+#define SAME_FIELD(type, field) CHECK(offsetof(tokenstore_##type, field) == offsetof(frozen_##type, field))
+/* The constant is the frozen size, and nothing was left for the compiler to pad. */
+#define SAME_SIZE(type, NAME)                                       \
+  CHECK(sizeof(frozen_##type) == TOKENSTORE_##NAME##_SIZE_1_0);     \
+  CHECK(sizeof(tokenstore_##type) >= TOKENSTORE_##NAME##_SIZE_1_0); \
+  CHECK(sizeof(frozen_##type) % sizeof(int64_t) == 0)
+
+static void frozen_copies(void) {
+  SAME_SIZE(key_info, KEY_INFO);
+  SAME_FIELD(key_info, struct_size);
+  SAME_FIELD(key_info, id);
+  SAME_FIELD(key_info, id_size);
+  SAME_FIELD(key_info, use);
+  SAME_FIELD(key_info, reserved);
+  SAME_SIZE(clock, CLOCK);
+  SAME_FIELD(clock, struct_size);
+  SAME_FIELD(clock, wall);
+  SAME_FIELD(clock, monotonic);
+  SAME_FIELD(clock, context);
+  SAME_SIZE(open_options, OPEN_OPTIONS);
+  SAME_FIELD(open_options, struct_size);
+  SAME_FIELD(open_options, path);
+  SAME_FIELD(open_options, path_size);
+  SAME_FIELD(open_options, key_file);
+  SAME_FIELD(open_options, key_file_size);
+  SAME_FIELD(open_options, key_bytes);
+  SAME_FIELD(open_options, key_bytes_size);
+  SAME_FIELD(open_options, key_id);
+  SAME_FIELD(open_options, key_id_size);
+  SAME_FIELD(open_options, keyring);
+  SAME_FIELD(open_options, workspace);
+  SAME_FIELD(open_options, workspace_size);
+  SAME_FIELD(open_options, prefix);
+  SAME_FIELD(open_options, prefix_size);
+  SAME_FIELD(open_options, vfs);
+  SAME_FIELD(open_options, vfs_size);
+  SAME_FIELD(open_options, clock);
+  SAME_FIELD(open_options, busy_timeout_ms);
+  SAME_FIELD(open_options, use_interval_ms);
+  SAME_FIELD(open_options, cache_bytes);
+  SAME_FIELD(open_options, backend);
+  SAME_FIELD(open_options, durability);
+  SAME_FIELD(open_options, read_only);
+  SAME_FIELD(open_options, must_exist);
+  SAME_FIELD(open_options, workspace_must_exist);
+  SAME_FIELD(open_options, upkeep_thread);
+  SAME_SIZE(demand, DEMAND);
+  SAME_FIELD(demand, struct_size);
+  SAME_FIELD(demand, scope);
+  SAME_FIELD(demand, scope_size);
+  SAME_FIELD(demand, client_address);
+  SAME_FIELD(demand, client_address_size);
+  SAME_SIZE(verdict, VERDICT);
+  SAME_FIELD(verdict, struct_size);
+  SAME_FIELD(verdict, outcome);
+  SAME_FIELD(verdict, reason);
+  SAME_FIELD(verdict, http_status);
+  SAME_FIELD(verdict, reserved);
+  SAME_FIELD(verdict, expires_at);
+  SAME_FIELD(verdict, id_size);
+  SAME_FIELD(verdict, owner_size);
+  SAME_FIELD(verdict, scopes_size);
+  SAME_FIELD(verdict, metadata_size);
+  SAME_FIELD(verdict, id);
+  SAME_FIELD(verdict, owner);
+  SAME_FIELD(verdict, scopes);
+  SAME_FIELD(verdict, metadata);
+  SAME_SIZE(actor, ACTOR);
+  SAME_FIELD(actor, struct_size);
+  SAME_FIELD(actor, name);
+  SAME_FIELD(actor, name_size);
+  SAME_FIELD(actor, kind);
+  SAME_FIELD(actor, reserved);
+  SAME_SIZE(issue_request, ISSUE_REQUEST);
+  SAME_FIELD(issue_request, struct_size);
+  SAME_FIELD(issue_request, owner);
+  SAME_FIELD(issue_request, owner_size);
+  SAME_FIELD(issue_request, description);
+  SAME_FIELD(issue_request, description_size);
+  SAME_FIELD(issue_request, scopes);
+  SAME_FIELD(issue_request, scopes_size);
+  SAME_FIELD(issue_request, metadata);
+  SAME_FIELD(issue_request, metadata_size);
+  SAME_FIELD(issue_request, lifetime_ms);
+  SAME_FIELD(issue_request, not_before);
+  SAME_SIZE(token_info, TOKEN_INFO);
+  SAME_FIELD(token_info, struct_size);
+  SAME_FIELD(token_info, id);
+  SAME_FIELD(token_info, id_size);
+  SAME_FIELD(token_info, owner);
+  SAME_FIELD(token_info, owner_size);
+  SAME_FIELD(token_info, description);
+  SAME_FIELD(token_info, description_size);
+  SAME_FIELD(token_info, scopes);
+  SAME_FIELD(token_info, scopes_size);
+  SAME_FIELD(token_info, metadata);
+  SAME_FIELD(token_info, metadata_size);
+  SAME_FIELD(token_info, created_by);
+  SAME_FIELD(token_info, created_by_size);
+  SAME_FIELD(token_info, revoked_by);
+  SAME_FIELD(token_info, revoked_by_size);
+  SAME_FIELD(token_info, revoke_reason);
+  SAME_FIELD(token_info, revoke_reason_size);
+  SAME_FIELD(token_info, last_used_from);
+  SAME_FIELD(token_info, last_used_from_size);
+  SAME_FIELD(token_info, created_at);
+  SAME_FIELD(token_info, not_before);
+  SAME_FIELD(token_info, expires_at);
+  SAME_FIELD(token_info, revoked_at);
+  SAME_FIELD(token_info, last_used_at);
+  SAME_FIELD(token_info, state);
+  SAME_FIELD(token_info, reserved);
+  SAME_SIZE(list_query, LIST_QUERY);
+  SAME_FIELD(list_query, struct_size);
+  SAME_FIELD(list_query, owner);
+  SAME_FIELD(list_query, owner_size);
+  SAME_FIELD(list_query, text);
+  SAME_FIELD(list_query, text_size);
+  SAME_FIELD(list_query, cursor);
+  SAME_FIELD(list_query, cursor_size);
+  SAME_FIELD(list_query, limit);
+  SAME_FIELD(list_query, state);
+  SAME_FIELD(list_query, reserved);
+  SAME_SIZE(counts, COUNTS);
+  SAME_FIELD(counts, struct_size);
+  SAME_FIELD(counts, active);
+  SAME_FIELD(counts, pending);
+  SAME_FIELD(counts, expired);
+  SAME_FIELD(counts, revoked);
+  SAME_SIZE(owner_settings, OWNER_SETTINGS);
+  SAME_FIELD(owner_settings, struct_size);
+  SAME_FIELD(owner_settings, may_not_issue);
+  SAME_FIELD(owner_settings, may_not_use);
+  SAME_SIZE(owner_info, OWNER_INFO);
+  SAME_FIELD(owner_info, struct_size);
+  SAME_FIELD(owner_info, owner);
+  SAME_FIELD(owner_info, owner_size);
+  SAME_FIELD(owner_info, suspended_by);
+  SAME_FIELD(owner_info, suspended_by_size);
+  SAME_FIELD(owner_info, suspend_reason);
+  SAME_FIELD(owner_info, suspend_reason_size);
+  SAME_FIELD(owner_info, suspended_at);
+  SAME_FIELD(owner_info, may_not_issue);
+  SAME_FIELD(owner_info, may_not_use);
+  SAME_FIELD(owner_info, suspended);
+  SAME_FIELD(owner_info, tampered);
+  SAME_SIZE(policy, POLICY);
+  SAME_FIELD(policy, struct_size);
+  SAME_FIELD(policy, longest_lifetime_ms);
+  SAME_FIELD(policy, default_lifetime_ms);
+  SAME_FIELD(policy, most_active_per_owner);
+  SAME_FIELD(policy, never_allowed);
+  SAME_FIELD(policy, users_may_not_issue);
+  SAME_FIELD(policy, tokens_disabled);
+  SAME_SIZE(check_summary, CHECK_SUMMARY);
+  SAME_FIELD(check_summary, struct_size);
+  SAME_FIELD(check_summary, tokens);
+  SAME_FIELD(check_summary, owners);
+  SAME_FIELD(check_summary, problems);
+  SAME_FIELD(check_summary, problems_noted);
+  SAME_SIZE(statistics, STATISTICS);
+  SAME_FIELD(statistics, struct_size);
+  SAME_FIELD(statistics, hits);
+  SAME_FIELD(statistics, misses);
+  SAME_FIELD(statistics, negative_hits);
+  SAME_FIELD(statistics, malformed);
+  SAME_FIELD(statistics, forged);
+  SAME_FIELD(statistics, unavailable);
+  SAME_FIELD(statistics, catch_ups);
+  SAME_FIELD(statistics, dropped_all);
+  SAME_FIELD(statistics, evictions);
+  SAME_FIELD(statistics, uses_written);
+  SAME_FIELD(statistics, cached_tokens);
+  SAME_FIELD(statistics, cache_bytes);
+}
+
+/* Room for a struct and what a later version might put behind it. */
+typedef union roomy {
+  tokenstore_token_info token;
+  tokenstore_open_options options;
+  tokenstore_actor actor;
+  tokenstore_policy policy;
+  tokenstore_counts counts;
+  size_t struct_size;
+  unsigned char bytes[sizeof(tokenstore_open_options) + 8192];
+} roomy;
+
+static int32_t count_as(tokenstore_store* store, const roomy* actor) {
+  tokenstore_counts counts = {.struct_size = sizeof counts};
+  return tokenstore_count(store, &actor->actor, NULL, 0, &counts, NULL);
+}
+
+static void input_sizes(void) {
+  tokenstore_store* store = open_in_memory();
+  roomy actor;
+  memset(&actor, 0, sizeof actor);
+  actor.actor.kind = TOKENSTORE_ACTOR_HOST;
+
+  const size_t good[] = {sizeof actor.actor, sizeof actor.actor + 8, sizeof actor.actor + 4096};
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; ++i) {
+    actor.struct_size = good[i];
+    CHECK_STATUS(TOKENSTORE_OK, count_as(store, &actor));
+  }
+  const size_t wrong[] = {0, 1, sizeof actor.actor - 1, sizeof actor.actor + 4097, SIZE_MAX};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
+    actor.struct_size = wrong[i];
+    CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, count_as(store, &actor));
+  }
+  tokenstore_free(store);
+}
+
+static void unknown_tail(void) {
+  tokenstore_store* store = open_in_memory();
+  for (size_t at = sizeof(tokenstore_actor); at < sizeof(tokenstore_actor) + 16; ++at) {
+    roomy actor;
+    memset(&actor, 0, sizeof actor);
+    actor.actor.kind = TOKENSTORE_ACTOR_HOST;
+    actor.struct_size = sizeof(tokenstore_actor) + 16;
+    actor.bytes[at] = 1;
+    CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, count_as(store, &actor));
+    actor.bytes[at] = 0;
+    actor.bytes[sizeof(tokenstore_actor) + 16] = 1; /* not the struct's any more */
+    CHECK_STATUS(TOKENSTORE_OK, count_as(store, &actor));
+  }
+  roomy options;
+  memset(&options, 0, sizeof options);
+  options.options.struct_size = sizeof options.options + 8;
+  options.options.backend = TOKENSTORE_BACKEND_MEMORY;
+  options.bytes[sizeof options.options] = 1;
+  tokenstore_store* other = store;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_open(&options.options, &other, NULL));
+  CHECK(other == NULL);
+  tokenstore_free(store);
+}
+
+static void output_tail(void) {
+  tokenstore_store* store = open_in_memory();
+  const tokenstore_actor host = host_actor();
+  roomy counts;
+  memset(&counts, 0xA5, sizeof counts);
+  counts.counts.struct_size = sizeof counts.counts + 24;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_count(store, &host, NULL, 0, &counts.counts, NULL));
+  CHECK(counts.struct_size == sizeof counts.counts + 24);
+  CHECK(counts.counts.active == 0);
+  for (size_t i = sizeof counts.counts; i < sizeof counts.counts + 24; ++i) CHECK(counts.bytes[i] == 0);
+  CHECK(counts.bytes[sizeof counts.counts + 24] == 0xA5);
+
+  counts.counts.struct_size = sizeof counts.counts - 8;
+  counts.counts.active = 77;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_count(store, &host, NULL, 0, &counts.counts, NULL));
+  CHECK(counts.counts.active == 77);
+  tokenstore_free(store);
+}
+
+static void verdict_sizes(void) {
+  tokenstore_store* store = open_in_memory();
+  token_text text;
+  const size_t size = issue_for(store, "alice", "read", text, NULL);
+  const tokenstore_demand demand = demand_of("read");
+  tokenstore_verdict* verdict = malloc(sizeof *verdict + 64);
+  CHECK(verdict != NULL);
+  unsigned char* bytes = (unsigned char*)verdict;
+  memset(bytes, 0xA5, sizeof *verdict + 64);
+
+  verdict->struct_size = sizeof *verdict + 32;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_validate(store, text, size, &demand, verdict, NULL));
+  CHECK(verdict->outcome == TOKENSTORE_OUTCOME_VALID);
+  for (size_t i = sizeof *verdict; i < sizeof *verdict + 32; ++i) CHECK(bytes[i] == 0);
+  CHECK(bytes[sizeof *verdict + 32] == 0xA5);
+
+  verdict->outcome = -7;
+  verdict->struct_size = sizeof *verdict - 1;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_validate(store, text, size, &demand, verdict, NULL));
+  CHECK(verdict->outcome == -7);
+  free(verdict);
+  tokenstore_free(store);
+}
+
+static void old_requests(void) {
+  /* An array of requests is laid out by the size that the program was compiled with. */
+  struct later_request {
+    tokenstore_issue_request request;
+    uint64_t unknown;
+  } requests[3];
+  tokenstore_store* store = open_in_memory();
+  const tokenstore_actor host = host_actor();
+  token_text texts[3];
+  size_t size = 0;
+  memset(requests, 0, sizeof requests);
+  for (size_t i = 0; i < 3; ++i) {
+    requests[i].request = request_for(i == 1 ? "bob" : "alice", "read");
+    requests[i].request.struct_size = sizeof requests[i];
+  }
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_issue_many(store, &host, &requests[0].request, 3, texts[0], sizeof texts[0],
+                                                    &size, NULL, NULL));
+  CHECK(counts_of(store).active == 3);
+  requests[2].unknown = 1;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_issue_many(store, &host, &requests[0].request, 3, texts[0],
+                                                                  sizeof texts[0], &size, NULL, NULL));
+  requests[2].unknown = 0;
+  requests[1].request.struct_size = sizeof requests[1].request;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_issue_many(store, &host, &requests[0].request, 3, texts[0],
+                                                                  sizeof texts[0], &size, NULL, NULL));
+  CHECK(counts_of(store).active == 3);
+  tokenstore_free(store);
+}
+
+static const check_case cases[] = {
+    {"sizes and fields are those of the frozen copies", frozen_copies},
+    {"an input smaller than 1.0 or far too large is refused", input_sizes},
+    {"a field that this version does not know is refused unless it is zero", unknown_tail},
+    {"an output larger than this version knows is zero there, and not a byte further", output_tail},
+    {"a verdict follows the same rules", verdict_sizes},
+    {"an array of requests of another version is read by its own size", old_requests},
+};
+CHECK_MAIN(cases)

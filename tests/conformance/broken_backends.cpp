@@ -1,0 +1,370 @@
+#include "broken_backends.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "tokenstore/backends/memory.hpp"
+
+namespace tokenstore::conformance {
+namespace {
+
+class Forwarding : public Backend {
+ public:
+  std::string_view name() const noexcept override { return "broken"; }
+  bool read_only() const noexcept override { return false; }
+  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override {
+    return inner_->load_token(workspace, id);
+  }
+  Result<std::optional<OwnerRecord>> load_owner(std::string_view workspace, std::string_view owner) override {
+    return inner_->load_owner(workspace, owner);
+  }
+  Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override {
+    return inner_->load_workspace(workspace);
+  }
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    return inner_->list_tokens(workspace, query);
+  }
+  Result<OwnerList> list_owners(std::string_view workspace, std::string_view after, std::size_t limit) override {
+    return inner_->list_owners(workspace, after, limit);
+  }
+  Result<std::vector<WorkspaceRecord>> list_workspaces(std::string_view after, std::size_t limit) override {
+    return inner_->list_workspaces(after, limit);
+  }
+  Result<TokenCounts> count_tokens(std::string_view workspace, std::string_view owner, UnixMillis now) override {
+    return inner_->count_tokens(workspace, owner, now);
+  }
+  Result<std::uint64_t> count_live(std::string_view workspace, std::string_view owner, UnixMillis now,
+                                   std::uint64_t at_most) override {
+    return inner_->count_live(workspace, owner, now, at_most);
+  }
+  Result<std::vector<EndedToken>> list_ended(std::string_view workspace, UnixMillis ended_before,
+                                             std::size_t limit) override {
+    return inner_->list_ended(workspace, ended_before, limit);
+  }
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    return inner_->commit(workspace, batch);
+  }
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
+    return inner_->changes(workspace, after_revision);
+  }
+  Pulse pulse() noexcept override { return inner_->pulse(); }
+  Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override {
+    return inner_->record_uses(workspace, uses);
+  }
+  Result<bool> maintain(std::chrono::milliseconds budget) override { return inner_->maintain(budget); }
+  Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override {
+    return inner_->check_integrity(most, progress);
+  }
+
+ protected:
+  RecordRevision stored_revision(std::string_view workspace, const Mutation& mutation) {
+    switch (mutation.kind) {
+      case RecordKind::token:
+        return inner_->load_token(workspace, mutation.key)->value_or(TokenRecord{}).revision;
+      case RecordKind::owner:
+        return inner_->load_owner(workspace, mutation.key)->value_or(OwnerRecord{}).revision;
+      case RecordKind::workspace:
+        return inner_->load_workspace(workspace)->value_or(WorkspaceRecord{}).revision;
+    }
+    return 0;
+  }
+
+  std::shared_ptr<Backend> inner_ = memory_backend();
+};
+
+struct ForgetsLastCheck : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    if (!batch.empty() && batch.back().action == Mutation::Action::check) batch = batch.first(batch.size() - 1);
+    return inner_->commit(workspace, batch);
+  }
+};
+
+struct TearsBatches : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    CommitResult result;
+    for (std::size_t at = 0; at < batch.size(); ++at) {
+      result = inner_->commit(workspace, batch.subspan(at, 1));
+      if (result.outcome != CommitOutcome::committed) break;
+    }
+    return result;
+  }
+};
+
+/// A last writer wins: the precondition is taken from what is stored.
+struct OverwritesBlindly : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    std::vector<Mutation> forced(batch.begin(), batch.end());
+    for (Mutation& one : forced) one.expected = stored_revision(workspace, one);
+    return inner_->commit(workspace, forced);
+  }
+};
+
+/// Sound for one thread: looks, then acts.
+struct LosesUpdates : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    std::vector<Mutation> forced(batch.begin(), batch.end());
+    for (Mutation& one : forced) {
+      if (stored_revision(workspace, one) != one.expected) return {CommitOutcome::conflict, 0, {}};
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds{200});
+    for (Mutation& one : forced) one.expected = stored_revision(workspace, one);
+    return inner_->commit(workspace, forced);
+  }
+};
+
+struct MiscountsRevisions : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    CommitResult result = inner_->commit(workspace, batch);
+    ++result.revision;
+    return result;
+  }
+};
+
+struct DropsFeedItem : Forwarding {
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
+    auto result = inner_->changes(workspace, after_revision);
+    if (result->items.size() > 1) result->items.pop_back();
+    return result;
+  }
+};
+
+struct ConfusesKinds : Forwarding {
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
+    auto result = inner_->changes(workspace, after_revision);
+    for (Changes::Item& item : result->items) item.kind = RecordKind::token;
+    return result;
+  }
+};
+
+struct NeverTooFarBehind : Forwarding {
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
+    auto result = inner_->changes(workspace, after_revision);
+    result->everything = false;
+    return result;
+  }
+};
+
+struct SkipsUnderPaging : Forwarding {
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    auto result = inner_->list_tokens(workspace, query);
+    if (!result->next_before_id.empty() && !result->tokens.empty()) result->tokens.pop_back();
+    return result;
+  }
+};
+
+struct RepeatsUnderPaging : Forwarding {
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    TokenQuery wider = query;
+    if (!wider.before_id.empty()) wider.before_id += '\0';
+    return inner_->list_tokens(workspace, wider);
+  }
+};
+
+struct ScansWithoutBound : Forwarding {
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    TokenQuery wider = query;
+    wider.scan_limit = std::numeric_limits<std::size_t>::max();
+    return inner_->list_tokens(workspace, wider);
+  }
+};
+
+struct StopsAtTheBound : Forwarding {
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    auto result = inner_->list_tokens(workspace, query);
+    if (result->tokens.size() < query.limit) result->next_before_id.clear();
+    return result;
+  }
+};
+
+struct OffByAMillisecond : Forwarding {
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    TokenQuery earlier = query;
+    if (earlier.now > std::numeric_limits<UnixMillis>::min()) --earlier.now;
+    return inner_->list_tokens(workspace, earlier);
+  }
+};
+
+struct TakesWildcards : Forwarding {
+  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
+    TokenQuery wild = query;
+    std::erase(wild.text, '%');
+    return inner_->list_tokens(workspace, wild);
+  }
+};
+
+struct CountsTheEnd : Forwarding {
+  Result<std::uint64_t> count_live(std::string_view workspace, std::string_view owner, UnixMillis now,
+                                   std::uint64_t at_most) override {
+    return inner_->count_live(workspace, owner, now == std::numeric_limits<UnixMillis>::min() ? now : now - 1, at_most);
+  }
+};
+
+struct CountsBeyond : Forwarding {
+  Result<std::uint64_t> count_live(std::string_view workspace, std::string_view owner, UnixMillis now,
+                                   std::uint64_t) override {
+    return inner_->count_live(workspace, owner, now, std::numeric_limits<std::uint64_t>::max());
+  }
+};
+
+struct PurgesTooMuch : Forwarding {
+  Result<std::vector<EndedToken>> list_ended(std::string_view workspace, UnixMillis ended_before,
+                                             std::size_t limit) override {
+    const bool last = ended_before == std::numeric_limits<UnixMillis>::max();
+    return inner_->list_ended(workspace, last ? ended_before : ended_before + 1, limit);
+  }
+};
+
+struct FoldsIds : Forwarding {
+  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override {
+    auto exact = inner_->load_token(workspace, id);
+    if (*exact) return exact;
+    std::string folded(id);
+    for (char& c : folded) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    return inner_->load_token(workspace, folded);
+  }
+};
+
+struct EndsTextAtNul : Forwarding {
+  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override {
+    auto result = inner_->load_token(workspace, id);
+    if (*result) (*result)->metadata.resize(std::min((*result)->metadata.find('\0'), (*result)->metadata.size()));
+    return result;
+  }
+};
+
+struct MixesWorkspaces : Forwarding {
+  Result<TokenCounts> count_tokens(std::string_view, std::string_view owner, UnixMillis now) override {
+    TokenCounts all;
+    for (const WorkspaceRecord& workspace : *inner_->list_workspaces("", 1'000)) {
+      const TokenCounts counts = *inner_->count_tokens(workspace.workspace, owner, now);
+      all.active += counts.active;
+      all.revoked += counts.revoked;
+    }
+    return all;
+  }
+};
+
+struct HasNoPulse : Forwarding {
+  Pulse pulse() noexcept override { return {1, std::numeric_limits<std::int64_t>::max()}; }
+};
+
+/// Notices each commit, but only when somebody looks into the storage.
+struct PulsesLate : Forwarding {
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
+    counter_ = inner_->pulse().counter;
+    return inner_->changes(workspace, after_revision);
+  }
+  Pulse pulse() noexcept override { return {counter_, std::numeric_limits<std::int64_t>::max()}; }
+  std::atomic<std::uint64_t> counter_{0};
+};
+
+struct PulsesAlways : Forwarding {
+  Pulse pulse() noexcept override { return {++counter_, std::numeric_limits<std::int64_t>::max()}; }
+  std::atomic<std::uint64_t> counter_{0};
+};
+
+struct ForgetsUses : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    std::vector<Mutation> fresh(batch.begin(), batch.end());
+    for (const Mutation& one : batch) {
+      if (one.action != Mutation::Action::put || one.kind != RecordKind::token || one.expected == 0) continue;
+      fresh.assign({Mutation::remove_token(one.key, one.expected)});
+      Mutation again = one;
+      again.expected = 0;
+      fresh.push_back(again);
+    }
+    return inner_->commit(workspace, fresh);
+  }
+};
+
+struct CommitsUses : Forwarding {
+  Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override {
+    auto result = inner_->record_uses(workspace, uses);
+    for (const Use& use : uses) {
+      const auto token = inner_->load_token(workspace, use.id);
+      if (!*token) continue;
+      const std::vector<Mutation> touch = {Mutation::put(**token, (*token)->revision)};
+      inner_->commit(workspace, touch);
+    }
+    return result;
+  }
+};
+
+struct AnswersOldRecords : Forwarding {
+  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override {
+    const std::lock_guard guard(mutex_);
+    const auto key = std::string(workspace) + '\n' + std::string(id);
+    if (calls_++ % 2 == 0 || !kept_.contains(key)) kept_[key] = *inner_->load_token(workspace, id);
+    return kept_[key];
+  }
+  std::mutex mutex_;
+  std::map<std::string, std::optional<TokenRecord>> kept_;
+  std::uint64_t calls_ = 0;
+};
+
+template <typename Broken>
+BrokenBackend broken(std::string name, std::string caught_by) {
+  return {std::move(name), std::move(caught_by), [] { return std::make_shared<Broken>(); }};
+}
+
+}  // namespace
+
+std::shared_ptr<Backend> forwarding_backend() {
+  return std::make_shared<Forwarding>();
+}
+
+std::vector<BrokenBackend> broken_backends() {
+  return {
+      broken<ForgetsLastCheck>("forgets the last precondition",
+                               "a failing precondition anywhere leaves nothing of the batch"),
+      broken<TearsBatches>("commits step by step", "a failing precondition anywhere leaves nothing of the batch"),
+      broken<OverwritesBlindly>("ignores revisions", "a put over a record needs exactly its revision"),
+      broken<LosesUpdates>("loses updates of racing threads",
+                           "of sixteen threads exactly one wins each revision of a record"),
+      broken<MiscountsRevisions>("miscounts revisions",
+                                 "the revision grows by one with each batch that changes something"),
+      broken<DropsFeedItem>("drops an item of the feed",
+                            "the feed from any earlier revision names every changed record"),
+      broken<ConfusesKinds>("confuses owners and tokens in the feed",
+                            "the feed from any earlier revision names every changed record"),
+      broken<NeverTooFarBehind>("keeps silent about a forgotten feed",
+                                "whoever is too far behind is told that everything changed"),
+      broken<NeverTooFarBehind>("answers nothing to a revision ahead",
+                                "a revision that lies ahead is answered with everything"),
+      broken<SkipsUnderPaging>("skips a token at each page's end",
+                               "tokens are listed from the highest id to the lowest in pages of any size"),
+      broken<RepeatsUnderPaging>("repeats a token at each page's start",
+                                 "a list begins strictly below before_id whether or not that id exists"),
+      broken<ScansWithoutBound>("scans without bound",
+                                "a list looks at no more records than it may and still reaches everything"),
+      broken<StopsAtTheBound>("stops at the scan bound",
+                              "a list looks at no more records than it may and still reaches everything"),
+      broken<OffByAMillisecond>("is late by a millisecond",
+                                "a token is active from its not-before and expired from its end"),
+      broken<TakesWildcards>("takes wildcards", "text is searched literally and in either case of ASCII letters alone"),
+      broken<CountsTheEnd>("counts a token live at its end",
+                           "a token is live while its end lies ahead and not at its end"),
+      broken<CountsBeyond>("counts beyond the bound", "counts equal those of plain code"),
+      broken<PurgesTooMuch>("lists as ended what ends at the time",
+                            "ended tokens come longest ended first and strictly before the time"),
+      broken<FoldsIds>("folds the case of ids",
+                       "ids and owners that differ in case or by a space or NUL are different"),
+      broken<EndsTextAtNul>("ends metadata at NUL", "every octet comes back in every field"),
+      broken<MixesWorkspaces>("counts over all workspaces", "every call stays inside its workspace"),
+      broken<HasNoPulse>("has no pulse", "the pulse after a commit differs from every pulse before"),
+      broken<PulsesLate>("pulses late", "the pulse has moved when a commit returns"),
+      broken<PulsesAlways>("pulses always", "the pulse rests while nothing is committed"),
+      broken<ForgetsUses>("forgets the last use on replacement",
+                          "the stored last use is kept when a token is replaced"),
+      broken<CommitsUses>("commits uses", "a use raises no revision and does not enter the feed"),
+      broken<AnswersOldRecords>("answers from an old copy", "another thread sees a commit once it has returned"),
+      broken<AnswersOldRecords>("answers from an old copy to one thread",
+                                "a random program of calls gives what plain maps give"),
+  };
+}
+
+}  // namespace tokenstore::conformance

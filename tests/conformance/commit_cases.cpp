@@ -1,0 +1,237 @@
+// Preconditions, atomicity, and what a commit answers.
+#include "trial.hpp"
+
+namespace tokenstore::conformance {
+namespace {
+
+std::uint64_t revision_now(Trial& trial, Backend& backend) {
+  return VALUE(trial, backend.changes(home, 0)).revision;
+}
+
+void put_needs_absence(Trial& trial) {
+  const auto backend = trial.open();
+  const TokenRecord token = token_of(1);
+  const OwnerRecord owner = owner_of("alice");
+  EQUAL(trial, commit(*backend, {put_new(token)}).outcome, CommitOutcome::committed);
+  EQUAL(trial, commit(*backend, {put_new(owner)}).outcome, CommitOutcome::committed);
+
+  TokenRecord other = token;
+  other.description = "another";
+  EQUAL(trial, commit(*backend, {put_new(other)}).outcome, CommitOutcome::conflict);
+  EQUAL(trial, commit(*backend, {put_new(owner)}).outcome, CommitOutcome::conflict);
+  EQUAL(trial, commit(*backend, {put_new(workspace_of(home))}).outcome, CommitOutcome::conflict);
+  const auto loaded = VALUE(trial, backend->load_token(home, token.id));
+  HOLDS(trial, loaded && same(*loaded, token));
+}
+
+void put_needs_its_revision(Trial& trial) {
+  const auto backend = trial.open();
+  TokenRecord token = token_of(1);
+  EQUAL(trial, commit(*backend, {Mutation::put(next_of(token), 1)}).outcome, CommitOutcome::conflict);
+  HOLDS(trial, !VALUE(trial, backend->load_token(home, token.id)));
+  must_commit(trial, *backend, {put_new(token)});
+  for (int round = 0; round < 5; ++round) {
+    const TokenRecord next = next_of(token);
+    for (const RecordRevision wrong : {token.revision - 1, token.revision + 1, token.revision + 1000}) {
+      EQUAL(trial, commit(*backend, {Mutation::put(next, wrong)}).outcome, CommitOutcome::conflict);
+    }
+    must_commit(trial, *backend, {replace(next)});
+    token = next;
+    const auto loaded = VALUE(trial, backend->load_token(home, token.id));
+    HOLDS(trial, loaded && same(*loaded, token));
+  }
+
+  OwnerRecord owner = owner_of("alice");
+  must_commit(trial, *backend, {put_new(owner)});
+  owner.revision = 2;
+  owner.may_use = false;
+  EQUAL(trial, commit(*backend, {Mutation::put(owner, 2)}).outcome, CommitOutcome::conflict);
+  must_commit(trial, *backend, {Mutation::put(owner, 1)});
+  const auto loaded_owner = VALUE(trial, backend->load_owner(home, "alice"));
+  HOLDS(trial, loaded_owner && same(*loaded_owner, owner));
+
+  WorkspaceRecord workspace = workspace_of(home);
+  workspace.revision = 2;
+  workspace.tokens_enabled = false;
+  EQUAL(trial, commit(*backend, {Mutation::put(workspace, 2)}).outcome, CommitOutcome::conflict);
+  must_commit(trial, *backend, {Mutation::put(workspace, 1)});
+  const auto loaded_workspace = VALUE(trial, backend->load_workspace(home));
+  HOLDS(trial, loaded_workspace && same(*loaded_workspace, workspace));
+}
+
+void remove_needs_its_revision(Trial& trial) {
+  const auto backend = trial.open();
+  const TokenRecord token = token_of(1);
+  EQUAL(trial, commit(*backend, {Mutation::remove_token(token.id, 1)}).outcome, CommitOutcome::conflict);
+  must_commit(trial, *backend, {put_new(token), put_new(token_of(2))});
+  EQUAL(trial, commit(*backend, {Mutation::remove_token(token.id, 2)}).outcome, CommitOutcome::conflict);
+  HOLDS(trial, VALUE(trial, backend->load_token(home, token.id)));
+  must_commit(trial, *backend, {Mutation::remove_token(token.id, 1)});
+  HOLDS(trial, !VALUE(trial, backend->load_token(home, token.id)));
+  EQUAL(trial, ids_of(list_all(trial, *backend, {})), std::vector<std::string>{id_of(2)});
+  EQUAL(trial, VALUE(trial, backend->count_live(home, "alice", 0, 10)), std::uint64_t{1});
+  EQUAL(trial, commit(*backend, {Mutation::remove_token(token.id, 1)}).outcome, CommitOutcome::conflict);
+}
+
+void removed_token_leaves_no_use_behind(Trial& trial) {
+  const auto backend = trial.open();
+  const TokenRecord token = token_of(1);
+  must_commit(trial, *backend, {put_new(token)});
+  const std::vector<Use> uses = {{token.id, 5'000, "192.0.2.1"}};
+  VALUE(trial, backend->record_uses(home, uses));
+  must_commit(trial, *backend, {Mutation::remove_token(token.id, 1)});
+  must_commit(trial, *backend, {put_new(token)});
+  const auto loaded = VALUE(trial, backend->load_token(home, token.id));
+  HOLDS(trial, loaded && same(*loaded, token));
+}
+
+void checks_hold_a_batch(Trial& trial) {
+  const auto backend = trial.open();
+  must_commit(trial, *backend, {put_new(token_of(1)), put_new(owner_of("alice"))});
+  struct Precondition {
+    RecordKind kind;
+    std::string key;
+    RecordRevision expected;
+    bool holds;
+  };
+  const std::vector<Precondition> preconditions = {
+      {RecordKind::token, id_of(1), 1, true},  {RecordKind::token, id_of(1), 0, false},
+      {RecordKind::token, id_of(1), 2, false}, {RecordKind::token, id_of(2), 0, true},
+      {RecordKind::token, id_of(2), 1, false}, {RecordKind::owner, "alice", 1, true},
+      {RecordKind::owner, "alice", 0, false},  {RecordKind::owner, "alice", 2, false},
+      {RecordKind::owner, "bob", 0, true},     {RecordKind::owner, "bob", 1, false},
+      {RecordKind::owner, id_of(1), 0, true},  {RecordKind::workspace, home, 1, true},
+      {RecordKind::workspace, home, 0, false}, {RecordKind::workspace, home, 2, false},
+  };
+  std::uint64_t next = 100;
+  for (const Precondition& one : preconditions) {
+    const auto expected = one.holds ? CommitOutcome::committed : CommitOutcome::conflict;
+    const Mutation check = Mutation::check(one.kind, one.key, one.expected);
+    for (const bool first : {true, false}) {
+      const Mutation put = put_new(token_of(++next));
+      EQUAL(trial, commit(*backend, first ? std::vector{check, put} : std::vector{put, check}).outcome, expected);
+      EQUAL(trial, VALUE(trial, backend->load_token(home, id_of(next))).has_value(), one.holds);
+    }
+    EQUAL(trial, commit(*backend, {check}).outcome, expected);
+  }
+}
+
+void failing_step_leaves_nothing(Trial& trial) {
+  const auto backend = trial.open();
+  const TokenRecord kept = token_of(1);
+  const OwnerRecord owner = owner_of("alice");
+  must_commit(trial, *backend, {put_new(kept), put_new(token_of(2)), put_new(owner)});
+  const std::uint64_t before = revision_now(trial, *backend);
+
+  OwnerRecord changed_owner = owner;
+  changed_owner.revision = 2;
+  changed_owner.may_issue = false;
+  WorkspaceRecord changed_workspace = workspace_of(home);
+  changed_workspace.revision = 2;
+  changed_workspace.tokens_enabled = false;
+  TokenRecord changed = next_of(kept);
+  changed.revoked_at = 5;
+  const std::vector<Mutation> good = {put_new(token_of(3)),
+                                      replace(changed),
+                                      Mutation::remove_token(id_of(2), 1),
+                                      put_new(owner_of("bob")),
+                                      Mutation::put(changed_owner, 1),
+                                      Mutation::put(changed_workspace, 1)};
+  const std::vector<Mutation> bad = {Mutation::check(RecordKind::owner, "carol", 1),
+                                     Mutation::check(RecordKind::token, id_of(9), 1),
+                                     Mutation::check(RecordKind::workspace, home, 7),
+                                     put_new(owner_of("alice")),
+                                     Mutation::remove_token(id_of(9), 1),
+                                     Mutation::put(token_of(9), 3)};
+  for (const Mutation& failing : bad) {
+    for (std::size_t at = 0; at <= good.size(); ++at) {
+      std::vector<Mutation> batch = good;
+      batch.insert(batch.begin() + static_cast<std::ptrdiff_t>(at), failing);
+      // A step that fails where an earlier one of the batch has changed the record fails just as well.
+      EQUAL(trial, commit(*backend, batch).outcome, CommitOutcome::conflict);
+    }
+  }
+  EQUAL(trial, ids_of(list_all(trial, *backend, {})), (std::vector<std::string>{id_of(2), id_of(1)}));
+  const auto token = VALUE(trial, backend->load_token(home, kept.id));
+  HOLDS(trial, token && same(*token, kept));
+  const auto loaded_owner = VALUE(trial, backend->load_owner(home, "alice"));
+  HOLDS(trial, loaded_owner && same(*loaded_owner, owner));
+  HOLDS(trial, !VALUE(trial, backend->load_owner(home, "bob")));
+  const auto workspace = VALUE(trial, backend->load_workspace(home));
+  HOLDS(trial, workspace && same(*workspace, workspace_of(home)));
+  EQUAL(trial, VALUE(trial, backend->count_live(home, "alice", 0, 10)), std::uint64_t{2});
+
+  const Changes changes = VALUE(trial, backend->changes(home, before));
+  EQUAL(trial, changes.revision, before);
+  if (trial.traits.has_feed) HOLDS(trial, !changes.everything && changes.items.empty());
+  must_commit(trial, *backend, good);
+}
+
+void revision_grows_by_one(Trial& trial) {
+  const auto backend = trial.open();
+  std::uint64_t revision = revision_now(trial, *backend);
+  EQUAL(trial, revision, std::uint64_t{1});
+  const auto committed = [&](std::vector<Mutation> batch) {
+    EQUAL(trial, must_commit(trial, *backend, std::move(batch)).revision, ++revision);
+    EQUAL(trial, revision_now(trial, *backend), revision);
+  };
+  committed({put_new(token_of(1))});
+  committed({put_new(token_of(2)), put_new(token_of(3)), put_new(owner_of("alice"))});
+  committed({replace(next_of(token_of(1))), Mutation::check(RecordKind::owner, "alice", 1)});
+  committed({Mutation::remove_token(id_of(2), 1)});
+
+  EQUAL(trial, commit(*backend, {put_new(token_of(1))}).outcome, CommitOutcome::conflict);
+  EQUAL(trial, revision_now(trial, *backend), revision);
+  const CommitResult checked =
+      must_commit(trial, *backend,
+                  {Mutation::check(RecordKind::owner, "alice", 1), Mutation::check(RecordKind::token, id_of(2), 0)});
+  EQUAL(trial, checked.revision, revision);
+  EQUAL(trial, revision_now(trial, *backend), revision);
+  committed({put_new(token_of(4))});
+}
+
+void large_batch(Trial& trial) {
+  const auto backend = trial.open();
+  std::vector<Mutation> batch;
+  for (std::uint64_t number = 0; number < 1000; ++number) batch.push_back(put_new(token_of(number)));
+  std::vector<Mutation> failing = batch;
+  failing.push_back(Mutation::check(RecordKind::owner, "nobody", 1));
+  EQUAL(trial, commit(*backend, failing).outcome, CommitOutcome::conflict);
+  EQUAL(trial, list_all(trial, *backend, {}).size(), std::size_t{0});
+  must_commit(trial, *backend, batch);
+  EQUAL(trial, list_all(trial, *backend, {}).size(), std::size_t{1000});
+}
+
+void absent_is_empty(Trial& trial) {
+  const auto backend = trial.open_bare();
+  for (const std::string& id : {id_of(1), std::string(), std::string("x"), std::string(300, 'x')}) {
+    HOLDS(trial, !VALUE(trial, backend->load_token(home, id)));
+    HOLDS(trial, !VALUE(trial, backend->load_owner(home, id)));
+    HOLDS(trial, !VALUE(trial, backend->load_workspace(id)));
+  }
+  HOLDS(trial, VALUE(trial, backend->list_tokens(home, {})).tokens.empty());
+  HOLDS(trial, VALUE(trial, backend->list_owners(home, "", 10)).owners.empty());
+  HOLDS(trial, VALUE(trial, backend->list_workspaces("", 10)).empty());
+  HOLDS(trial, VALUE(trial, backend->list_ended(home, time_max, 10)).empty());
+  EQUAL(trial, VALUE(trial, backend->count_live(home, "alice", 0, 10)), std::uint64_t{0});
+  EQUAL(trial, VALUE(trial, backend->count_tokens(home, "", 0)).active, std::uint64_t{0});
+  const Changes changes = VALUE(trial, backend->changes(home, 0));
+  EQUAL(trial, changes.revision, std::uint64_t{0});
+  HOLDS(trial, changes.items.empty());
+}
+
+}  // namespace
+
+void add_commit_cases(std::vector<Case>& cases) {
+  cases.push_back({"an empty storage answers every look-up with nothing", absent_is_empty});
+  cases.push_back({"a put of a record that should be absent conflicts if it is there", put_needs_absence});
+  cases.push_back({"a put over a record needs exactly its revision", put_needs_its_revision});
+  cases.push_back({"a removal needs exactly the revision and leaves nothing", remove_needs_its_revision});
+  cases.push_back({"a token put again after its removal has no last use", removed_token_leaves_no_use_behind});
+  cases.push_back({"a check holds a batch to the revision of any kind of record", checks_hold_a_batch});
+  cases.push_back({"a failing precondition anywhere leaves nothing of the batch", failing_step_leaves_nothing});
+  cases.push_back({"the revision grows by one with each batch that changes something", revision_grows_by_one});
+  cases.push_back({"a batch of a thousand is committed or left as a whole", large_batch});
+}
+
+}  // namespace tokenstore::conformance

@@ -1,0 +1,64 @@
+// A fork at any moment: the child answers, or says that it cannot, and never hangs.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tokenstore/backends/memory.hpp"
+#include "trial.hpp"
+
+namespace tokenstore::conformance {
+namespace {
+
+/// Child's exit codes: 0 all is well, 1 a wrong answer, 2 clear refusal.
+int look_around(Backend& backend) {
+  alarm(20);  // a child that hangs dies of it, and the test sees that
+  const auto token = backend.load_token(home, id_of(1));
+  if (!token.ok()) return token.status() == Status::unavailable ? 2 : 1;
+  if (!*token) return 1;
+  if (commit(backend, {put_new(token_of(1'000'000))}).outcome != CommitOutcome::committed) return 1;
+  const auto list = backend.list_tokens(home, {});
+  return list.ok() && list->tokens.size() >= 2 && list->tokens[0].id == id_of(1'000'000) ? 0 : 1;
+}
+
+TEST_CASE("memory: a child forked while other threads read and write answers or refuses and never hangs",
+          "[memory][fork]") {
+  const auto backend = memory_backend();
+  const std::vector<Mutation> first = {put_new(workspace_of(home)), put_new(token_of(1))};
+  REQUIRE(backend->commit(home, first).outcome == CommitOutcome::committed);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int number = 0; number < 2; ++number) {
+    threads.emplace_back([&, number] {
+      for (std::uint64_t round = 0; !done.load(); ++round) {
+        const auto id = 10 + static_cast<std::uint64_t>(number) + 2 * (round % 500);
+        (void)commit(*backend, {put_new(token_of(id))});
+        (void)commit(*backend, {Mutation::remove_token(id_of(id), 1)});
+        (void)backend->list_tokens(home, {});
+      }
+    });
+  }
+  int answered = 0;
+  int wrong = 0;
+  for (int round = 0; round < 200; ++round) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) _exit(look_around(*backend));
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 1) ++wrong;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ++answered;
+  }
+  done.store(true);
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(answered > 0);
+  CHECK(backend->load_token(home, id_of(1)).ok());
+  CHECK_FALSE(*backend->load_token(home, id_of(1'000'000)));
+}
+
+}  // namespace
+}  // namespace tokenstore::conformance

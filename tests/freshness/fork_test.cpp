@@ -1,0 +1,125 @@
+/// A handle opened before fork: the child works, the parent is unharmed, no two tokens are equal.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "support/temp_directory.hpp"
+#include "tokenstore/backends/sqlite.hpp"
+#include "unit/rules/world.hpp"
+
+using namespace tokenstore;
+
+namespace {
+
+int status_of(pid_t child) {
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + status;
+}
+
+std::unique_ptr<TokenStore> open_store(const std::string& path, bool upkeep_thread) {
+  std::shared_ptr<Backend> backend = memory_backend();
+  if (!path.empty()) {
+    SqliteOptions sqlite;
+    sqlite.path = path;
+    backend = sqlite_backend(sqlite).value();
+  }
+  StoreOptions options;
+  options.upkeep_thread = upkeep_thread;
+  options.use_interval = std::chrono::milliseconds(20);
+  return std::move(TokenStore::open(backend, test::one_key(), options).value());
+}
+
+/// In a child: validates, issues, revokes, and sends the new token's text home. 0: all was well.
+int work(TokenStore& store, const test::Kept& known, int home) {
+  if (!store.validate(known.text, Demand("read")).valid()) return 1;
+  if (!store.validate(known.text, Demand("read")).valid()) return 2;
+  auto issued = store.issue(Actor::host(), {.owner = "child", .scopes = {"read"}});
+  if (!issued.ok()) return 3;
+  const std::string text(issued->text.reveal());
+  if (!store.validate(text, Demand("read")).valid()) return 4;
+  if (!store.revoke(Actor::host(), issued->info.id).ok()) return 5;
+  if (store.validate(text, Demand("read")).valid()) return 6;
+  if (!store.maintain().ok()) return 7;
+  if (::write(home, text.data(), text.size()) != static_cast<ssize_t>(text.size())) return 8;
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("a store opened before fork works in the child and in the parent") {
+  const char* wanted = std::getenv("TOKENSTORE_FORKS");
+  const int forks = wanted != nullptr ? std::atoi(wanted) : 100;
+  for (const bool sqlite : {false, true}) {
+    for (const bool upkeep_thread : {false, true}) {
+      // The thread may be inside SQLite at the fork, and then the child is told to open the store again.
+      if (sqlite && upkeep_thread) continue;
+      INFO((sqlite ? "sqlite" : "memory") << (upkeep_thread ? ", with the upkeep thread" : ""));
+      const test::TempDirectory directory;
+      auto store = open_store(sqlite ? directory.file("store.db") : std::string(), upkeep_thread);
+      const auto known = test::World::issue(*store, {.owner = "alice", .scopes = {"read"}});
+      std::set<std::string> texts = {known.text};
+      for (int i = 0; i < forks; ++i) {
+        int home[2];
+        REQUIRE(::pipe(home) == 0);
+        REQUIRE(store->validate(known.text, Demand("read")).valid());
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+          const int code = work(*store, known, home[1]);
+          store.reset();
+          ::_exit(code);
+        }
+        ::close(home[1]);
+        const auto mine = test::World::issue(*store, {.owner = "parent", .scopes = {"read"}});
+        CHECK(store->validate(mine.text, Demand("read")).valid());
+        std::string text(known.text.size(), '\0');
+        CHECK(::read(home[0], text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+        ::close(home[0]);
+        REQUIRE(status_of(child) == 0);
+        CHECK(texts.insert(text).second);
+        CHECK(texts.insert(mine.text).second);
+        if (sqlite) CHECK_FALSE(store->validate(text, Demand("read")).valid());
+        CHECK(store->revoke(Actor::host(), mine.id).ok());
+        CHECK_FALSE(store->validate(mine.text, Demand("read")).valid());
+      }
+    }
+  }
+}
+
+TEST_CASE("eight workers of a preloaded host serve from one handle, and see each other's revocations") {
+  const test::TempDirectory directory;
+  auto store = open_store(directory.file("store.db"), false);
+  const auto known = test::World::issue(*store, {.owner = "alice", .scopes = {"read"}});
+  std::vector<pid_t> workers;
+  int ready[2];
+  int go[2];
+  REQUIRE(::pipe(ready) == 0);
+  REQUIRE(::pipe(go) == 0);
+  for (int worker = 0; worker < 8; ++worker) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      ::close(go[1]);
+      for (int i = 0; i < 1000; ++i) {
+        if (!store->validate(known.text, Demand("read")).valid()) ::_exit(1);
+      }
+      if (!store->issue(Actor::host(), {.owner = "worker", .scopes = {"read"}}).ok()) ::_exit(2);
+      char mark = 'r';
+      if (::write(ready[1], &mark, 1) != 1) ::_exit(3);
+      static_cast<void>(::read(go[0], &mark, 1));  // until the parent closes it
+      if (store->validate(known.text, Demand("read")).valid()) ::_exit(4);
+      ::_exit(0);
+    }
+    workers.push_back(child);
+  }
+  char mark = 0;
+  ::close(ready[1]);
+  for (std::size_t i = 0; i < workers.size(); ++i) REQUIRE(::read(ready[0], &mark, 1) == 1);
+  REQUIRE(store->revoke(Actor::host(), known.id).ok());
+  ::close(go[1]);
+  for (const pid_t worker : workers) CHECK(status_of(worker) == 0);
+  CHECK_FALSE(store->validate(known.text, Demand("read")).valid());
+}

@@ -1,0 +1,199 @@
+/// A load that began before a change never fills the cache after it.
+///
+/// One thread is held between its load and its fill; the change happens there; then it goes on. Its own
+/// answer may be either, because it began before the change. The next one may not.
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "support/forwarding_backend.hpp"
+#include "unit/rules/world.hpp"
+
+using namespace tokenstore;
+using test::Call;
+using test::Kept;
+using test::World;
+
+namespace {
+
+constexpr std::size_t cache = std::size_t{1} << 20;
+
+/// Holds the first thread that comes until it is let go.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    if (used_) return;
+    used_ = true;
+    held_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+  void wait_for_somebody() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return held_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool used_ = false, held_ = false, open_ = false;
+};
+
+/// A pulse that stands still and a feed that says nothing: what the test must be able to see through.
+class FrozenBackend final : public test::ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  std::atomic<bool> frozen{false};
+  std::atomic<bool> hides{false};
+  Pulse pulse() noexcept override {
+    const Pulse real = ForwardingBackend::pulse();
+    if (frozen) return {last_.load(), real.trusted_until};
+    last_ = real.counter;
+    return real;
+  }
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after) override {
+    auto real = ForwardingBackend::changes(workspace, after);
+    if (hides && real.ok()) real->items.clear();
+    return real;
+  }
+
+ private:
+  std::atomic<std::uint64_t> last_{0};
+};
+
+struct Ending {
+  const char* name;
+  std::function<bool(TokenStore&, const Kept&)> end;
+};
+
+const std::vector<Ending>& endings() {
+  static const std::vector<Ending> all = {
+      {"revoke", [](auto& store, auto& token) { return store.revoke(Actor::host(), token.id).ok(); }},
+      {"expire", [](auto& store, auto& token) { return store.expire(Actor::host(), token.id).ok(); }},
+      {"delete", [](auto& store, auto& token) { return store.remove(Actor::host(), token.id).ok(); }},
+      {"suspend", [](auto& store, auto&) { return store.suspend(Actor::host(), "alice").ok(); }},
+      {"set_owner",
+       [](auto& store, auto&) {
+         return store.set_owner(Actor::host(), "alice", {.may_issue = true, .may_use = false}).ok();
+       }},
+      {"policy",
+       [](auto& store, auto&) {
+         Policy off;
+         off.tokens_enabled = false;
+         return store.set_policy(Actor::host(), off).ok();
+       }},
+      {"revoke_all", [](auto& store, auto&) { return store.revoke_all(Actor::host(), "alice").ok(); }},
+  };
+  return all;
+}
+
+/// Where the thread is held: after which of its reads.
+enum class Hold : std::uint8_t { after_token, after_workspace, after_owner };
+
+void hold(test::PuppetBackend& backend, Hold where, Gate& gate) {
+  backend.alter_token = nullptr;
+  backend.alter_workspace = nullptr;
+  backend.alter_owner = nullptr;
+  // Only the validating thread is caught: it is the first that reads.
+  if (where == Hold::after_token) backend.alter_token = [&gate](auto&) { gate.pass(); };
+  if (where == Hold::after_workspace) backend.alter_workspace = [&gate](auto&) { gate.pass(); };
+  if (where == Hold::after_owner) backend.alter_owner = [&gate](auto&) { gate.pass(); };
+}
+
+}  // namespace
+
+TEST_CASE("a change between load and fill is seen by the next validation, whatever was read before it") {
+  for (const Ending& ending : endings()) {
+    for (const Hold where : {Hold::after_token, Hold::after_workspace, Hold::after_owner}) {
+      for (const bool somebody_catches_up : {false, true}) {
+        World world(cache);
+        const Kept token = world.issue("alice");
+        const Kept other = world.issue("bob");
+        INFO(ending.name << ", held after read " << static_cast<int>(where));
+        Gate gate;
+        hold(*world.backend, where, gate);
+        std::thread validating([&] { static_cast<void>(world.store->validate(token.text, Demand("read"))); });
+        gate.wait_for_somebody();
+        REQUIRE(ending.end(*world.store, token));
+        if (somebody_catches_up) static_cast<void>(world.store->validate(other.text, Demand("read")));
+        gate.open();
+        validating.join();
+        CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
+        CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
+      }
+    }
+  }
+}
+
+TEST_CASE("the cache is filled and asked in these tests, so that a hidden change would be seen") {
+  // Controls: with a pulse that stands still, or a feed that hides the item, the stale answer appears.
+  for (const bool frozen : {true, false}) {
+    for (const Ending& ending : endings()) {
+      INFO(ending.name << (frozen ? ", the pulse stands still" : ", the feed hides the change"));
+      auto backend = std::make_shared<FrozenBackend>(memory_backend());
+      World world(cache, backend);
+      const Kept token = world.issue("alice");
+      REQUIRE(world.store->validate(token.text, Demand("read")).valid());
+      backend->frozen = frozen;
+      backend->hides = !frozen;
+      REQUIRE(ending.end(*world.store, token));
+      CHECK(world.store->validate(token.text, Demand("read")).valid());
+    }
+  }
+}
+
+TEST_CASE("an owner's answer that was loaded behind the feed's back does not hide the change from the feed") {
+  // One token is in the cache. A call that began before the suspension reads the owner's record after it;
+  // the catch-up that follows must still drop the cached token.
+  World world(cache);
+  const Kept cached = world.issue("alice");
+  const Kept late = world.issue("alice");
+  // Owners forgotten, the tokens of alice cached: fill, then let another owner's answer take her place.
+  REQUIRE(world.store->validate(cached.text, Demand("read")).valid());
+  Gate gate;
+  hold(*world.backend, Hold::after_token, gate);
+  std::thread validating([&] { static_cast<void>(world.store->validate(late.text, Demand("read"))); });
+  gate.wait_for_somebody();
+  REQUIRE(world.store->suspend(Actor::host(), "alice").ok());
+  gate.open();
+  validating.join();
+  CHECK_FALSE(world.store->validate(cached.text, Demand("read")).valid());
+  CHECK_FALSE(world.store->validate(late.text, Demand("read")).valid());
+}
+
+TEST_CASE("two calls that read the owner's record before and after a suspension leave nothing stale") {
+  World world(cache);
+  const Kept first = world.issue("alice");
+  const Kept second = world.issue("alice");
+  Gate before;
+  Gate after;
+  // The first call is held with the owner's old record in its hand, the second before it reads that record.
+  std::atomic<int> owners_read{0};
+  std::atomic<int> tokens_read{0};
+  world.backend->alter_owner = [&](auto&) {
+    if (owners_read++ == 0) before.pass();
+  };
+  world.backend->alter_token = [&](auto&) {
+    if (tokens_read++ == 1) after.pass();
+  };
+  std::thread one([&] { static_cast<void>(world.store->validate(first.text, Demand("read"))); });
+  before.wait_for_somebody();
+  std::thread two([&] { static_cast<void>(world.store->validate(second.text, Demand("read"))); });
+  after.wait_for_somebody();
+  REQUIRE(world.store->suspend(Actor::host(), "alice").ok());
+  after.open();
+  two.join();
+  // Somebody catches up: alice's remembered answer and her record now say the same.
+  CHECK_FALSE(world.store->validate(second.text, Demand("read")).valid());
+  before.open();
+  one.join();
+  CHECK_FALSE(world.store->validate(first.text, Demand("read")).valid());
+  CHECK_FALSE(world.store->validate(second.text, Demand("read")).valid());
+}

@@ -1,0 +1,210 @@
+// What may be wrong with a server, a database or a role: a clear error, and nothing lost.
+#include "backends/postgres/sql.hpp"
+#include "postgres_support.hpp"
+
+namespace tokenstore::test {
+namespace {
+
+/// The error of opening, which must come within the deadline.
+Error refused(const PostgresOptions& options) {
+  const auto start = Steady::now();
+  const auto opened = postgres_backend(options);
+  CHECK(millis_since(start) <= options.deadline.count() + 100);
+  if (opened.ok()) throw std::runtime_error("it opened");
+  INFO(opened.error().message());
+  CHECK(opened.error().message().find('\n') == std::string::npos);
+  return opened.error();
+}
+
+bool mentions(const Error& error, std::string_view text) {
+  return error.message().find(text) != std::string::npos;
+}
+
+TEST_CASE("a wrong connection string is refused without quoting a piece of it") {
+  for (const char* wrong : {"host=/tmp password='canary-one", "canary-one",
+                            "postgresql://user:canary-one@[::", "host=/tmp nonsense=canary-one"}) {
+    const Error error = refused(options_for(wrong));
+    CHECK(error.status() == Status::cannot_open);
+    CHECK_FALSE(mentions(error, "canary"));
+  }
+  CHECK(refused(options_for("host=/nowhere/at/all dbname=postgres")).status() == Status::cannot_open);
+  CHECK(refused(options_for("hostaddr=127.0.0.1 port=1 password=canary-two")).status() == Status::cannot_open);
+}
+
+TEST_CASE("options out of range are refused") {
+  PostgresOptions options = options_for("host=/nowhere");
+  for (const char* schema :
+       {"", "Upper", "with space", "quote\"", "1st", "toolong_toolong_toolong_toolong_toolong_x"}) {
+    options.schema = schema;
+    CHECK(refused(options).status() == Status::invalid_argument);
+  }
+  options.schema = "tokenstore";
+  options.pool_size = 0;
+  CHECK(refused(options).status() == Status::invalid_argument);
+  options.pool_size = 8;
+  options.deadline = std::chrono::milliseconds(0);
+  CHECK(refused(options).status() == Status::invalid_argument);
+  options.deadline = std::chrono::milliseconds(5000);
+  options.max_staleness = std::chrono::milliseconds(-1);
+  CHECK(refused(options).status() == Status::invalid_argument);
+}
+
+TEST_CASE("a database of another encoding, a missing one and a role without rights are refused") {
+  const PostgresCluster cluster;
+  cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+  const Error latin = refused(options_for(cluster.conninfo("latin")));
+  CHECK(latin.status() == Status::cannot_open);
+  CHECK(mentions(latin, "LATIN1"));
+
+  const Error missing = refused(options_for(cluster.conninfo("missing")));
+  CHECK(missing.status() == Status::cannot_open);
+  CHECK(mentions(missing, "missing"));
+  CHECK(refused(options_for(cluster.conninfo("postgres", "nobody"))).status() == Status::cannot_open);
+
+  cluster.sql("CREATE ROLE guest LOGIN");
+  const Error no_create = refused(options_for(cluster.conninfo("postgres", "guest")));
+  CHECK(no_create.status() == Status::cannot_open);
+  CHECK(mentions(no_create, "permission denied"));
+  CHECK(cluster.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'tokenstore'") == "0");
+
+  open_backend(options_for(cluster.conninfo()));
+  const Error no_usage = refused(options_for(cluster.conninfo("postgres", "guest")));
+  CHECK(no_usage.status() == Status::cannot_open);
+  cluster.sql("GRANT USAGE ON SCHEMA tokenstore TO guest");
+  cluster.sql("GRANT SELECT ON ALL TABLES IN SCHEMA tokenstore TO guest");
+  const Error no_write = refused(options_for(cluster.conninfo("postgres", "guest")));
+  CHECK(no_write.status() == Status::cannot_open);
+  CHECK(mentions(no_write, "INSERT on token"));
+
+  PostgresOptions reading = options_for(cluster.conninfo("postgres", "guest"));
+  reading.read_only = true;
+  CHECK(open_backend(reading)->load_token("default", "x").ok());
+}
+
+TEST_CASE("a schema that is newer, foreign or half there is refused and left as it is") {
+  const PostgresCluster cluster;
+  PostgresOptions options = options_for(cluster.conninfo());
+  options.create = false;
+  CHECK(refused(options).status() == Status::cannot_open);
+  options.create = true;
+  put(*open_backend(options), sample_workspace());
+
+  cluster.sql("UPDATE tokenstore.about SET version = 2");
+  CHECK(refused(options).status() == Status::newer_schema);
+  CHECK(cluster.sql("SELECT version FROM tokenstore.about") == "2");
+  cluster.sql("UPDATE tokenstore.about SET version = 1, application = 'another'");
+  CHECK(refused(options).status() == Status::not_a_store);
+  cluster.sql("UPDATE tokenstore.about SET application = 'tokenstore'");
+
+  for (const char* change :
+       {"ALTER TABLE tokenstore.token RENAME COLUMN owner TO other", "ALTER TABLE tokenstore.change RENAME TO moved",
+        "ALTER TABLE tokenstore.about RENAME TO moved", "DELETE FROM tokenstore.about",
+        "ALTER TABLE tokenstore.feed DROP COLUMN feed_from"}) {
+    INFO(change);
+    cluster.sql("CREATE DATABASE copy TEMPLATE postgres");
+    sql(cluster.conninfo("copy"), change);
+    PostgresOptions broken = options;
+    broken.conninfo = cluster.conninfo("copy");
+    CHECK(refused(broken).status() == Status::not_a_store);
+    CHECK(sql(cluster.conninfo("copy"), "SELECT count(*) FROM tokenstore.workspace") == "1");
+    cluster.sql("DROP DATABASE copy WITH (FORCE)");
+  }
+  // The host's own tables in the same schema are no obstacle.
+  cluster.sql("CREATE SCHEMA shared");
+  cluster.sql("CREATE TABLE shared.customers (name text)");
+  options.schema = "shared";
+  CHECK(put(*open_backend(options), sample_workspace()).outcome == CommitOutcome::committed);
+}
+
+TEST_CASE("hosts that open at the same time make one schema") {
+  const PostgresCluster cluster;
+  std::vector<std::thread> hosts;
+  std::atomic<int> opened{0};
+  for (int host = 0; host < 8; ++host) {
+    hosts.emplace_back([&] {
+      if (postgres_backend(options_for(cluster.conninfo())).ok()) ++opened;
+    });
+  }
+  for (std::thread& host : hosts) host.join();
+  CHECK(opened == 8);
+}
+
+TEST_CASE("a server that restarts loses nothing and is found again") {
+  PostgresCluster cluster;
+  const auto backend = open_backend(options_for(cluster.conninfo()));
+  REQUIRE(put(*backend, sample_workspace()).outcome == CommitOutcome::committed);
+  for (int round = 0; round < 3; ++round) {
+    const std::string id = "t" + std::to_string(round);
+    REQUIRE(put(*backend, sample_token(id)).outcome == CommitOutcome::committed);
+    cluster.stop(round == 0 ? SIGINT : SIGQUIT);
+    const auto down = backend->load_token("default", sample_token(id).id);
+    CHECK(down.status() == Status::unavailable);
+    const CommitResult refused_commit = put(*backend, sample_token("lost"));
+    CHECK(refused_commit.outcome == CommitOutcome::failed);
+    cluster.start();
+    // Every pooled connection is dead; no call shows it.
+    const auto found = backend->load_token("default", sample_token(id).id);
+    REQUIRE(found.ok());
+    CHECK(found->has_value());
+    CHECK_FALSE(backend->load_token("default", sample_token("lost").id)->has_value());
+  }
+  // Dead connections in the pool, a server that is there: the first call is a commit.
+  cluster.stop();
+  cluster.start();
+  CHECK(put(*backend, sample_token("after")).outcome == CommitOutcome::committed);
+}
+
+TEST_CASE("a server without a free connection is waited for, and named when there is none") {
+  const PostgresCluster cluster({"max_connections=6", "superuser_reserved_connections=0"});
+  PostgresOptions options = options_for(cluster.conninfo());
+  options.listener_thread = false;
+  options.deadline = std::chrono::seconds(10);
+  const auto backend = open_backend(options);
+  REQUIRE(put(*backend, sample_workspace()).outcome == CommitOutcome::committed);
+  std::vector<std::unique_ptr<PGconn, decltype(&PQfinish)>> others;
+  for (int other = 0; other < 4; ++other) {
+    others.emplace_back(PQconnectdb(cluster.conninfo().c_str()), &PQfinish);
+  }
+  // Eight threads on the one or two connections that are left.
+  std::vector<std::thread> threads;
+  std::atomic<int> failed{0};
+  for (int thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&] {
+      for (int call = 0; call < 20; ++call) {
+        if (!backend->load_workspace("default").ok()) ++failed;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(failed == 0);
+  others.emplace_back(PQconnectdb(cluster.conninfo().c_str()), &PQfinish);
+  const Error full = refused(options);
+  INFO(full.message());
+  CHECK(mentions(full, "too many clients"));
+}
+
+TEST_CASE("server notices and errors stay inside, and a forked child has connections of its own") {
+  const PostgresCluster cluster;
+  const auto backend = open_backend(options_for(cluster.conninfo()));
+  REQUIRE(put(*backend, sample_workspace()).outcome == CommitOutcome::committed);
+  for (int round = 0; round < 20; ++round) {
+    const std::string id = "child" + std::to_string(round);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const bool wrote = put(*backend, sample_token(id)).outcome == CommitOutcome::committed;
+      const auto read = backend->load_token("default", sample_token(id).id);
+      ::_exit(wrote && read.ok() && read->has_value() ? 0 : 1);
+    }
+    CHECK(put(*backend, sample_token("parent" + std::to_string(round))).outcome == CommitOutcome::committed);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    CHECK(backend->load_token("default", sample_token(id).id)->has_value());
+  }
+  // The parent's connections were left alone: the server saw none of them end.
+  CHECK(cluster.log().find("SSL") == std::string::npos);
+  CHECK(cluster.log().find("unexpected EOF") == std::string::npos);
+}
+
+}  // namespace
+}  // namespace tokenstore::test

@@ -1,0 +1,13 @@
+find_program(valgrind valgrind)
+if(NOT valgrind)
+  message(FATAL_ERROR "valgrind is needed for this test and is not here; install it")
+endif()
+execute_process(COMMAND "${valgrind}" --quiet --error-exitcode=99 "${PROGRAM}" "${MODE}"
+  RESULT_VARIABLE result ERROR_VARIABLE output)
+if(EXPECT STREQUAL "clean")
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "exit ${result} (99: reported by memcheck):\n${output}")
+  endif()
+elseif(NOT result EQUAL 99 OR NOT output MATCHES "depends on uninitialised|Use of uninitialised")
+  message(FATAL_ERROR "exit ${result}, and memcheck did not report it:\n${output}")
+endif()

@@ -1,0 +1,70 @@
+/// Count, then act: threads that race for the last slots under a cap, on every backend.
+#include <atomic>
+#include <thread>
+
+#include "support/temp_directory.hpp"
+#include "tokenstore/backends/sqlite.hpp"
+#include "unit/rules/world.hpp"
+
+using namespace tokenstore;
+using test::World;
+
+namespace {
+
+void race(const std::shared_ptr<Backend>& storage, std::size_t cache) {
+  constexpr std::uint32_t cap = 10;
+  constexpr std::uint32_t taken = 7;
+  constexpr int threads = 64;
+  World world(cache, storage);
+  world.set_policy({.most_active_per_owner = cap});
+  for (std::uint32_t i = 0; i < taken; ++i) world.issue("alice");
+  const auto second = world.open();
+  std::atomic<int> ready{0};
+  std::atomic<std::uint32_t> won{0};
+  std::atomic<std::uint32_t> refused{0};
+  std::vector<std::thread> racers;
+  for (int i = 0; i < threads; ++i) {
+    racers.emplace_back([&, i] {
+      TokenStore& store = i % 2 == 0 ? *world.store : *second;
+      ++ready;
+      while (ready < threads) std::this_thread::yield();
+      const auto issued = store.issue(Actor::user("alice"), {.owner = "alice", .scopes = {"read"}});
+      if (issued.ok()) ++won;
+      if (issued.status() == Status::refused) ++refused;
+    });
+  }
+  for (std::thread& racer : racers) racer.join();
+  CHECK(won == cap - taken);
+  CHECK(refused == threads - (cap - taken));
+  CHECK(world.store->count(Actor::host(), "alice").value().active == cap);
+}
+
+}  // namespace
+
+TEST_CASE("of 64 threads that race for the last three slots exactly three win, in memory") {
+  for (const std::size_t cache : test::cache_sizes()) race(memory_backend(), cache);
+}
+
+TEST_CASE("of 64 threads that race for the last three slots exactly three win, in SQLite") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    const test::TempDirectory directory;
+    SqliteOptions options;
+    options.path = directory.file("tokens.db");
+    options.busy_timeout = std::chrono::milliseconds{30'000};
+    race(sqlite_backend(options).value(), cache);
+  }
+}
+
+TEST_CASE("a batch that does not fit under the cap is refused as a whole") {
+  World world;
+  world.set_policy({.most_active_per_owner = 5});
+  world.issue("alice");
+  std::vector<IssueRequest> five(5, IssueRequest{.owner = "alice"});
+  CHECK(world.store->issue_many(Actor::host(), five).status() == Status::refused);
+  CHECK(world.store->count(Actor::host()).value().active == 1);
+  five.pop_back();
+  five.push_back({.owner = "bob"});
+  CHECK(world.store->issue_many(Actor::host(), five).value().size() == 5);
+  CHECK(world.store->issue(Actor::host(), {.owner = "alice"}).status() == Status::refused);
+  CHECK(world.store->issue(Actor::host(), {.owner = "bob"}).ok());
+}

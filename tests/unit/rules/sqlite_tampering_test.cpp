@@ -1,0 +1,138 @@
+/// Tampering with the rows of a SQLite file, by another connection, while a store is open on it.
+#include <sqlite3.h>
+
+#include "support/temp_directory.hpp"
+#include "tokenstore/backends/sqlite.hpp"
+#include "unit/rules/world.hpp"
+
+using namespace tokenstore;
+using test::World;
+
+namespace {
+
+/// Runs one statement through a connection of its own.
+void run(const std::string& path, const std::string& statement) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &database) == SQLITE_OK);
+  sqlite3_busy_timeout(database, 5000);
+  char* message = nullptr;
+  const int code = sqlite3_exec(database, statement.c_str(), nullptr, nullptr, &message);
+  CAPTURE(statement, message == nullptr ? "" : message);
+  sqlite3_free(message);
+  sqlite3_close(database);
+  REQUIRE(code == SQLITE_OK);
+}
+
+struct Column {
+  std::string name;
+  std::string type;
+  /// An expression that changes its value and keeps its type and size.
+  std::string changed() const {
+    if (type == "INTEGER") return name + " - 1";
+    if (type == "BLOB") return "randomblob(max(length(" + name + "), 1))";
+    return "'x' || substr(" + name + ", 2)";
+  }
+};
+
+std::vector<Column> columns(const std::string& path, const std::string& table) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &database) == SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  const std::string text = "SELECT name, type FROM pragma_table_info('" + table + "')";
+  REQUIRE(sqlite3_prepare_v2(database, text.c_str(), -1, &statement, nullptr) == SQLITE_OK);
+  std::vector<Column> found;
+  while (sqlite3_step(statement) == SQLITE_ROW) {
+    found.push_back({reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)),
+                     reinterpret_cast<const char*>(sqlite3_column_text(statement, 1))});
+  }
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return found;
+}
+
+/// A store on a file, and the file.
+struct FileWorld {
+  test::TempDirectory directory;
+  std::string path = directory.file("tokens.db");
+  World world{0, sqlite_backend({.path = path}).value()};
+};
+
+const Actor host = Actor::host();
+
+}  // namespace
+
+TEST_CASE("in a SQLite file, changing any column of a token's row denies it") {
+  FileWorld file;
+  World& world = file.world;
+  std::size_t changed = 0;
+  for (const Column& column : columns(file.path, "token")) {
+    // The key of the row, the order of purge, and what is not sealed.
+    if (column.name == "workspace" || column.name == "id" || column.name == "ends_at") continue;
+    const auto token =
+        world.issue(IssueRequest{.owner = "alice", .description = "d", .scopes = {"read"}, .metadata = "m"});
+    REQUIRE(world.ask(token) == Reason::none);
+    run(file.path, "UPDATE token SET " + column.name + " = " + column.changed() + " WHERE id = '" + token.id + "'");
+    CAPTURE(column.name);
+    const Reason reason = world.ask(token);
+    if (column.name == "last_used_at" || column.name == "last_used_from") {
+      CHECK(reason == Reason::none);
+    } else {
+      CHECK(reason == (column.name == "verifier" ? Reason::wrong_secret : Reason::tampered));
+      CHECK(world.store->get(host, token.id).status() == Status::tampered);
+      ++changed;
+    }
+  }
+  CHECK(changed == 16);
+  CHECK(world.store->check(host).value().problem_count >= changed);
+}
+
+TEST_CASE("in a SQLite file, an undone revocation, a deleted row and a copied one deny") {
+  FileWorld file;
+  World& world = file.world;
+  const auto other = world.open(test::one_key(), "other");
+  World::issue(*other, IssueRequest{.owner = "alice", .scopes = {"read"}});
+  const auto revoked = world.issue("alice");
+  REQUIRE(world.store->revoke(host, revoked.id).ok());
+  run(file.path,
+      "UPDATE token SET revoked_at = 9223372036854775807, revoked_by = '', revoke_reason = '', "
+      "ends_at = expires_at, revision = 1 WHERE id = '" +
+          revoked.id + "'");
+  CHECK(world.ask(revoked) == Reason::tampered);
+  const auto moved = world.issue("alice");
+  run(file.path, "UPDATE token SET workspace = 'other' WHERE id = '" + moved.id + "'");
+  CHECK(world.ask(moved) == Reason::unknown);
+  CHECK(World::ask(*other, moved) != Reason::none);
+  CHECK(other->get(host, moved.id).status() == Status::tampered);
+  const auto orphan = world.issue("carol");
+  run(file.path, "DELETE FROM owner WHERE owner = 'carol'");
+  CHECK(world.ask(orphan) == Reason::tampered);
+  CHECK(world.store->issue(host, {.owner = "carol"}).status() == Status::tampered);
+  const auto last = world.issue("alice");
+  run(file.path, "DELETE FROM workspace WHERE workspace = 'default'");
+  CHECK(world.ask(last) == Reason::tampered);
+  CHECK(TokenStore::open(world.backend, test::one_key(), world.options()).status() == Status::tampered);
+}
+
+TEST_CASE("in a SQLite file, changing any column of an owner's or workspace's row denies") {
+  for (const std::string table : {"owner", "workspace"}) {
+    FileWorld model;
+    for (const Column& column : columns(model.path, table)) {
+      if (column.name == "workspace" || column.name == "owner") continue;
+      FileWorld file;
+      const auto token = file.world.issue("alice");
+      REQUIRE(file.world.store->suspend(host, "alice", "reason").ok());
+      REQUIRE(file.world.store->resume(host, "alice").ok());
+      REQUIRE(file.world.ask(token) == Reason::none);
+      std::string value = column.changed();
+      if (column.name == "suspended_by" || column.name == "suspend_reason") value = "'x'";
+      if (column.name.starts_with("may_") || column.name.ends_with("_enabled") || column.name == "users_may_issue" ||
+          column.name == "never_allowed") {
+        value = "1 - " + column.name;
+      }
+      if (column.name == "most_active_per_owner" || column.name == "revoke_all_count") value = column.name + " + 1";
+      run(file.path, "UPDATE " + table + " SET " + column.name + " = " + value);
+      CAPTURE(table, column.name);
+      CHECK(file.world.ask(token) == Reason::tampered);
+    }
+  }
+}

@@ -1,0 +1,153 @@
+/// Last used: shown at once, written in batches, never by a request.
+#include "unit/rules/world.hpp"
+
+using namespace tokenstore;
+using test::Call;
+using test::World;
+
+namespace {
+
+constexpr std::int64_t interval = 60'000;
+
+TokenInfo info_of(World& world, const test::Kept& token) {
+  return world.store->get(Actor::host(), token.id).value();
+}
+
+void use(World& world, const test::Kept& token, std::string_view from = {}) {
+  REQUIRE(world.store->validate(token.text, Demand("read", from)).valid());
+}
+
+}  // namespace
+
+TEST_CASE("a use shows at once in the same process, and is written after the interval") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    CHECK_FALSE(info_of(world, token).last_used_at);
+    world.clock->advance(5);
+    use(world, token, "192.0.2.7");
+    for (const TokenInfo& shown : {info_of(world, token), world.store->list(Actor::host(), {}).value().tokens.at(0)}) {
+      CHECK(shown.last_used_at == test::new_year_2026 + 5);
+      CHECK(shown.last_used_from == "192.0.2.7");
+    }
+    REQUIRE(world.store->maintain().ok());
+    CHECK(world.stored(token.id).last_used_at == 0);
+    world.clock->advance(interval);
+    REQUIRE(world.store->maintain().ok());
+    CHECK(world.stored(token.id).last_used_at == test::new_year_2026 + 5);
+    CHECK(world.stored(token.id).last_used_from == "192.0.2.7");
+    CHECK(world.store->statistics().uses_written == 1);
+  }
+}
+
+TEST_CASE("a store that closes writes out last uses") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    use(world, token, "2001:db8::1");
+    world.store.reset();
+    CHECK(world.stored(token.id).last_used_at == test::new_year_2026);
+    CHECK(world.stored(token.id).last_used_from == "2001:db8::1");
+  }
+}
+
+TEST_CASE("no request writes, and a token costs at most one write per interval") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    use(world, token);
+    const auto commits = world.backend->calls(Call::commit);
+    for (int i = 0; i < 1000; ++i) {
+      use(world, token, "192.0.2.1");
+      world.clock->advance(1);
+    }
+    CHECK(world.backend->calls(Call::commit) == commits);
+    CHECK(world.backend->calls(Call::record_uses) == 0);
+    for (int i = 0; i < 50; ++i) {
+      use(world, token);
+      REQUIRE(world.store->maintain().ok());
+      world.clock->advance(interval / 10);
+    }
+    CHECK(world.backend->calls(Call::record_uses) <= 6);
+    CHECK(world.store->statistics().uses_written <= 6);
+    CHECK(world.backend->calls(Call::commit) == commits);
+  }
+}
+
+TEST_CASE("what is not an address is not recorded, and no address says that none was given") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    for (const std::string address : {"192.0.2.1", "2001:db8::ff", "::ffff:192.0.2.128", "::"}) {
+      use(world, token, address);
+      CHECK_FALSE(info_of(world, token).last_used_from.empty());
+    }
+    const std::string none[] = {"",
+                                "localhost",
+                                "192.0.2.256",
+                                "192.0.2.1:80",
+                                "[::1]",
+                                "fe80::1%eth0",
+                                "1.2.3",
+                                std::string("1.2.3.4\0", 8),
+                                "' OR 1=1",
+                                std::string(10'000, '1')};
+    for (const std::string& other : none) {
+      world.clock->advance(1);
+      use(world, token, "192.0.2.9");
+      world.clock->advance(1);
+      use(world, token, other);
+      CAPTURE(other, cache);
+      CHECK(info_of(world, token).last_used_from.empty());
+      CHECK(info_of(world, token).last_used_at == world.clock->wall());
+    }
+  }
+}
+
+TEST_CASE("the last use never goes back") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    const Use later{token.id, test::new_year_2026 + 9'000'000, "192.0.2.200"};
+    REQUIRE(world.backend->inner().record_uses("default", {&later, 1}).ok());
+    use(world, token, "192.0.2.1");
+    CHECK(info_of(world, token).last_used_at == later.used_at);
+    world.clock->advance(interval);
+    REQUIRE(world.store->maintain().ok());
+    CHECK(world.stored(token.id).last_used_at == later.used_at);
+    CHECK(info_of(world, token).last_used_from == "192.0.2.200");
+    world.clock->set_wall(0);
+    use(world, token);
+    CHECK(info_of(world, token).last_used_at == later.used_at);
+  }
+}
+
+TEST_CASE("only valid uses count") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    CHECK(world.ask(token, "admin") == Reason::insufficient_scope);
+    REQUIRE(world.store->revoke(Actor::host(), token.id).ok());
+    CHECK(world.ask(token) == Reason::revoked);
+    CHECK_FALSE(info_of(world, token).last_used_at);
+  }
+}
+
+TEST_CASE("uses that could not be written are kept and written later") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto token = world.issue("alice");
+    use(world, token, "192.0.2.1");
+    world.clock->advance(interval);
+    world.backend->fail = [](Call call) -> std::optional<Error> {
+      if (call == Call::record_uses) return Error(Status::storage_full, "full");
+      return std::nullopt;
+    };
+    CHECK_FALSE(world.store->maintain().ok());
+    CHECK(info_of(world, token).last_used_at == test::new_year_2026);
+    world.backend->fail = nullptr;
+    world.clock->advance(interval);
+    REQUIRE(world.store->maintain().ok());
+    CHECK(world.stored(token.id).last_used_at == test::new_year_2026);
+  }
+}

@@ -1,0 +1,99 @@
+/// A cache table with tokens made by number.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "base/base62.hpp"
+#include "support/seeded_random.hpp"
+#include "validate/cache_table.hpp"
+
+namespace tokenstore::test {
+
+using validate::CacheTable;
+using validate::EntryKind;
+using validate::ExtraCopy;
+using validate::Found;
+
+/// Of a token made from a number; every field follows from the number, so that a mixed entry shows.
+struct Made {
+  explicit Made(std::uint64_t number) : text(102 - 24 + 4, 'x') {
+    id.resize(16);
+    base::base62_encode(base::uint128{number * 0x9E37'79B9'7F4A'7C15U}, id);
+    text += id;
+    owner = "owner-" + std::to_string(number);
+    expires_at = static_cast<UnixMillis>(1'000'000 + number);
+  }
+  std::string id, text, owner, metadata;
+  std::string scopes = "read write";
+  UnixMillis expires_at;
+};
+
+struct Read {
+  bool hit = false;
+  EntryKind kind = EntryKind::none;
+  std::string owner, scopes, metadata;
+  UnixMillis expires_at = 0;
+};
+
+struct TableWorld {
+  explicit TableWorld(std::size_t bytes)
+      : random(7), fingerprinter(random), budget(bytes), table(bytes, fingerprinter) {}
+
+  bool put(const Made& token, UnixMillis used_at = 0, EntryKind kind = EntryKind::live, std::string_view from = {}) {
+    validate::NewEntry entry;
+    entry.print = fingerprinter.fingerprint(token.text);
+    entry.kind = kind;
+    entry.reason = kind == EntryKind::gone ? Reason::unknown : Reason::none;
+    entry.id = token.id;
+    entry.owner = token.owner;
+    entry.scopes = token.scopes;
+    entry.metadata = token.metadata;
+    entry.expires_at = token.expires_at;
+    entry.used_at = used_at;
+    entry.used_from = validate::PackedAddress::parse(from);
+    return table.try_put(entry, unwritten_since, displaced, [] { return true; });
+  }
+  bool look(const Made& token, Found& found, ExtraCopy& extra) const {
+    const auto likely = table.locate(fingerprinter.place(validate::IdWords::of(token.id.data())));
+    return table.find(likely, fingerprinter.fingerprint(token.text), found, extra);
+  }
+  Read read(const Made& token) const {
+    Found found;
+    ExtraCopy extra;
+    Read answer;
+    answer.hit = look(token, found, extra);
+    if (!answer.hit) return answer;
+    answer.kind = found.traits.kind;
+    answer.expires_at = found.expires_at;
+    if (answer.kind != EntryKind::live) return answer;
+    if (found.has_extra) {
+      answer.owner = extra.text().owner;
+      answer.scopes = extra.text().scopes;
+      answer.metadata = extra.text().metadata;
+    } else {
+      answer.owner = std::string(reinterpret_cast<const char*>(found.owner.data()), found.traits.owner_size);
+      answer.scopes = table.scopes(found.traits.scope_set);
+    }
+    return answer;
+  }
+  bool has(const Made& token) const { return read(token).hit; }
+  /// As a validation would: finds, and books a use.
+  bool use(const Made& token, UnixMillis now, std::string_view from = {}) {
+    Found found;
+    ExtraCopy extra;
+    if (!look(token, found, extra) || found.traits.kind != EntryKind::live) return false;
+    CacheTable::note_use(found, now, from);
+    return true;
+  }
+
+  SeededRandom random;
+  validate::Fingerprinter fingerprinter;
+  std::size_t budget;
+  CacheTable table;
+  UnixMillis unwritten_since = 0;
+  std::vector<Use> displaced;
+};
+
+}  // namespace tokenstore::test
