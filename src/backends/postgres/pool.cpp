@@ -31,7 +31,8 @@ Pool::Taken Pool::take(Deadline deadline) {
         return {std::nullopt, std::move(opened.failure)};
       }
     }
-    if (returned_.wait_until(lock, deadline.at()) == std::cv_status::timeout && idle_.empty()) {
+    // One that came back while we were connecting has already been announced: nobody announces it again.
+    if (idle_.empty() && returned_.wait_until(lock, deadline.at()) == std::cv_status::timeout && idle_.empty()) {
       return {std::nullopt, Failure{Failure::Kind::timed_out, {}, "every connection was busy until the deadline"}};
     }
   }
