@@ -7,58 +7,16 @@
 #include <mutex>
 #include <thread>
 
+#include "support/forwarding_backend.hpp"
 #include "tokenstore/backends/memory.hpp"
 
 namespace tokenstore::conformance {
 namespace {
 
-class Forwarding : public Backend {
+class Forwarding : public test::ForwardingBackend {
  public:
+  Forwarding() : ForwardingBackend(memory_backend()) {}
   std::string_view name() const noexcept override { return "broken"; }
-  bool read_only() const noexcept override { return false; }
-  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override {
-    return inner_->load_token(workspace, id);
-  }
-  Result<std::optional<OwnerRecord>> load_owner(std::string_view workspace, std::string_view owner) override {
-    return inner_->load_owner(workspace, owner);
-  }
-  Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override {
-    return inner_->load_workspace(workspace);
-  }
-  Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
-    return inner_->list_tokens(workspace, query);
-  }
-  Result<OwnerList> list_owners(std::string_view workspace, std::string_view after, std::size_t limit) override {
-    return inner_->list_owners(workspace, after, limit);
-  }
-  Result<std::vector<WorkspaceRecord>> list_workspaces(std::string_view after, std::size_t limit) override {
-    return inner_->list_workspaces(after, limit);
-  }
-  Result<TokenCounts> count_tokens(std::string_view workspace, std::string_view owner, UnixMillis now) override {
-    return inner_->count_tokens(workspace, owner, now);
-  }
-  Result<std::uint64_t> count_live(std::string_view workspace, std::string_view owner, UnixMillis now,
-                                   std::uint64_t at_most) override {
-    return inner_->count_live(workspace, owner, now, at_most);
-  }
-  Result<std::vector<EndedToken>> list_ended(std::string_view workspace, UnixMillis ended_before,
-                                             std::size_t limit) override {
-    return inner_->list_ended(workspace, ended_before, limit);
-  }
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
-    return inner_->commit(workspace, batch);
-  }
-  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
-    return inner_->changes(workspace, after_revision);
-  }
-  Pulse pulse() noexcept override { return inner_->pulse(); }
-  Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override {
-    return inner_->record_uses(workspace, uses);
-  }
-  Result<bool> maintain(std::chrono::milliseconds budget) override { return inner_->maintain(budget); }
-  Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override {
-    return inner_->check_integrity(most, progress);
-  }
 
  protected:
   RecordRevision stored_revision(std::string_view workspace, const Mutation& mutation) {
@@ -72,8 +30,6 @@ class Forwarding : public Backend {
     }
     return 0;
   }
-
-  std::shared_ptr<Backend> inner_ = memory_backend();
 };
 
 struct ForgetsLastCheck : Forwarding {

@@ -58,7 +58,7 @@ class ForwardingBackend : public Backend {
     return inner_->check_integrity(most, progress);
   }
 
- private:
+ protected:
   std::shared_ptr<Backend> inner_;
 };
 
