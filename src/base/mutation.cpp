@@ -1,6 +1,6 @@
-#include <utility>
+#include "base/mutation.hpp"
 
-#include "tokenstore/backend.hpp"
+#include <utility>
 
 namespace tokenstore {
 namespace {
@@ -44,5 +44,34 @@ Mutation Mutation::check(RecordKind kind, std::string key, RecordRevision expect
   mutation.expected = expected;
   return mutation;
 }
+
+namespace base {
+
+bool is_well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
+  if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
+  switch (mutation.action) {
+    case Mutation::Action::check:
+      return true;
+    case Mutation::Action::remove:
+      return mutation.kind == RecordKind::token;
+    case Mutation::Action::put:
+      if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::token && token->id == mutation.key;
+      }
+      if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::owner && owner->owner == mutation.key;
+      }
+      if (const auto* settings = std::get_if<WorkspaceRecord>(&mutation.record)) {
+        return mutation.kind == RecordKind::workspace && settings->workspace == mutation.key;
+      }
+  }
+  return false;
+}
+
+Error misfit() {
+  return Error(Status::invalid_argument, "a batch's step does not fit its record or workspace");
+}
+
+}  // namespace base
 
 }  // namespace tokenstore

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/mutation.hpp"
 #include "support/forwarding_backend.hpp"
 #include "tokenstore/backends/memory.hpp"
 
@@ -36,6 +37,16 @@ struct ForgetsLastCheck : Forwarding {
   CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
     if (!batch.empty() && batch.back().action == Mutation::Action::check) batch = batch.first(batch.size() - 1);
     return inner_->commit(workspace, batch);
+  }
+};
+
+struct SkipsMisfits : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    std::vector<Mutation> fitting;
+    for (const Mutation& mutation : batch) {
+      if (base::is_well_formed(workspace, mutation)) fitting.push_back(mutation);
+    }
+    return inner_->commit(workspace, fitting);
   }
 };
 
@@ -278,6 +289,8 @@ std::vector<BrokenBackend> broken_backends() {
       broken<ForgetsLastCheck>("forgets the last precondition",
                                "a failing precondition anywhere leaves nothing of the batch"),
       broken<TearsBatches>("commits step by step", "a failing precondition anywhere leaves nothing of the batch"),
+      broken<SkipsMisfits>("leaves out steps that do not fit",
+                           "a step that does not fit its record or workspace is refused with its batch"),
       broken<OverwritesBlindly>("ignores revisions", "a put over a record needs exactly its revision"),
       broken<LosesUpdates>("loses updates of racing threads",
                            "of sixteen threads exactly one wins each revision of a record"),

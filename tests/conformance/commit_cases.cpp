@@ -167,6 +167,39 @@ void failing_step_leaves_nothing(Trial& trial) {
   must_commit(trial, *backend, good);
 }
 
+void misfits_are_refused(Trial& trial) {
+  const auto backend = trial.open();
+  must_commit(trial, *backend, {put_new(token_of(1)), put_new(owner_of("alice"))});
+  const std::uint64_t before = revision_now(trial, *backend);
+  const auto altered = [](Mutation mutation, RecordKind kind, std::string key) {
+    mutation.kind = kind;
+    mutation.key = std::move(key);
+    return mutation;
+  };
+  const std::vector<Mutation> misfits = {
+      altered(put_new(token_of(2)), RecordKind::token, id_of(3)),
+      altered(put_new(token_of(2)), RecordKind::owner, id_of(2)),
+      altered(put_new(owner_of("bob")), RecordKind::owner, "carol"),
+      altered(put_new(owner_of("bob")), RecordKind::token, "bob"),
+      altered(put_new(workspace_of("elsewhere")), RecordKind::workspace, home),
+      put_new(workspace_of("elsewhere")),
+      Mutation::check(RecordKind::workspace, "elsewhere", 0),
+      altered(Mutation::remove_token("alice", 1), RecordKind::owner, "alice"),
+      altered(Mutation::remove_token(home, 1), RecordKind::workspace, home),
+  };
+  for (const Mutation& misfit : misfits) {
+    for (const auto& batch : {std::vector{misfit, put_new(token_of(7))}, std::vector{put_new(token_of(7)), misfit}}) {
+      const CommitResult result = commit(*backend, batch);
+      EQUAL(trial, result.outcome, CommitOutcome::failed);
+      HOLDS(trial, result.error && result.error->status() == Status::invalid_argument);
+    }
+  }
+  EQUAL(trial, revision_now(trial, *backend), before);
+  EQUAL(trial, ids_of(list_all(trial, *backend, {})), std::vector<std::string>{id_of(1)});
+  EQUAL(trial, VALUE(trial, backend->list_owners(home, "", 10)).owners.size(), std::size_t{1});
+  EQUAL(trial, VALUE(trial, backend->list_workspaces("", 10)).size(), std::size_t{1});
+}
+
 void revision_grows_by_one(Trial& trial) {
   const auto backend = trial.open();
   std::uint64_t revision = revision_now(trial, *backend);
@@ -230,6 +263,7 @@ void add_commit_cases(std::vector<Case>& cases) {
   cases.push_back({"a token put again after its removal has no last use", removed_token_leaves_no_use_behind});
   cases.push_back({"a check holds a batch to the revision of any kind of record", checks_hold_a_batch});
   cases.push_back({"a failing precondition anywhere leaves nothing of the batch", failing_step_leaves_nothing});
+  cases.push_back({"a step that does not fit its record or workspace is refused with its batch", misfits_are_refused});
   cases.push_back({"the revision grows by one with each batch that changes something", revision_grows_by_one});
   cases.push_back({"a batch of a thousand is committed or left as a whole", large_batch});
 }

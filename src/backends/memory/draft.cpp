@@ -2,30 +2,9 @@
 
 #include <utility>
 
+#include "base/mutation.hpp"
+
 namespace tokenstore::memory {
-namespace {
-
-bool well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
-  if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
-  switch (mutation.action) {
-    case Mutation::Action::check:
-      return true;
-    case Mutation::Action::remove:
-      return mutation.kind == RecordKind::token;
-    case Mutation::Action::put:
-      if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
-        return mutation.kind == RecordKind::token && token->id == mutation.key;
-      }
-      if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
-        return mutation.kind == RecordKind::owner && owner->owner == mutation.key;
-      }
-      return mutation.kind == RecordKind::workspace &&
-             std::get_if<WorkspaceRecord>(&mutation.record)->workspace == mutation.key;
-  }
-  return false;
-}
-
-}  // namespace
 
 RecordRevision Draft::revision_of(RecordKind kind, const std::string& key) const {
   if (kind == RecordKind::token) {
@@ -45,7 +24,7 @@ RecordRevision Draft::revision_of(RecordKind kind, const std::string& key) const
 }
 
 Draft::Step Draft::apply(std::string_view workspace, const Mutation& mutation) {
-  if (!well_formed(workspace, mutation)) return Step::malformed;
+  if (!base::is_well_formed(workspace, mutation)) return Step::malformed;
   if (revision_of(mutation.kind, mutation.key) != mutation.expected) return Step::conflict;
   if (mutation.action == Mutation::Action::check) return Step::done;
 

@@ -13,6 +13,7 @@
 #include "backends/memory/draft.hpp"
 #include "backends/memory/fork_safe_lock.hpp"
 #include "backends/memory/tables.hpp"
+#include "base/mutation.hpp"
 
 namespace tokenstore {
 namespace memory {
@@ -130,8 +131,7 @@ class MemoryBackend final : public Backend {
         case Draft::Step::conflict:
           return {CommitOutcome::conflict, 0, {}};
         case Draft::Step::malformed:
-          return {CommitOutcome::failed, 0,
-                  Error(Status::invalid_argument, "a batch's step does not fit its record or workspace")};
+          return {CommitOutcome::failed, 0, base::misfit()};
       }
     }
     if (!draft.changes_anything()) return {CommitOutcome::committed, space.revision, {}};

@@ -10,31 +10,12 @@
 #include "backends/postgres/engine.hpp"
 #include "backends/postgres/records.hpp"
 #include "backends/postgres/schema.hpp"
+#include "base/mutation.hpp"
 
 namespace tokenstore::postgres {
 namespace {
 
 using Key = std::tuple<std::string_view, RecordKind, std::string_view>;  // views into the batches
-
-bool well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
-  if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
-  switch (mutation.action) {
-    case Mutation::Action::check:
-      return true;
-    case Mutation::Action::remove:
-      return mutation.kind == RecordKind::token;
-    case Mutation::Action::put:
-      if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
-        return mutation.kind == RecordKind::token && token->id == mutation.key;
-      }
-      if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
-        return mutation.kind == RecordKind::owner && owner->owner == mutation.key;
-      }
-      return mutation.kind == RecordKind::workspace &&
-             std::get<WorkspaceRecord>(mutation.record).workspace == mutation.key;
-  }
-  return false;
-}
 
 /// A transaction over a group of tickets that has not sent its writes yet.
 class GroupCommit {
@@ -154,9 +135,8 @@ class GroupCommit {
     Space& space = spaces_.find(ticket.workspace)->second;
     const std::uint64_t next = space.revision + 1;
     for (const Mutation& mutation : ticket.batch) {
-      if (!well_formed(ticket.workspace, mutation)) {
-        ticket.result = {CommitOutcome::failed, 0,
-                         Error(Status::invalid_argument, "a batch's step does not fit its record or workspace")};
+      if (!base::is_well_formed(ticket.workspace, mutation)) {
+        ticket.result = {CommitOutcome::failed, 0, base::misfit()};
         return;
       }
       const Key key{ticket.workspace, mutation.kind, mutation.key};

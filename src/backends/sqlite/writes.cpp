@@ -5,6 +5,7 @@
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/records.hpp"
 #include "backends/sqlite/sqlite_backend.hpp"
+#include "base/mutation.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
@@ -130,6 +131,10 @@ bool only_checks(std::span<const Mutation> batch) {
 /// not hold has not changed anything and its neighbours go on.
 int run_batch(Connection& connection, CommitTicket& ticket, bool& wrote) {
   for (const Mutation& mutation : ticket.batch) {
+    if (!base::is_well_formed(ticket.workspace, mutation)) {
+      fail(ticket, CommitOutcome::failed, base::misfit());
+      return SQLITE_OK;
+    }
     Held held = Held::no;
     const int code = check_precondition(connection, ticket.workspace, mutation, held);
     if (code != SQLITE_OK) return code;
