@@ -222,7 +222,7 @@ TEST_CASE("the same with a pulse that stands still is seen to be stale") {
 }
 
 TEST_CASE("the very next validation in another process denies what this one revoked") {
-  const int rounds = count_from("TOKENSTORE_REVOCATIONS", 2'000);
+  const int rounds = count_from("TOKENSTORE_REVOCATIONS", 10'000);
   const test::TempDirectory directory;
   const std::string path = directory.file("store.db");
   int ask[2];

@@ -4,7 +4,7 @@
 
 #include "backends/postgres/sql.hpp"
 #include "postgres_support.hpp"
-#include "tokenstore/backends/memory.hpp"
+#include "support/forwarding_backend.hpp"
 
 namespace tokenstore::test {
 namespace {
@@ -167,15 +167,35 @@ TEST_CASE("a server that lacks notifications is still followed by asking") {
   }
 }
 
-/// The detector itself: a host whose pulse never moves and is trusted for ever is found out.
-TEST_CASE("a pulse that does not move is reported as stale") {
+/// A host that believes its first pulse for ever.
+class StandingPulse final : public ForwardingBackend {
+ public:
+  explicit StandingPulse(std::shared_ptr<Backend> inner)
+      : ForwardingBackend(std::move(inner)),
+        first_{inner_->pulse().counter, std::numeric_limits<std::int64_t>::max()} {}
+  Pulse pulse() noexcept override { return first_; }
+
+ private:
+  const Pulse first_;
+};
+
+/// The detector itself: the tests above would find such a host out.
+TEST_CASE("a pulse that stands still is seen to be stale") {
+  const PostgresCluster cluster;
+  const auto writer = open_backend(options_for(cluster.conninfo()));
+  const auto host = std::make_shared<StandingPulse>(open_backend(options_for(cluster.conninfo())));
+  const auto store = open_store(writer);
+  const auto validating = open_store(host);
   const auto clock = system_clock();
-  const auto backend = memory_backend();
-  REQUIRE(put(*backend, sample_workspace()).outcome == CommitOutcome::committed);
-  const Pulse before = backend->pulse();
-  CHECK(still_trusts(*backend, before, *clock));
-  REQUIRE(put(*backend, sample_token("t")).outcome == CommitOutcome::committed);
-  CHECK_FALSE(still_trusts(*backend, before, *clock));
+  const Issued issued = issue_one(*store);
+  const auto text = issued.text.reveal();
+  const Pulse before = host->pulse();
+  REQUIRE(validating->validate(text, Demand("read")).valid());
+  REQUIRE(store->revoke(Actor::host(), issued.info.id).ok());
+  // Longer than the bound that the other tests hold a host to.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+  CHECK(validating->validate(text, Demand("read")).valid());
+  CHECK(still_trusts(*host, before, *clock));
 }
 
 }  // namespace
