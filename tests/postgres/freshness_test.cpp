@@ -17,13 +17,17 @@ bool still_trusts(Backend& backend, const Pulse& before, Clock& clock) {
   return now.counter == before.counter && clock.monotonic() <= now.trusted_until;
 }
 
-/// Milliseconds until a host that knew the old state must have looked again.
+/// Milliseconds from the acknowledgement to the last question that the old state could still answer. When a question
+/// began counts, not when its answer was noticed: a busy machine may hold this thread up in between.
 std::int64_t lag_of(Backend& host, const Pulse& before, Clock& clock, Steady::time_point acknowledged) {
-  while (still_trusts(host, before, clock)) {
-    if (millis_since(acknowledged) > 10'000) break;
+  std::int64_t last = 0;
+  for (std::int64_t began = millis_since(acknowledged); still_trusts(host, before, clock);
+       began = millis_since(acknowledged)) {
+    last = began;
+    if (began > 10'000) break;
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
-  return millis_since(acknowledged);
+  return last;
 }
 
 /// A pulse once the lease holds, so that there is something to be taken away.
@@ -85,15 +89,14 @@ TEST_CASE("a revocation in the gap of a terminated listener is effective within 
     REQUIRE(store->revoke(Actor::host(), issued.info.id).ok());
     const auto acknowledged = Steady::now();
     // The verdict may be the old one for as long as the bound, and not a moment longer.
-    while (true) {
-      const auto began = millis_since(acknowledged);
-      const Verdict verdict = validating->validate(text, demand);
-      if (!verdict.valid()) break;
-      REQUIRE(began <= options.max_staleness.count());
+    std::int64_t lag = 0;
+    for (std::int64_t began = 0; validating->validate(text, demand).valid(); began = millis_since(acknowledged)) {
+      lag = began;
+      REQUIRE(lag <= options.max_staleness.count());
     }
-    const std::int64_t lag = std::max(millis_since(acknowledged), lag_of(*host, before, *clock, acknowledged));
+    lag = std::max(lag, lag_of(*host, before, *clock, acknowledged));
     worst = std::max(worst, lag);
-    REQUIRE(lag <= options.max_staleness.count() + 20);
+    REQUIRE(lag <= options.max_staleness.count());
   }
   INFO("worst " << worst << " ms");
   CHECK(worst < 1'000);
