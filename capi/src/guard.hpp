@@ -114,4 +114,16 @@ Handle*& need_output(Handle** out) {
   return place;
 }
 
+/// Is this the backend of the store, calling the store that is calling it?
+inline bool is_calling_back(const tokenstore_store& store) noexcept {
+  return store.guest != nullptr && store.guest->inside();
+}
+
+/// The store behind a handle, for every function that needs one.
+inline TokenStore& opened_store(tokenstore_store* handle) {
+  tokenstore_store& given = need(handle, "the store");
+  if (is_calling_back(given)) refuse("a storage backend may not call the store that is calling it");
+  return *given.store;
+}
+
 }  // namespace tokenstore::capi

@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "guest.hpp"
 #include "tokenstore.h"
 #include "tokenstore/keyring.hpp"
 #include "tokenstore/model.hpp"
 #include "tokenstore/store.hpp"
 
 struct tokenstore_store {
+  std::shared_ptr<tokenstore::capi::Guest> guest;  ///< storage of the host's own; else null
   std::unique_ptr<tokenstore::TokenStore> store;
   std::string created_key_file;
 };

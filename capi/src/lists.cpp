@@ -82,7 +82,7 @@ int32_t tokenstore_list(tokenstore_store* store, const tokenstore_actor* actor, 
                         tokenstore_page** out_page, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     auto*& out = need_output(out_page);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     TokenPage found = take(opened.list(capi::actor(actor), query_of(query)));
     auto page = std::make_unique<tokenstore_page>();
     page->tokens.reserve(found.tokens.size());
@@ -117,7 +117,7 @@ void tokenstore_page_free(tokenstore_page* page) {
 int32_t tokenstore_count(tokenstore_store* store, const tokenstore_actor* actor, const char* owner, size_t owner_size,
                          tokenstore_counts* out_counts, tokenstore_error** out_error) {
   return guard(out_error, [&] {
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     need(out_counts, "the pointer for the answer");
     const StateCounts counts = take(opened.count(capi::actor(actor), text(owner, owner_size, "the owner")));
     const tokenstore_counts out{0, counts.active, counts.pending, counts.expired, counts.revoked};

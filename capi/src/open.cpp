@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "guard.hpp"
+#include "open_options.hpp"
 #include "structs.hpp"
 #include "tokenstore.h"
 #include "values.hpp"
@@ -15,68 +16,6 @@ using namespace tokenstore;
 using namespace tokenstore::capi;
 
 namespace {
-
-class CallbackClock final : public Clock {
- public:
-  explicit CallbackClock(const tokenstore_clock& callbacks) : callbacks_(callbacks) {}
-  UnixMillis wall() noexcept override { return callbacks_.wall(callbacks_.context); }
-  std::int64_t monotonic() noexcept override { return callbacks_.monotonic(callbacks_.context); }
-
- private:
-  tokenstore_clock callbacks_;
-};
-
-std::shared_ptr<Clock> clock_of(const tokenstore_clock* given) {
-  if (given == nullptr) return nullptr;
-  const auto known = TOKENSTORE_READ(tokenstore_clock, CLOCK, given, "the clock");
-  if (known.wall == nullptr || known.monotonic == nullptr) refuse("a function of the clock is NULL");
-  return std::make_shared<CallbackClock>(known);
-}
-
-std::span<const std::uint8_t> master_of(const Keyring::Key& key) {
-  const std::string_view master = key.master.reveal();
-  return {reinterpret_cast<const std::uint8_t*>(master.data()), master.size()};
-}
-
-Keyring copy_of(const Keyring& keyring) {
-  Keyring copy;
-  for (const Keyring::Key& key : keyring.keys()) take(copy.add(key.id, key.use, master_of(key)));
-  return copy;
-}
-
-/// The keyring that the options hold, if they hold one; a key file is left to the opening of a database.
-std::optional<Keyring> keyring_of(const tokenstore_open_options& options) {
-  const auto master = bytes(options.key_bytes, options.key_bytes_size, "key_bytes");
-  const auto id = text(options.key_id, options.key_id_size, "key_id");
-  const bool has_bytes = options.key_bytes != nullptr;
-  const bool has_file = options.key_file_size != 0;
-  const bool has_keyring = options.keyring != nullptr;
-  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) > 1) {
-    refuse("the key is given twice: set one of keyring, key_bytes and key_file");
-  }
-  if (!id.empty() && !has_bytes) refuse("key_id is set without key_bytes");
-  if (has_keyring) return copy_of(options.keyring->keyring);
-  if (has_bytes) return take(id.empty() ? Keyring::from_bytes(master) : Keyring::from_bytes(master, id));
-  return std::nullopt;
-}
-
-StoreOptions store_options_of(const tokenstore_open_options& options) {
-  StoreOptions result;
-  const auto workspace = text(options.workspace, options.workspace_size, "the workspace");
-  const auto prefix = text(options.prefix, options.prefix_size, "the prefix");
-  if (!workspace.empty()) result.workspace = workspace;
-  if (!prefix.empty()) result.prefix = prefix;
-  if (options.cache_bytes < -1) refuse("cache_bytes is negative");
-  if (options.cache_bytes != 0) {
-    result.cache_bytes = options.cache_bytes == -1 ? 0 : static_cast<std::size_t>(options.cache_bytes);
-  }
-  if (options.use_interval_ms < 0 || options.use_interval_ms > latest_time) refuse("use_interval_ms is out of range");
-  if (options.use_interval_ms != 0) result.use_interval = std::chrono::milliseconds(options.use_interval_ms);
-  result.create_workspace = !flag(options.workspace_must_exist, "workspace_must_exist");
-  result.upkeep_thread = flag(options.upkeep_thread, "upkeep_thread");
-  result.clock = clock_of(options.clock);
-  return result;
-}
 
 SqliteOptions sqlite_options_of(const tokenstore_open_options& options) {
   SqliteOptions result;
@@ -107,18 +46,13 @@ Opened open_of_sqlite(const tokenstore_open_options& options) {
   request.sqlite = sqlite_options_of(options);
   request.store = store_options_of(options);
   request.keyring = keyring_of(options);
-  request.key_file = path(options.key_file, options.key_file_size, "the path of the key file");
+  request.key_file = key_file_of(options);
   return take(open_sqlite(std::move(request)));
 }
 
 Opened open_of_memory(const tokenstore_open_options& options) {
-  if (options.path_size != 0 || options.vfs_size != 0 || options.busy_timeout_ms != 0 || options.durability != 0 ||
-      options.read_only != 0 || options.must_exist != 0) {
-    refuse("an option of SQLite is set, but the store is to live in memory");
-  }
-  auto keyring = keyring_of(options);
-  const std::string key_file = path(options.key_file, options.key_file_size, "the path of the key file");
-  if (!key_file.empty()) keyring = take(Keyring::from_file(key_file));
+  refuse_sqlite_options(options, "in memory");
+  auto keyring = keyring_or_file_of(options);
   return take(open_memory(store_options_of(options), std::move(keyring)));
 }
 
@@ -149,7 +83,14 @@ int32_t tokenstore_open(const tokenstore_open_options* options, tokenstore_store
 }
 
 void tokenstore_free(tokenstore_store* store) {
-  guard_free(store);
+  guard_value(false, [store] {
+    // Called by the backend that the store is calling: the store has to outlive the call.
+    if (store == nullptr || is_calling_back(*store)) return false;
+    store->store.reset();
+    if (store->guest != nullptr) store->guest->close();
+    delete store;
+    return true;
+  });
 }
 
 const char* tokenstore_created_key_file(const tokenstore_store* store, size_t* out_size) {
@@ -160,22 +101,23 @@ const char* tokenstore_created_key_file(const tokenstore_store* store, size_t* o
 
 const char* tokenstore_workspace(const tokenstore_store* store, size_t* out_size) {
   return guard_value(no_text(out_size), [&] {
-    return store == nullptr ? no_text(out_size) : returned_text(store->store->workspace(), out_size);
+    const bool open = store != nullptr && store->store != nullptr;  // a backend may ask while it is being closed
+    return open ? returned_text(store->store->workspace(), out_size) : no_text(out_size);
   });
 }
 
 const char* tokenstore_prefix(const tokenstore_store* store, size_t* out_size) {
   return guard_value(no_text(out_size), [&] {
-    return store == nullptr ? no_text(out_size) : returned_text(store->store->prefix(), out_size);
+    const bool open = store != nullptr && store->store != nullptr;  // a backend may ask while it is being closed
+    return open ? returned_text(store->store->prefix(), out_size) : no_text(out_size);
   });
 }
 
 int32_t tokenstore_now(tokenstore_store* store, int64_t* out_now, tokenstore_error** out_error) {
-  return guard(out_error, [&] { need(out_now, "the pointer for the answer") = need(store, "the store").store->now(); });
+  return guard(out_error, [&] { need(out_now, "the pointer for the answer") = opened_store(store).now(); });
 }
 
 int32_t tokenstore_scanner_pattern(tokenstore_store* store, char* buffer, size_t buffer_size, size_t* out_size,
                                    tokenstore_error** out_error) {
-  return guard(out_error,
-               [&] { write_text(need(store, "the store").store->scanner_pattern(), buffer, buffer_size, out_size); });
+  return guard(out_error, [&] { write_text(opened_store(store).scanner_pattern(), buffer, buffer_size, out_size); });
 }

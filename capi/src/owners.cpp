@@ -60,7 +60,7 @@ int32_t tokenstore_owner_get(tokenstore_store* store, const tokenstore_actor* ac
   return guard(out_error, [&] {
     need_output(out_owner);
     OptionalOwner found(out_owner);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     found.give(take(opened.owner(capi::actor(actor), needed_text(owner, owner_size, "the owner"))));
   });
 }
@@ -70,7 +70,7 @@ int32_t tokenstore_owner_set(tokenstore_store* store, const tokenstore_actor* ac
                              tokenstore_error** out_error) {
   return guard(out_error, [&] {
     OptionalOwner changed(out_owner);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     changed.give(
         take(opened.set_owner(capi::actor(actor), needed_text(owner, owner_size, "the owner"), settings_of(settings))));
   });
@@ -81,7 +81,7 @@ int32_t tokenstore_owner_suspend(tokenstore_store* store, const tokenstore_actor
                                  tokenstore_owner** out_owner, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     OptionalOwner changed(out_owner);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     changed.give(take(opened.suspend(capi::actor(actor), needed_text(owner, owner_size, "the owner"),
                                      text(reason, reason_size, "the reason"))));
   });
@@ -91,7 +91,7 @@ int32_t tokenstore_owner_resume(tokenstore_store* store, const tokenstore_actor*
                                 size_t owner_size, tokenstore_owner** out_owner, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     OptionalOwner changed(out_owner);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     changed.give(take(opened.resume(capi::actor(actor), needed_text(owner, owner_size, "the owner"))));
   });
 }
@@ -110,7 +110,7 @@ int32_t tokenstore_owner_list(tokenstore_store* store, const tokenstore_actor* a
                               tokenstore_error** out_error) {
   return guard(out_error, [&] {
     auto*& out = need_output(out_page);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     constexpr std::size_t standard_limit = 50;
     OwnerPage found = take(opened.list_owners(capi::actor(actor), text(cursor, cursor_size, "the cursor"),
                                               limit == 0 ? standard_limit : limit));

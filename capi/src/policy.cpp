@@ -31,7 +31,7 @@ Policy policy_of(const tokenstore_policy* given) {
 int32_t tokenstore_policy_get(tokenstore_store* store, const tokenstore_actor* actor, tokenstore_policy* out_policy,
                               tokenstore_error** out_error) {
   return guard(out_error, [&] {
-    const Policy policy = take(need(store, "the store").store->policy(capi::actor(actor)));
+    const Policy policy = take(opened_store(store).policy(capi::actor(actor)));
     tokenstore_policy out{};
     out.longest_lifetime_ms = end_time(policy.longest_lifetime);
     out.default_lifetime_ms = policy.default_lifetime;
@@ -46,7 +46,7 @@ int32_t tokenstore_policy_get(tokenstore_store* store, const tokenstore_actor* a
 int32_t tokenstore_policy_set(tokenstore_store* store, const tokenstore_actor* actor, const tokenstore_policy* policy,
                               tokenstore_error** out_error) {
   return guard(out_error, [&] {
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     static_cast<void>(take(opened.set_policy(capi::actor(actor), policy_of(policy))));
   });
 }

@@ -97,7 +97,7 @@ int32_t tokenstore_issue(tokenstore_store* store, const tokenstore_actor* actor,
                          size_t* out_text_size, tokenstore_token** out_token, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     OptionalToken token(out_token);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     const IssueRequest wanted = request_of(request);
     const Actor asking = capi::actor(actor);
     need_room(token_text_size(opened), text_buffer, text_buffer_size, out_text_size);
@@ -114,7 +114,7 @@ int32_t tokenstore_issue_many(tokenstore_store* store, const tokenstore_actor* a
                               tokenstore_error** out_error) {
   return guard(out_error, [&] {
     if (out_page != nullptr) *out_page = nullptr;
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     const std::size_t text_size = token_text_size(opened);
     need_room(text_size, text_buffers, text_buffer_size, out_text_size);
     const Actor asking = capi::actor(actor);
@@ -138,7 +138,7 @@ int32_t tokenstore_get(tokenstore_store* store, const tokenstore_actor* actor, c
                        tokenstore_token** out_token, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     auto*& out = need_output(out_token);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     TokenInfo info = take(opened.get(capi::actor(actor), needed_text(id, id_size, "the id")));
     out = std::make_unique<tokenstore_token>(std::move(info)).release();
   });
@@ -157,7 +157,7 @@ int32_t tokenstore_expire(tokenstore_store* store, const tokenstore_actor* actor
                           int64_t at, tokenstore_token** out_token, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     OptionalToken token(out_token);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     std::optional<UnixMillis> end;
     if (at != 0) end = at;
     token.give(take(opened.expire(capi::actor(actor), needed_text(id, id_size, "the id"), end)));
@@ -169,7 +169,7 @@ int32_t tokenstore_revoke(tokenstore_store* store, const tokenstore_actor* actor
                           tokenstore_error** out_error) {
   return guard(out_error, [&] {
     OptionalToken token(out_token);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     token.give(take(opened.revoke(capi::actor(actor), needed_text(id, id_size, "the id"),
                                   text(reason, reason_size, "the reason"))));
   });
@@ -180,7 +180,7 @@ int32_t tokenstore_revoke_all(tokenstore_store* store, const tokenstore_actor* a
                               tokenstore_error** out_error) {
   return guard(out_error, [&] {
     if (out_revoked != nullptr) *out_revoked = 0;
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     const std::uint64_t revoked = take(opened.revoke_all(
         capi::actor(actor), needed_text(owner, owner_size, "the owner"), text(reason, reason_size, "the reason")));
     if (out_revoked != nullptr) *out_revoked = revoked;
@@ -190,7 +190,7 @@ int32_t tokenstore_revoke_all(tokenstore_store* store, const tokenstore_actor* a
 int32_t tokenstore_delete(tokenstore_store* store, const tokenstore_actor* actor, const char* id, size_t id_size,
                           tokenstore_error** out_error) {
   return guard(out_error, [&] {
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     take(opened.remove(capi::actor(actor), needed_text(id, id_size, "the id")));
   });
 }

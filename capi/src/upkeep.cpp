@@ -16,7 +16,7 @@ int32_t tokenstore_purge(tokenstore_store* store, const tokenstore_actor* actor,
   return guard(out_error, [&] {
     need(out_removed, "the pointer for the number removed") = 0;
     need(out_complete, "the pointer for whether it is complete") = 0;
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     const PurgeResult result = take(opened.purge(capi::actor(actor), ended_before, budget(budget_ms, 1000)));
     *out_removed = result.removed;
     *out_complete = flag(result.complete);
@@ -27,7 +27,7 @@ int32_t tokenstore_maintain(tokenstore_store* store, int64_t budget_ms, int32_t*
                             tokenstore_error** out_error) {
   return guard(out_error, [&] {
     if (out_more != nullptr) *out_more = 0;
-    const bool more = take(need(store, "the store").store->maintain(budget(budget_ms, 50)));
+    const bool more = take(opened_store(store).maintain(budget(budget_ms, 50)));
     if (out_more != nullptr) *out_more = flag(more);
   });
 }
@@ -36,7 +36,7 @@ int32_t tokenstore_check(tokenstore_store* store, const tokenstore_actor* actor,
                          void* context, tokenstore_check_report** out_report, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     auto*& out = need_output(out_report);
-    TokenStore& opened = *need(store, "the store").store;
+    TokenStore& opened = opened_store(store);
     Progress tell;
     if (progress != nullptr) {
       tell = [progress, context](std::uint64_t done, std::uint64_t total) {
@@ -72,7 +72,7 @@ void tokenstore_check_report_free(tokenstore_check_report* report) {
 int32_t tokenstore_read_statistics(tokenstore_store* store, tokenstore_statistics* out_statistics,
                                    tokenstore_error** out_error) {
   return guard(out_error, [&] {
-    const Statistics counted = need(store, "the store").store->statistics();
+    const Statistics counted = opened_store(store).statistics();
     const tokenstore_statistics out{0,
                                     counted.hits,
                                     counted.misses,

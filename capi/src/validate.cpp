@@ -67,7 +67,7 @@ int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t te
     const auto address = capi::text(known.client_address, known.client_address_size, "the client address");
     const auto token = needed_text(text, text_size, "the token text");
     Verdict verdict;
-    need(store, "the store").store->validate(token, Demand(scope, address), verdict);
+    opened_store(store).validate(token, Demand(scope, address), verdict);
     write(*out_verdict, verdict);
     if (size > sizeof(tokenstore_verdict)) {
       std::memset(reinterpret_cast<unsigned char*>(out_verdict) + sizeof(tokenstore_verdict), 0,

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "small_backend.h"
+
 #define REQUIRED(call) \
   if ((call) != TOKENSTORE_OK) return 0
 
@@ -80,6 +82,12 @@ static int32_t call_open(world* w) {
   tokenstore_open_options options = {.struct_size = sizeof options, .backend = TOKENSTORE_BACKEND_MEMORY};
   options.keyring = w->keyring;
   return tokenstore_open(&options, &w->opened_store, &w->last_error);
+}
+static int32_t call_open_backend(world* w) {
+  const tokenstore_open_options options = {.struct_size = sizeof options, .keyring = w->keyring};
+  tokenstore_backend backend;
+  if (!small_backend_make(&backend)) return TOKENSTORE_OUT_OF_MEMORY;
+  return tokenstore_open_backend(&options, &backend, &w->opened_store, &w->last_error);
 }
 RELEASE_CALL(free, second_store)
 VALUE_CALL(created_key_file, w->store, NULL)
@@ -226,6 +234,7 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, keyring_reveal_text),
     ENTRY(CALL_RELEASE, keyring_free),
     ENTRY(CALL_STATUS, open),
+    ENTRY(CALL_STATUS, open_backend),
     ENTRY(CALL_RELEASE, free),
     ENTRY(CALL_VALUE, created_key_file),
     ENTRY(CALL_VALUE, workspace),

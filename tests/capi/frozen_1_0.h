@@ -204,4 +204,175 @@ typedef struct frozen_statistics {
   uint64_t cache_bytes;
 } frozen_statistics;
 
+typedef struct frozen_token_record {
+  size_t struct_size;
+  const char* id;
+  size_t id_size;
+  const char* key_id;
+  size_t key_id_size;
+  const char* owner;
+  size_t owner_size;
+  const char* description;
+  size_t description_size;
+  const char* scopes;
+  size_t scopes_size;
+  const char* metadata;
+  size_t metadata_size;
+  const char* created_by;
+  size_t created_by_size;
+  const char* revoked_by;
+  size_t revoked_by_size;
+  const char* revoke_reason;
+  size_t revoke_reason_size;
+  const char* seal_key_id;
+  size_t seal_key_id_size;
+  const char* last_used_from;
+  size_t last_used_from_size;
+  int64_t created_at;
+  int64_t not_before;
+  int64_t expires_at;
+  int64_t revoked_at;
+  int64_t last_used_at;
+  uint64_t revision;
+  uint8_t verifier[32];
+  uint8_t seal[32];
+} frozen_token_record;
+
+typedef struct frozen_owner_record {
+  size_t struct_size;
+  const char* owner;
+  size_t owner_size;
+  const char* suspended_by;
+  size_t suspended_by_size;
+  const char* suspend_reason;
+  size_t suspend_reason_size;
+  const char* seal_key_id;
+  size_t seal_key_id_size;
+  int64_t suspended_at;
+  uint64_t revoke_all_count;
+  uint64_t revision;
+  int32_t may_issue;
+  int32_t may_use;
+  uint8_t seal[32];
+} frozen_owner_record;
+
+typedef struct frozen_workspace_record {
+  size_t struct_size;
+  const char* workspace;
+  size_t workspace_size;
+  const char* seal_key_id;
+  size_t seal_key_id_size;
+  int64_t longest_lifetime;
+  int64_t default_lifetime;
+  int64_t created_at;
+  uint64_t revision;
+  uint32_t most_active_per_owner;
+  int32_t tokens_enabled;
+  int32_t users_may_issue;
+  int32_t never_allowed;
+  uint8_t seal[32];
+} frozen_workspace_record;
+
+typedef struct frozen_mutation {
+  size_t struct_size;
+  const char* key;
+  size_t key_size;
+  const frozen_token_record* token;
+  const frozen_owner_record* owner;
+  const frozen_workspace_record* workspace;
+  uint64_t expected;
+  int32_t step;
+  int32_t kind;
+} frozen_mutation;
+
+typedef struct frozen_token_query {
+  size_t struct_size;
+  const char* owner;
+  size_t owner_size;
+  const char* text;
+  size_t text_size;
+  const char* before_id;
+  size_t before_id_size;
+  uint64_t limit;
+  uint64_t scan_limit;
+  int64_t now;
+  int32_t state;
+  int32_t reserved;
+} frozen_token_query;
+
+typedef struct frozen_use {
+  size_t struct_size;
+  const char* id;
+  size_t id_size;
+  const char* used_from;
+  size_t used_from_size;
+  int64_t used_at;
+} frozen_use;
+
+typedef struct frozen_answer frozen_answer;
+struct frozen_answer {
+  size_t struct_size;
+  int32_t (*emit_token)(frozen_answer* answer, const frozen_token_record* record);
+  int32_t (*emit_owner)(frozen_answer* answer, const frozen_owner_record* record);
+  int32_t (*emit_workspace)(frozen_answer* answer, const frozen_workspace_record* record);
+  int32_t (*emit_ended)(frozen_answer* answer, const char* id, size_t id_size, uint64_t revision);
+  int32_t (*emit_change)(frozen_answer* answer, int32_t kind, const char* key, size_t key_size);
+  int32_t (*emit_everything)(frozen_answer* answer);
+  int32_t (*emit_number)(frozen_answer* answer, uint64_t number);
+  int32_t (*emit_counts)(frozen_answer* answer, uint64_t active, uint64_t pending, uint64_t expired, uint64_t revoked);
+  int32_t (*emit_next)(frozen_answer* answer, const char* id, size_t id_size);
+  int32_t (*emit_problem)(frozen_answer* answer, const char* line, size_t line_size);
+  int32_t (*progress)(frozen_answer* answer, uint64_t done, uint64_t total);
+  int32_t (*fail)(frozen_answer* answer, int32_t status, const char* message, size_t message_size);
+};
+
+typedef struct frozen_signal frozen_signal;
+struct frozen_signal {
+  size_t struct_size;
+  void (*changed)(frozen_signal* signal);
+  void (*trust_until)(frozen_signal* signal, int64_t monotonic);
+};
+
+typedef struct frozen_pulse {
+  uint64_t counter;
+  int64_t trusted_until;
+} frozen_pulse;
+
+typedef struct frozen_backend {
+  size_t struct_size;
+  void* context;
+  const char* name;
+  size_t name_size;
+  uint32_t contract;
+  uint32_t capabilities;
+  int32_t (*open)(void* context, frozen_signal* signal, frozen_answer* answer);
+  void (*close)(void* context);
+  int32_t (*load_token)(void* context, const char* workspace, size_t workspace_size, const char* id, size_t id_size,
+                        frozen_answer* answer);
+  int32_t (*load_owner)(void* context, const char* workspace, size_t workspace_size, const char* owner,
+                        size_t owner_size, frozen_answer* answer);
+  int32_t (*load_workspace)(void* context, const char* workspace, size_t workspace_size, frozen_answer* answer);
+  int32_t (*list_tokens)(void* context, const char* workspace, size_t workspace_size, const frozen_token_query* query,
+                         frozen_answer* answer);
+  int32_t (*list_owners)(void* context, const char* workspace, size_t workspace_size, const char* after,
+                         size_t after_size, uint64_t limit, frozen_answer* answer);
+  int32_t (*list_workspaces)(void* context, const char* after, size_t after_size, uint64_t limit,
+                             frozen_answer* answer);
+  int32_t (*count_tokens)(void* context, const char* workspace, size_t workspace_size, const char* owner,
+                          size_t owner_size, int64_t now, frozen_answer* answer);
+  int32_t (*count_live)(void* context, const char* workspace, size_t workspace_size, const char* owner,
+                        size_t owner_size, int64_t now, uint64_t at_most, frozen_answer* answer);
+  int32_t (*list_ended)(void* context, const char* workspace, size_t workspace_size, int64_t ended_before,
+                        uint64_t limit, frozen_answer* answer);
+  int32_t (*commit)(void* context, const char* workspace, size_t workspace_size, const frozen_mutation* const* batch,
+                    size_t count, frozen_answer* answer);
+  int32_t (*changes)(void* context, const char* workspace, size_t workspace_size, uint64_t after,
+                     frozen_answer* answer);
+  frozen_pulse (*pulse)(void* context);
+  int32_t (*record_uses)(void* context, const char* workspace, size_t workspace_size, const frozen_use* const* uses,
+                         size_t count, frozen_answer* answer);
+  int32_t (*maintain)(void* context, int64_t budget_ms, frozen_answer* answer);
+  int32_t (*check_integrity)(void* context, uint64_t most, frozen_answer* answer);
+} frozen_backend;
+
 #endif

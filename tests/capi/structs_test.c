@@ -1,6 +1,8 @@
 /* The rules of `struct_size`: old programs, programs of a later version, and garbage. */
 #include <stdlib.h>
 
+#include <tokenstore_backend.h>
+
 #include "frozen_1_0.h"
 #include "host.h"
 
@@ -10,6 +12,147 @@
   CHECK(sizeof(frozen_##type) == TOKENSTORE_##NAME##_SIZE_1_0);     \
   CHECK(sizeof(tokenstore_##type) >= TOKENSTORE_##NAME##_SIZE_1_0); \
   CHECK(sizeof(frozen_##type) % sizeof(int64_t) == 0)
+
+static void frozen_copies_of_backends(void) {
+  SAME_SIZE(token_record, TOKEN_RECORD);
+  SAME_FIELD(token_record, struct_size);
+  SAME_FIELD(token_record, id);
+  SAME_FIELD(token_record, id_size);
+  SAME_FIELD(token_record, key_id);
+  SAME_FIELD(token_record, key_id_size);
+  SAME_FIELD(token_record, owner);
+  SAME_FIELD(token_record, owner_size);
+  SAME_FIELD(token_record, description);
+  SAME_FIELD(token_record, description_size);
+  SAME_FIELD(token_record, scopes);
+  SAME_FIELD(token_record, scopes_size);
+  SAME_FIELD(token_record, metadata);
+  SAME_FIELD(token_record, metadata_size);
+  SAME_FIELD(token_record, created_by);
+  SAME_FIELD(token_record, created_by_size);
+  SAME_FIELD(token_record, revoked_by);
+  SAME_FIELD(token_record, revoked_by_size);
+  SAME_FIELD(token_record, revoke_reason);
+  SAME_FIELD(token_record, revoke_reason_size);
+  SAME_FIELD(token_record, seal_key_id);
+  SAME_FIELD(token_record, seal_key_id_size);
+  SAME_FIELD(token_record, last_used_from);
+  SAME_FIELD(token_record, last_used_from_size);
+  SAME_FIELD(token_record, created_at);
+  SAME_FIELD(token_record, not_before);
+  SAME_FIELD(token_record, expires_at);
+  SAME_FIELD(token_record, revoked_at);
+  SAME_FIELD(token_record, last_used_at);
+  SAME_FIELD(token_record, revision);
+  SAME_FIELD(token_record, verifier);
+  SAME_FIELD(token_record, seal);
+  SAME_SIZE(owner_record, OWNER_RECORD);
+  SAME_FIELD(owner_record, struct_size);
+  SAME_FIELD(owner_record, owner);
+  SAME_FIELD(owner_record, owner_size);
+  SAME_FIELD(owner_record, suspended_by);
+  SAME_FIELD(owner_record, suspended_by_size);
+  SAME_FIELD(owner_record, suspend_reason);
+  SAME_FIELD(owner_record, suspend_reason_size);
+  SAME_FIELD(owner_record, seal_key_id);
+  SAME_FIELD(owner_record, seal_key_id_size);
+  SAME_FIELD(owner_record, suspended_at);
+  SAME_FIELD(owner_record, revoke_all_count);
+  SAME_FIELD(owner_record, revision);
+  SAME_FIELD(owner_record, may_issue);
+  SAME_FIELD(owner_record, may_use);
+  SAME_FIELD(owner_record, seal);
+  SAME_SIZE(workspace_record, WORKSPACE_RECORD);
+  SAME_FIELD(workspace_record, struct_size);
+  SAME_FIELD(workspace_record, workspace);
+  SAME_FIELD(workspace_record, workspace_size);
+  SAME_FIELD(workspace_record, seal_key_id);
+  SAME_FIELD(workspace_record, seal_key_id_size);
+  SAME_FIELD(workspace_record, longest_lifetime);
+  SAME_FIELD(workspace_record, default_lifetime);
+  SAME_FIELD(workspace_record, created_at);
+  SAME_FIELD(workspace_record, revision);
+  SAME_FIELD(workspace_record, most_active_per_owner);
+  SAME_FIELD(workspace_record, tokens_enabled);
+  SAME_FIELD(workspace_record, users_may_issue);
+  SAME_FIELD(workspace_record, never_allowed);
+  SAME_FIELD(workspace_record, seal);
+  SAME_SIZE(mutation, MUTATION);
+  SAME_FIELD(mutation, struct_size);
+  SAME_FIELD(mutation, key);
+  SAME_FIELD(mutation, key_size);
+  SAME_FIELD(mutation, token);
+  SAME_FIELD(mutation, owner);
+  SAME_FIELD(mutation, workspace);
+  SAME_FIELD(mutation, expected);
+  SAME_FIELD(mutation, step);
+  SAME_FIELD(mutation, kind);
+  SAME_SIZE(token_query, TOKEN_QUERY);
+  SAME_FIELD(token_query, struct_size);
+  SAME_FIELD(token_query, owner);
+  SAME_FIELD(token_query, owner_size);
+  SAME_FIELD(token_query, text);
+  SAME_FIELD(token_query, text_size);
+  SAME_FIELD(token_query, before_id);
+  SAME_FIELD(token_query, before_id_size);
+  SAME_FIELD(token_query, limit);
+  SAME_FIELD(token_query, scan_limit);
+  SAME_FIELD(token_query, now);
+  SAME_FIELD(token_query, state);
+  SAME_FIELD(token_query, reserved);
+  SAME_SIZE(use, USE);
+  SAME_FIELD(use, struct_size);
+  SAME_FIELD(use, id);
+  SAME_FIELD(use, id_size);
+  SAME_FIELD(use, used_from);
+  SAME_FIELD(use, used_from_size);
+  SAME_FIELD(use, used_at);
+  SAME_SIZE(answer, ANSWER);
+  SAME_FIELD(answer, struct_size);
+  SAME_FIELD(answer, emit_token);
+  SAME_FIELD(answer, emit_owner);
+  SAME_FIELD(answer, emit_workspace);
+  SAME_FIELD(answer, emit_ended);
+  SAME_FIELD(answer, emit_change);
+  SAME_FIELD(answer, emit_everything);
+  SAME_FIELD(answer, emit_number);
+  SAME_FIELD(answer, emit_counts);
+  SAME_FIELD(answer, emit_next);
+  SAME_FIELD(answer, emit_problem);
+  SAME_FIELD(answer, progress);
+  SAME_FIELD(answer, fail);
+  SAME_SIZE(signal, SIGNAL);
+  SAME_FIELD(signal, struct_size);
+  SAME_FIELD(signal, changed);
+  SAME_FIELD(signal, trust_until);
+  CHECK(sizeof(frozen_pulse) == sizeof(tokenstore_pulse)); /* returned by value: it cannot grow */
+  SAME_FIELD(pulse, counter);
+  SAME_FIELD(pulse, trusted_until);
+  SAME_SIZE(backend, BACKEND);
+  SAME_FIELD(backend, struct_size);
+  SAME_FIELD(backend, context);
+  SAME_FIELD(backend, name);
+  SAME_FIELD(backend, name_size);
+  SAME_FIELD(backend, contract);
+  SAME_FIELD(backend, capabilities);
+  SAME_FIELD(backend, open);
+  SAME_FIELD(backend, close);
+  SAME_FIELD(backend, load_token);
+  SAME_FIELD(backend, load_owner);
+  SAME_FIELD(backend, load_workspace);
+  SAME_FIELD(backend, list_tokens);
+  SAME_FIELD(backend, list_owners);
+  SAME_FIELD(backend, list_workspaces);
+  SAME_FIELD(backend, count_tokens);
+  SAME_FIELD(backend, count_live);
+  SAME_FIELD(backend, list_ended);
+  SAME_FIELD(backend, commit);
+  SAME_FIELD(backend, changes);
+  SAME_FIELD(backend, pulse);
+  SAME_FIELD(backend, record_uses);
+  SAME_FIELD(backend, maintain);
+  SAME_FIELD(backend, check_integrity);
+}
 
 static void frozen_copies(void) {
   SAME_SIZE(key_info, KEY_INFO);
@@ -313,6 +456,7 @@ static void old_requests(void) {
 
 static const check_case cases[] = {
     {"sizes and fields are those of the frozen copies", frozen_copies},
+    {"those that backends see as well", frozen_copies_of_backends},
     {"an input smaller than 1.0 or far too large is refused", input_sizes},
     {"a field that this version does not know is refused unless it is zero", unknown_tail},
     {"an output larger than this version knows is zero there, and not a byte further", output_tail},

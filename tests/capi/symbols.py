@@ -10,9 +10,9 @@ import sys
 import unittest
 
 SOURCE, LIBRARY, NM, READELF = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
-HEADER = (SOURCE / "capi/include/tokenstore.h").read_text(encoding="utf-8")
+HEADER = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted((SOURCE / "capi/include").glob("*.h")))
 CODE = re.sub(r"/\*.*?\*/", " ", HEADER, flags=re.S)
-DECLARED = set(re.findall(r"\b(tokenstore_\w+)\s*\(", re.sub(r"^#.*(?:\\\n.*)*", "", CODE, flags=re.M)))
+DECLARED = set(re.findall(r"\b(tokenstore_\w+)\s*\((?!\*)", re.sub(r"^#.*(?:\\\n.*)*", "", CODE, flags=re.M)))
 
 
 def output(*command):

@@ -12,5 +12,8 @@ struct BackendUnderTest {
 
 BackendUnderTest under_test_memory();
 BackendUnderTest under_test_sqlite();
+/// The same two, handed over through the functions of tokenstore_backend.h.
+BackendUnderTest under_test_memory_through_c();
+BackendUnderTest under_test_sqlite_through_c();
 
 }  // namespace tokenstore::conformance

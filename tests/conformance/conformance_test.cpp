@@ -39,7 +39,8 @@ class RunCase final : public Catch::ITestInvoker {
 /// Registered before main() runs, as TEST_CASE does it.
 struct Registration {
   Registration() {
-    for (BackendUnderTest (*backend)() : {under_test_memory, under_test_sqlite}) {
+    for (BackendUnderTest (*backend)() :
+         {under_test_memory, under_test_sqlite, under_test_memory_through_c, under_test_sqlite_through_c}) {
       const BackendUnderTest under_test = backend();
       for (const Case& one : cases_for(under_test.traits, under_test.factory)) {
         const std::string name = under_test.traits.name + ": " + one.name;

@@ -43,6 +43,8 @@ ROOMS = {
     "src/cli": Room(public="all", outside=("CLI/", "nlohmann/", "fmt/", *POSIX)),
     "capi/include": Room(public="none", outside=tuple(STANDARD_C)),
     "capi/src": Room(["capi/include"], public="all"),
+    # The adapter is a backend as well, and may use what every backend may.
+    "capi/src/backend": Room(["capi/include", "capi/src", "src/base"], public="all"),
     "examples/common": Room(public="none", outside=("httplib.h", *POSIX)),
     "examples/access_tokens_page": Room(["examples/common"], public="all",
                                         outside=("httplib.h", "CLI/", "nlohmann/", "sodium.h", "page_files_data.hpp", *POSIX)),

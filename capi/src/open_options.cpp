@@ -1,0 +1,98 @@
+#include "open_options.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "guard.hpp"
+#include "handles.hpp"
+#include "structs.hpp"
+#include "values.hpp"
+
+namespace tokenstore::capi {
+namespace {
+
+class CallbackClock final : public Clock {
+ public:
+  explicit CallbackClock(const tokenstore_clock& callbacks) : callbacks_(callbacks) {}
+  UnixMillis wall() noexcept override { return callbacks_.wall(callbacks_.context); }
+  std::int64_t monotonic() noexcept override { return callbacks_.monotonic(callbacks_.context); }
+
+ private:
+  tokenstore_clock callbacks_;
+};
+
+std::shared_ptr<Clock> clock_of(const tokenstore_clock* given) {
+  if (given == nullptr) return nullptr;
+  const auto known = TOKENSTORE_READ(tokenstore_clock, CLOCK, given, "the clock");
+  if (known.wall == nullptr || known.monotonic == nullptr) refuse("a function of the clock is NULL");
+  return std::make_shared<CallbackClock>(known);
+}
+
+std::span<const std::uint8_t> master_of(const Keyring::Key& key) {
+  const std::string_view master = key.master.reveal();
+  return {reinterpret_cast<const std::uint8_t*>(master.data()), master.size()};
+}
+
+Keyring copy_of(const Keyring& keyring) {
+  Keyring copy;
+  for (const Keyring::Key& key : keyring.keys()) take(copy.add(key.id, key.use, master_of(key)));
+  return copy;
+}
+
+}  // namespace
+
+std::optional<Keyring> keyring_of(const tokenstore_open_options& options) {
+  const auto master = bytes(options.key_bytes, options.key_bytes_size, "key_bytes");
+  const auto id = text(options.key_id, options.key_id_size, "key_id");
+  const bool has_bytes = options.key_bytes != nullptr;
+  const bool has_file = options.key_file_size != 0;
+  const bool has_keyring = options.keyring != nullptr;
+  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) > 1) {
+    refuse("the key is given twice: set one of keyring, key_bytes and key_file");
+  }
+  if (!id.empty() && !has_bytes) refuse("key_id is set without key_bytes");
+  if (has_keyring) return copy_of(options.keyring->keyring);
+  if (has_bytes) return take(id.empty() ? Keyring::from_bytes(master) : Keyring::from_bytes(master, id));
+  return std::nullopt;
+}
+
+StoreOptions store_options_of(const tokenstore_open_options& options) {
+  StoreOptions result;
+  const auto workspace = text(options.workspace, options.workspace_size, "the workspace");
+  const auto prefix = text(options.prefix, options.prefix_size, "the prefix");
+  if (!workspace.empty()) result.workspace = workspace;
+  if (!prefix.empty()) result.prefix = prefix;
+  if (options.cache_bytes < -1) refuse("cache_bytes is negative");
+  if (options.cache_bytes != 0) {
+    result.cache_bytes = options.cache_bytes == -1 ? 0 : static_cast<std::size_t>(options.cache_bytes);
+  }
+  if (options.use_interval_ms < 0 || options.use_interval_ms > latest_time) refuse("use_interval_ms is out of range");
+  if (options.use_interval_ms != 0) result.use_interval = std::chrono::milliseconds(options.use_interval_ms);
+  result.create_workspace = !flag(options.workspace_must_exist, "workspace_must_exist");
+  result.upkeep_thread = flag(options.upkeep_thread, "upkeep_thread");
+  result.clock = clock_of(options.clock);
+  return result;
+}
+
+std::string key_file_of(const tokenstore_open_options& options) {
+  return path(options.key_file, options.key_file_size, "the path of the key file");
+}
+
+std::optional<Keyring> keyring_or_file_of(const tokenstore_open_options& options) {
+  auto keyring = keyring_of(options);
+  const std::string key_file = key_file_of(options);
+  if (!key_file.empty()) keyring = take(Keyring::from_file(key_file));
+  return keyring;
+}
+
+void refuse_sqlite_options(const tokenstore_open_options& options, std::string_view instead) {
+  if (options.path_size != 0 || options.vfs_size != 0 || options.busy_timeout_ms != 0 || options.durability != 0 ||
+      options.read_only != 0 || options.must_exist != 0) {
+    refuse("an option of SQLite is set, but the store is to live " + std::string(instead));
+  }
+}
+
+}  // namespace tokenstore::capi

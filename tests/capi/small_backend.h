@@ -1,0 +1,13 @@
+/* The least that a store can be opened on: a backend in C that holds one workspace and nothing else. */
+#ifndef TOKENSTORE_TESTS_SMALL_BACKEND_H
+#define TOKENSTORE_TESTS_SMALL_BACKEND_H
+
+#include <tokenstore_backend.h>
+
+/* How often any of them was closed. */
+extern int small_backends_closed;
+
+/* 0: no memory. Its context is freed by `close`. */
+int small_backend_make(tokenstore_backend* out_backend);
+
+#endif
