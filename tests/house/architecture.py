@@ -50,10 +50,12 @@ ROOMS = {
                                         outside=("httplib.h", "CLI/", "nlohmann/", "sodium.h", "page_files_data.hpp", *POSIX)),
     "examples/cpp": Room(["examples/common"], public="all", outside=("httplib.h", "CLI/", "nlohmann/", *POSIX)),
     "examples/c": Room(["capi/include"], public="none", outside=(*STANDARD_C, *POSIX)),
+    "examples/mosquitto_plugin": Room(["capi/include"], public="none",
+                                      outside=("mosquitto.h", "mosquitto_broker.h", "mosquitto_plugin.h", *STANDARD_C)),
 }
 SEARCHED = ("include", "src", "capi/include", "capi/src", "examples")
 SCANNED = ("include", "src", "capi/include", "capi/src", "examples/common", "examples/cpp",
-           "examples/access_tokens_page", "examples/c")
+           "examples/access_tokens_page", "examples/c", "examples/mosquitto_plugin")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
