@@ -1,7 +1,6 @@
 /*
  * tokenstore: storage of your own. A backend is a struct of C functions; tokenstore_open_backend opens a store on
- * it. docs/custom-backends.md says how to begin, examples/custom_backend is a complete one, and
- * tokenstore_conformance.h is the suite that every backend has to pass.
+ * it.
  *
  * A backend stores sealed records and answers look-ups. It decides nothing: policy, states, seals and verdicts
  * are the library's, so that a wrong or hostile backend can deny or replay, never forge.
