@@ -11,11 +11,12 @@ build_packages=(
   libcli11-dev nlohmann-json3-dev libcpp-httplib-dev libpq-dev curl
 )
 test_packages=(
-  catch2 libbenchmark-dev iproute2 postgresql clang-14 clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh
+  catch2 libbenchmark-dev iproute2 postgresql clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh
   shellcheck strace abigail-tools util-linux
-  chromium nodejs wrk python3-yaml python3-jsonschema # the tests of the page
+  chromium nodejs wrk python3-yaml python3-jsonschema python3-authlib python3-requests nginx-light openssl # the tests of the page
   # The plugin for mosquitto. Not to build: its headers come with the broker, which a tour should not install.
   mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev
+  liblmdb-dev # the example of a storage backend
 )
 # Debian's node comes without npm; others bring their own, which Debian's would push out.
 command -v npm >/dev/null || test_packages+=(npm)
@@ -42,7 +43,7 @@ say_what_is_missing() {
   fi
   if [ "$1" = test ]; then
     for program in clang++-14 clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh shellcheck strace \
-      chromium node npm wrk mosquitto mosquitto_pub; do
+      chromium node npm wrk mosquitto mosquitto_pub nginx openssl; do
       command -v "$program" >/dev/null || missing+=("$program")
     done
   fi

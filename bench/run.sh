@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 packages="g++ cmake ninja-build pkg-config libsodium-dev libsqlite3-dev libfmt-dev libcli11-dev nlohmann-json3-dev
-  catch2 libbenchmark-dev libabsl-dev liblmdb-dev libjwt-dev libhiredis-dev redis-server libscitokens-dev openssl
+  catch2 libbenchmark-dev libabsl-dev liblmdb-dev libjwt-dev libhiredis-dev redis-server libscitokens-dev libpq-dev postgresql openssl
   python3-matplotlib"
 missing=""
 for package in $packages; do
@@ -19,7 +19,7 @@ if [ -n "$missing" ]; then
   # shellcheck disable=SC2086  # a list of words
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >&2
 fi
-cmake --preset release -DTOKENSTORE_BUILD_TESTS=OFF -DTOKENSTORE_BUILD_EXAMPLES=OFF >&2
+cmake --preset release -DTOKENSTORE_BUILD_TESTS=OFF -DTOKENSTORE_BUILD_EXAMPLES=OFF -DTOKENSTORE_BUILD_POSTGRES=ON >&2
 cmake --build --preset release --target tokenstore_micro --target tokenstore_side_by_side >&2
 build/release/bench/side_by_side --directory build/release --json build/release/side_by_side.json "$@"
 /usr/bin/python3 bench/plot.py build/release/side_by_side.json docs

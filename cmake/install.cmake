@@ -17,6 +17,10 @@ if(TARGET tokenstore_postgres)
   install(TARGETS tokenstore_postgres EXPORT tokenstore-postgres ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT tokenstore-postgres FILE tokenstore-postgres-targets.cmake NAMESPACE tokenstore::
     DESTINATION "${tokenstore_config_dir}")
+  install(TARGETS tokenstore_postgres_c EXPORT tokenstore-postgres-c
+    LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(EXPORT tokenstore-postgres-c FILE tokenstore-postgres-c-targets.cmake NAMESPACE tokenstore::
+    DESTINATION "${tokenstore_config_dir}")
 endif()
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/capi/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
@@ -25,6 +29,12 @@ install(TARGETS tokenstore_c EXPORT tokenstore-c
   INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT tokenstore-c FILE tokenstore-c-targets.cmake NAMESPACE tokenstore::
   DESTINATION "${tokenstore_config_dir}")
+
+if(TARGET tokenstore_conformance_kit)
+  install(TARGETS tokenstore_conformance_kit EXPORT tokenstore-conformance RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(EXPORT tokenstore-conformance FILE tokenstore-conformance-targets.cmake NAMESPACE tokenstore::
+    DESTINATION "${tokenstore_config_dir}")
+endif()
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/tokenstore-config.cmake.in"
   "${tokenstore_generated_dir}/tokenstore-config.cmake" INSTALL_DESTINATION "${tokenstore_config_dir}"
@@ -36,17 +46,20 @@ install(FILES "${tokenstore_generated_dir}/tokenstore-config.cmake"
 
 # Paths in a .pc file are relative to the file itself, so that a prefix can be moved.
 set(tokenstore_pc_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
-if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}" OR
+   IS_ABSOLUTE "${CMAKE_INSTALL_BINDIR}")
   set(tokenstore_pc_libdir "${CMAKE_INSTALL_FULL_LIBDIR}")
   set(tokenstore_pc_includedir "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
+  set(tokenstore_pc_bindir "${CMAKE_INSTALL_FULL_BINDIR}")
 else()
   file(RELATIVE_PATH tokenstore_pc_to_prefix "/${tokenstore_pc_dir}" "/")
   set(tokenstore_pc_libdir "\${pcfiledir}/${tokenstore_pc_to_prefix}${CMAKE_INSTALL_LIBDIR}")
   set(tokenstore_pc_includedir "\${pcfiledir}/${tokenstore_pc_to_prefix}${CMAKE_INSTALL_INCLUDEDIR}")
+  set(tokenstore_pc_bindir "\${pcfiledir}/${tokenstore_pc_to_prefix}${CMAKE_INSTALL_BINDIR}")
 endif()
 set(tokenstore_pc_files tokenstore tokenstore-cxx)
 if(TARGET tokenstore_postgres)
-  list(APPEND tokenstore_pc_files tokenstore-postgres)
+  list(APPEND tokenstore_pc_files tokenstore-postgres tokenstore-postgres-c)
 endif()
 foreach(name IN LISTS tokenstore_pc_files)
   configure_file("${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in" "${tokenstore_generated_dir}/${name}.pc" @ONLY)

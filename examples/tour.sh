@@ -3,14 +3,20 @@
 # starts examples/cpp/guarded_server.cpp on loopback and drives it with curl. Every answer is checked.
 # It leaves nothing behind but build/tour.
 #
-#   examples/tour.sh           the tour, which ends by saying how to start the Access Tokens page
-#   examples/tour.sh --page    and then the page itself, with demo accounts, until Ctrl+C
+# It ends with the Access Tokens page, whose address and demo accounts it prints:
+#
+#   examples/tour.sh           on a terminal the page stays until Ctrl+C; elsewhere it is checked and stopped
+#   examples/tour.sh --stay    it stays in any case
+#   examples/tour.sh --end     it is stopped in any case
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+stays=no
 case "${1:-}" in
-  '' | --page) ;;
+  '') if [ -t 0 ] && [ -t 1 ]; then stays=yes; fi ;;
+  --stay) stays=yes ;;
+  --end) ;;
   *)
-    echo "usage: $0 [--page]" >&2
+    echo "usage: $0 [--stay | --end]" >&2
     exit 2
     ;;
 esac
@@ -65,7 +71,7 @@ request() { # METHOD PATH EXPECTED-STATUS TOKEN COMMENT
       --config - "$url$path")
   printf '   %-4s %-8s %s  %s\n' "$method" "$path" "$status" "$comment"
   challenge=$(tr -d '\r' <"$work/head" | grep -i '^www-authenticate:' || true)
-  [ -z "$challenge" ] || printf '                      %s\n' "$challenge"
+  [ -z "$challenge" ] || while read -r line; do printf '                      %s\n' "$line"; done <<<"$challenge"
   [ "$status" = "$expected" ] || fail "the answer should have been $expected"
   case "$expected" in 401 | 403) [ -n "$challenge" ] || fail "WWW-Authenticate is missing" ;; esac
 }
@@ -158,15 +164,20 @@ done
 url=$(sed -n 's|^Access Tokens page on \(.*\)/$|\1|p' "$work/server.out")
 request GET / 200 "" "the page"
 request GET /v4/apiAccessTokens 401 "" "its REST API"
-kill -TERM "$server"
+status=$(echo 'user = "alice:alice-demo"' |
+  curl -sS --max-time 10 -o "$work/body" -w '%{http_code}' --config - "$url/v4/apiAccessTokens")
+printf '   %-4s %-8s %s  %s\n' GET /v4/apiAccessTokens "$status" "and with a demo account"
+[ "$status" = 200 ] || fail "a demo account should be able to sign in"
+
+printf '\n%sEvery answer was as it should be.%s\n\n' "$green" "$plain"
+cat "$work/server.out"
+if [ "$stays" = yes ]; then
+  printf '\n%sOpen it in a browser. Ctrl+C ends it.%s\n' "$bold" "$plain"
+  trap 'kill -TERM "$server" 2>/dev/null || true' INT TERM
+  wait "$server" || true # a signal ends this wait, the next one is for the server
+else
+  kill -TERM "$server"
+fi
 wait "$server" || fail "the page's server should have stopped cleanly"
 server=
-
-printf '\n%sEvery answer was as it should be.%s\n' "$green" "$plain"
-if [ "${1:-}" = --page ]; then
-  say "The page, until Ctrl+C"
-  trap - EXIT INT TERM
-  rm -rf "$work"
-  exec "$page" --demo --quiet
-fi
-printf 'See the page itself: %s --demo\n' "$page"
+[ "$stays" = yes ] || printf '\nThat was to see that it works; it is stopped. Start it again: %s --demo\n' "$page"

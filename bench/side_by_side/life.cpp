@@ -17,8 +17,6 @@ namespace {
 
 using tokenstore::Actor;
 
-constexpr std::size_t id_from_end = 74;  ///< of a token text: id, "_", secret, tag, check
-constexpr std::size_t id_size = 16;
 constexpr std::size_t check_size = 6;
 
 constexpr const char* select_token =
@@ -102,7 +100,7 @@ void measure_misses(const Settings& settings, const Population& population, Repo
     std::uint64_t sum = 0;
     for (const std::uint32_t token : slice) {
       const std::string_view text = population.texts[token];
-      select.text(1, text.substr(text.size() - id_from_end, id_size));
+      select.text(1, id_of(text));
       if (select.step()) sum += mark_of(select.text_at(3));
       select.reset();
     }

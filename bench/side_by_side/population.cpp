@@ -34,23 +34,26 @@ std::uint64_t Population::expected(Slice slice) const {
 }
 
 Population populate(const std::filesystem::path& directory, std::size_t tokens) {
-  progress(fmt::format("issuing {} tokens", tokens));
   Population made;
-  made.tokens = tokens;
   made.file = directory / fmt::format("tokens-{}.db", tokens);
-  const auto store = made.open(0);
+  fill(*made.open(0), tokens, made);
+  return made;
+}
+
+void fill(tokenstore::TokenStore& store, std::size_t tokens, Population& made) {
+  progress(fmt::format("issuing {} tokens", tokens));
+  made.tokens = tokens;
   made.marks.reserve(tokens);
   constexpr std::size_t batch = 20'000;
   for (std::size_t first = 0; first < tokens; first += batch) {
     const auto issued =
-        must(store->issue_many(tokenstore::Actor::host(), requests(first, std::min(batch, tokens - first))));
+        must(store.issue_many(tokenstore::Actor::host(), requests(first, std::min(batch, tokens - first))));
     if (first == 0) made.texts.reserve(tokens, issued.front().text.size());
     for (const tokenstore::Issued& one : issued) {
       made.texts.add(one.text.reveal());
       made.marks.push_back(mark_of(one.info.owner));
     }
   }
-  return made;
 }
 
 }  // namespace bench

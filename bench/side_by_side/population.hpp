@@ -28,6 +28,12 @@ inline std::uint64_t mark_of(std::string_view owner) noexcept {
   return mark;
 }
 
+/// The id in a token text.
+inline std::string_view id_of(std::string_view text) noexcept {
+  constexpr std::size_t from_end = 74;  // id, "_", secret, tag, check
+  return text.substr(text.size() - from_end, tokenstore::token_id_size);
+}
+
 class Texts {
  public:
   void reserve(std::size_t count, std::size_t size) {
@@ -58,6 +64,8 @@ struct Population {
 
 /// Issues `tokens` tokens into a new SQLite store in `directory`.
 Population populate(const std::filesystem::path& directory, std::size_t tokens);
+/// The same into a store of any backend. The population knows no file, and cannot be opened.
+void fill(tokenstore::TokenStore& store, std::size_t tokens, Population& made);
 std::vector<tokenstore::IssueRequest> requests(std::size_t first, std::size_t count);
 
 /// The value, or the end of the program with the error's message.

@@ -42,7 +42,11 @@ std::vector<Samples> take_turns(const std::vector<Contender>& contenders, std::s
     all.push_back({contender.name, {}});
   }
   for (std::size_t round = 1; round <= rounds; ++round) {
-    for (std::size_t i = 0; i < contenders.size(); ++i) all[i].ns.push_back(contenders[i].run(round));
+    // Each begins in turn: who comes first finds the round's tokens in no processor's cache.
+    for (std::size_t turn = 0; turn < contenders.size(); ++turn) {
+      const std::size_t i = (round + turn) % contenders.size();
+      all[i].ns.push_back(contenders[i].run(round));
+    }
   }
   return all;
 }

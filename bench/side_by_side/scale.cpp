@@ -11,8 +11,6 @@ namespace {
 using tokenstore::Actor;
 
 constexpr std::size_t page = 50;
-constexpr std::size_t id_from_end = 74;
-constexpr std::size_t id_size = 16;
 
 /// Pages from random places of the list.
 double time_pages(tokenstore::TokenStore& store, const Population& population, const Order& order, std::size_t round,
@@ -26,7 +24,7 @@ double time_pages(tokenstore::TokenStore& store, const Population& population, c
         query.owner = owner_name(token);
       } else {
         const std::string_view text = population.texts[token];
-        query.cursor = "c1" + std::string(text.substr(text.size() - id_from_end, id_size));
+        query.cursor = "c1" + std::string(id_of(text));
       }
       const auto found = must(store.list(Actor::host(), query));
       if (of_owner && found.tokens.size() != tokens_per_owner) give_up("a page of an owner is incomplete");

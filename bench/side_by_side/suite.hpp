@@ -30,6 +30,9 @@ void measure_memory(const Settings& settings, const Population& population, Repo
 void measure_issue(const Settings& settings, Report& report);
 void measure_bulk_issue(const Settings& settings, Report& report);
 void measure_purge(const Settings& settings, Report& report);
+/// A throw-away PostgreSQL on a unix socket: hot look-ups beside SQLite's, misses and durable issue beside bare
+/// prepared statements, and how long after a revoke another host refuses.
+void measure_postgres(const Settings& settings, const Population& on_sqlite, Report& report);
 /// Pages and opening at every size.
 void compare_sizes(const Settings& settings, const std::vector<const Population*>& populations, Report& report);
 

@@ -24,7 +24,9 @@
  * Threads. Every function that takes a tokenstore_store may be called from many threads at once on
  *   the same store, except tokenstore_free, which must come after all of them. Other handles may be
  *   read by many threads at once, and changed or freed by one. Distinct handles never interfere.
- * Fork. A store that was open before a fork works, or fails with a clear error, in the child too.
+ * Fork. A store that was open before a fork works in the child too. fork() waits until no other thread is
+ *   inside a store in memory or on SQLite, for a second at most; a child that it could not wait for is told
+ *   TOKENSTORE_UNAVAILABLE.
  * Structs. Set `struct_size` to sizeof the struct before every call. In an input, zero everywhere
  *   else means the default. Later versions add fields at the end: a smaller struct of an older program is
  *   understood, and a larger one too as long as the part that this version does not know is zero

@@ -18,7 +18,8 @@
  *   taken for UNAVAILABLE. What is absent is no error: return OK and emit nothing.
  * Faults. An answer that breaks a rule makes the call fail with UNAVAILABLE: too many records, one of the wrong kind,
  *   a struct_size that is wrong, OK after `fail`. A record that is not what was sealed is found out above the backend.
- *   An exception that leaves an entry is caught, and is UNAVAILABLE; in `commit` it is UNKNOWN.
+ *   An exception that leaves an entry is caught, and is UNAVAILABLE; in `commit` it is UNKNOWN. Never leave one by
+ *   longjmp or by ending its thread: nobody could go on after that.
  * Ownership. Pointers that an entry is given are the library's, and valid until it returns. Pointers that are given
  *   to an emit function are the backend's, and need to be valid until that returns.
  * Text. A pointer and a size, without a terminator. Octets: they may hold quotes, wildcards and NUL, and are always
@@ -28,7 +29,8 @@
  * Calling back. An entry may not call the store that calls it: INVALID_ARGUMENT, and a verdict that says UNAVAILABLE.
  * Fork. Without TOKENSTORE_BACKEND_FORK_SAFE no entry is called in a forked child, `close` included.
  * Times. int64_t milliseconds since 1970-01-01T00:00:00Z; INT64_MAX is never. Any value can come and must come back.
- * Structs. As in tokenstore.h. What the library hands over may grow at its end; never copy it by its size.
+ * Structs. As in tokenstore.h. What the library hands over may grow at its end; never copy it by its size. A record
+ *   that is emitted has the size that this header gives it.
  * Since. Everything is here since version 0.1.
  *
  * HANDING A BACKEND OVER
@@ -46,7 +48,8 @@
  *     }
  *
  * What can fail (connecting, say) happens in `open`, whose `fail` is the error that the host reads; and `close` comes
- * in any case, so there is nothing to clean up after it.
+ * in any case, so there is nothing to clean up after it. Or it leaves the last line to the host, as
+ * tokenstore_postgres.h does, and then links nothing of this library.
  */
 #ifndef TOKENSTORE_BACKEND_H
 #define TOKENSTORE_BACKEND_H
@@ -163,9 +166,9 @@ typedef struct tokenstore_workspace_record {
 } tokenstore_workspace_record;
 #define TOKENSTORE_WORKSPACE_RECORD_SIZE_1_0 (offsetof(tokenstore_workspace_record, seal) + TOKENSTORE_SEAL_SIZE)
 
-/* One step of a batch. Its precondition: the record is absent (`expected` 0), or at record revision `expected`, after
- * the steps before it. A step is always well-formed: the record of `kind` has this `key`, and a workspace is the
- * batch's own. */
+/* One step of a batch. Its precondition: the record is absent (`expected` 0), or at record revision `expected`. A step
+ * is always well-formed: the record of `kind` has this `key`, a workspace is the batch's own, and no two steps of a
+ * batch name the same record. */
 typedef struct tokenstore_mutation {
   size_t struct_size;
   const char* key; /* token id, owner or workspace */
@@ -342,10 +345,10 @@ typedef struct tokenstore_backend {
  * `backend`, which is not looked at: one of keyring, key_bytes and key_file is required, and the key file must exist
  * (tokenstore_keyring_write_new_file makes one). `backend` is copied. Its context is the library's from now on,
  * whatever this function answers: `close` is called by tokenstore_free, or before this function returns if it fails.
- * (Not if `backend` is NULL or its struct_size is wrong: then nothing in it can be believed.) Close the store with
- * tokenstore_free. Errors: WRONG_KEY, CANNOT_OPEN, NOT_FOUND (workspace_must_exist), READ_ONLY, TAMPERED, UNAVAILABLE,
- * UNKNOWN, UNSUPPORTED (a contract or capability that this version does not know), and what `open` fails with.
- * Since 0.1. */
+ * (Not if `backend` is NULL, or its struct_size is wrong or covers a field that this version does not know: then
+ * nothing in it can be believed.) Close the store with tokenstore_free. Errors: WRONG_KEY, CANNOT_OPEN, NOT_FOUND
+ * (workspace_must_exist), READ_ONLY, TAMPERED, UNAVAILABLE, UNKNOWN, UNSUPPORTED (a contract or capability that this
+ * version does not know), and what `open` fails with. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_open_backend(const tokenstore_open_options* options,
                                                                    const tokenstore_backend* backend,
                                                                    tokenstore_store** out_store,

@@ -1,5 +1,7 @@
 #include "caller.hpp"
 
+#include <algorithm>
+
 #include <sodium.h>
 #include <tokenstore/verdict.hpp>
 
@@ -14,12 +16,26 @@ using tokenstore::Verdict;
 
 constexpr const char* realm = R"(realm="access tokens")";
 
-void challenge(const httplib::Request& request, httplib::Response& response, const std::string& bearer_parameters) {
-  response.set_header("WWW-Authenticate", std::string("Bearer ") + realm + bearer_parameters);
-  // A browser would put its own password window over the page; browsers send Sec-Fetch-Site, others do not.
-  if (!request.has_header("Sec-Fetch-Site")) {
-    response.set_header("WWW-Authenticate", std::string("Basic ") + realm + R"(, charset="UTF-8")");
-  }
+// A browser would put its own password window over the page; browsers send Sec-Fetch-Site, others do not.
+void offer_password(const httplib::Request& request, httplib::Response& response) {
+  if (request.has_header("Sec-Fetch-Site")) return;
+  response.set_header("WWW-Authenticate", std::string("Basic ") + realm + R"(, charset="UTF-8")");
+}
+
+void challenge(const httplib::Request& request, httplib::Response& response, std::string_view bearer_parameters) {
+  demand_token(response, bearer_parameters);
+  offer_password(request, response);
+}
+
+void say_invalid_token(httplib::Response& response) {
+  demand_token(response, R"(, error="invalid_token")");
+  send_problem(response, {401, "invalid-token", "The token is not valid."});
+}
+
+/// RFC 6749 section 3.3. Nothing else may stand between the quotes of a challenge.
+bool is_scope(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });
 }
 
 std::optional<Caller> known(Host& host, std::string_view name, Caller::Means means, std::string_view scopes = {}) {
@@ -47,23 +63,11 @@ std::optional<Caller> by_token(Host& host, const httplib::Request& request, http
   if (verdict.valid()) {
     auto caller = known(host, verdict.owner(), Caller::Means::token, verdict.scopes());
     if (caller) return caller;
-    challenge(request, response, R"(, error="invalid_token")");
-    send_problem(response, {401, "invalid-token", "The token is not valid."});
-    return std::nullopt;
+    say_invalid_token(response);
+  } else {
+    refuse_token(response, verdict, scope);
   }
-  switch (verdict.http_status()) {
-    case 503:
-      send_problem(response, {503, "unavailable", "The token store cannot be reached at the moment. Try again soon."});
-      break;
-    case 403:
-      challenge(request, response, R"(, error="insufficient_scope", scope=")" + std::string(scope) + '"');
-      send_problem(response,
-                   {403, "insufficient-scope", "The token does not grant the scope " + std::string(scope) + "."});
-      break;
-    default:  // one answer for unknown, expired, revoked and forged
-      challenge(request, response, R"(, error="invalid_token")");
-      send_problem(response, {401, "invalid-token", "The token is not valid."});
-  }
+  if (response.status == 401) offer_password(request, response);
   return std::nullopt;
 }
 
@@ -100,6 +104,28 @@ bool Caller::holds(std::string_view scope) const {
     rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
   }
   return false;
+}
+
+void demand_token(httplib::Response& response, std::string_view parameters) {
+  response.set_header("WWW-Authenticate", std::string("Bearer ").append(realm).append(parameters));
+}
+
+void refuse_token(httplib::Response& response, const Verdict& verdict, std::string_view scope) {
+  switch (verdict.http_status()) {
+    case 503:
+      return send_problem(response,
+                          {503, "unavailable", "The token store cannot be reached at the moment. Try again soon."});
+    case 403:
+      if (!is_scope(scope)) {  // the library grants such a scope to no token
+        demand_token(response, R"(, error="insufficient_scope")");
+        return send_problem(response, {403, "no-scope", "The request names no scope, so no token grants it."});
+      }
+      demand_token(response, std::string(R"(, error="insufficient_scope", scope=")").append(scope).append("\""));
+      return send_problem(response, {403, "insufficient-scope",
+                                     std::string("The token does not grant the scope ").append(scope) + "."});
+    default:  // one answer for unknown, expired, revoked and forged
+      return say_invalid_token(response);
+  }
 }
 
 bool check_password(Host& host, const httplib::Request& request, httplib::Response& response, const std::string& name,

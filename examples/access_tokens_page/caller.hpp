@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <httplib.h>
+#include <tokenstore/verdict.hpp>
 
 #include "accounts.hpp"
 #include "host.hpp"
@@ -30,6 +31,11 @@ std::optional<Caller> identify(Host& host, const httplib::Request& request, http
 
 /// As above, for administrators alone.
 std::optional<Caller> identify_administrator(Host& host, const httplib::Request& request, httplib::Response& response);
+
+/// Demands a bearer token in WWW-Authenticate (RFC 6750 section 3); `parameters` go on after the realm.
+void demand_token(httplib::Response& response, std::string_view parameters);
+/// Answers a request whose token does not do for `scope`: 401, 403 or 503.
+void refuse_token(httplib::Response& response, const tokenstore::Verdict& verdict, std::string_view scope);
 
 /// Tries a password within the limit per address. Answers what is not right; true: go on.
 bool check_password(Host& host, const httplib::Request& request, httplib::Response& response, const std::string& name,

@@ -25,6 +25,7 @@ struct OfferedScope {
 /// A bearer token needs these for the routes of this server itself.
 inline constexpr std::string_view manage_scope = "tokens:manage";          ///< its owner's own tokens
 inline constexpr std::string_view administer_scope = "tokens:administer";  ///< everybody's, of an administrator
+inline constexpr std::string_view introspect_scope = "tokens:introspect";  ///< asking about tokens that others show
 
 struct Host {
   tokenstore::TokenStore& store;

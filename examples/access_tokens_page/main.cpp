@@ -26,6 +26,7 @@
 #include "options.hpp"
 #include "page_files.hpp"
 #include "rest_admin.hpp"
+#include "rest_servers.hpp"
 #include "rest_session.hpp"
 #include "rest_tokens.hpp"
 #include "router.hpp"
@@ -60,15 +61,19 @@ std::unique_ptr<tokenstore::TokenStore> open_postgres(const Options& options) {
   tokenstore::PostgresOptions postgres;
   postgres.conninfo = options.postgres;
   auto backend = value_of(tokenstore::postgres_backend(postgres));
-  if (!std::filesystem::exists(options.key_file)) {
+  const bool new_key = !std::filesystem::exists(options.key_file);
+  if (new_key) {
     const auto fresh = value_of(tokenstore::Keyring::generate(*tokenstore::system_random()));
     if (const auto written = fresh.write_new_file(options.key_file); !written) {
       throw std::runtime_error(written.error().message());
     }
-    tell_of_key_file(options.key_file);
   }
-  return value_of(tokenstore::TokenStore::open(backend, value_of(tokenstore::Keyring::from_file(options.key_file)),
-                                               store_options(options)));
+  auto store = tokenstore::TokenStore::open(backend, value_of(tokenstore::Keyring::from_file(options.key_file)),
+                                            store_options(options));
+  const bool fits = store || store.status() != tokenstore::Status::wrong_key;
+  if (new_key && fits) tell_of_key_file(options.key_file);
+  if (new_key && !fits) std::filesystem::remove(options.key_file);  // there are tokens already, of another key
+  return value_of(std::move(store));
 }
 #endif
 
@@ -149,6 +154,7 @@ int run(Options options) {
   add_session_routes(router, host);
   add_token_routes(router, host);
   add_admin_routes(router, host);
+  add_server_routes(router, host);
 
   const int status = hosting::serve(server, options.listen, options.port, [&options](int port) {
     std::cout << "Access Tokens page on http://" << options.listen << ':' << port << "/\n";

@@ -49,6 +49,7 @@ std::vector<OfferedScope> offered_scopes(const Options& options) {
               {"flows:run", "Start flows and see how they go"}};
   }
   scopes.push_back({std::string(manage_scope), "Generate, list and end your own tokens over the REST API"});
+  scopes.push_back({std::string(introspect_scope), "Look up tokens that others show to your server"});
   scopes.push_back({std::string(administer_scope), "Administer everyone's tokens over the REST API", true});
   return scopes;
 }

@@ -50,6 +50,7 @@ void send_problem(httplib::Response& response, const Problem& problem) {
   body["title"] = title_of(problem.status);
   body["status"] = problem.status;
   if (!problem.detail.empty()) body["detail"] = problem.detail;
+  if (!problem.oauth_error.empty()) body["error"] = problem.oauth_error;
   response.status = problem.status;
   if (problem.status == 503 || problem.status == 429) {
     if (!response.has_header("Retry-After")) response.set_header("Retry-After", "1");

@@ -15,7 +15,8 @@ namespace access_page {
 struct Problem {
   int status = 500;
   std::string_view kind;
-  std::string detail;
+  std::string detail{};
+  std::string_view oauth_error{};  ///< for OAuth clients: one of the words of RFC 6749 section 5.2
 };
 
 void send_problem(httplib::Response& response, const Problem& problem);

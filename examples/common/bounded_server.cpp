@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/bounded_pool.hpp"
+
 namespace hosting {
 namespace {
 
@@ -171,8 +173,9 @@ BoundedServer::BoundedServer(const Limits& limits) : limits_(limits) {
   set_payload_max_length(limits_.body);
   set_keep_alive_max_count(limits_.requests_per_connection);  // what the Keep-Alive header says
   set_keep_alive_timeout(std::max<time_t>(1, std::chrono::duration_cast<std::chrono::seconds>(limits_.idle).count()));
-  const std::size_t threads = limits_.threads;
-  new_task_queue = [threads] { return std::make_unique<httplib::ThreadPool>(threads).release(); };
+  new_task_queue = [threads = limits_.threads, waiting = limits_.waiting] {
+    return std::make_unique<BoundedPool>(threads, waiting).release();
+  };
   // The library's default would let another process listen on the same port (SO_REUSEPORT).
   set_socket_options([](socket_t socket) {
     const int yes = 1;

@@ -1,6 +1,6 @@
 /// A cpp-httplib server that bounds what one client can take: octets of a request's head and body, the
-/// time in which a whole request has to arrive, and idle connections. cpp-httplib itself bounds a line
-/// and the body, but neither the number of header lines nor the time of a slow sender.
+/// time in which a whole request has to arrive, and connections. cpp-httplib itself bounds a line and the
+/// body, but neither the number of header lines, nor the time of a slow sender, nor the connections that wait.
 ///
 /// Thread use: set limits and routes first, then start it once (serve() in serving.hpp).
 #pragma once
@@ -20,6 +20,7 @@ struct Limits {
   std::chrono::milliseconds write{5'000};     ///< how long a client may let an answer wait
   std::size_t requests_per_connection = 1000;
   std::size_t threads = 16;
+  std::size_t waiting = 256;  ///< connections that no thread serves yet; more are not accepted
 };
 
 class BoundedServer : public httplib::Server {

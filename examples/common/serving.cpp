@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <iostream>
 #include <thread>
@@ -33,10 +34,14 @@ int serve(httplib::Server& server, const std::string& address, int port, const s
   }
 
   std::atomic<bool> failed = false;
-  std::thread listener([&server, &failed] {
+  std::atomic<bool> ended = false;
+  std::thread listener([&server, &failed, &ended] {
     failed = !server.listen_after_bind();
+    ended = true;
     kill(getpid(), SIGTERM);  // the wait below ends, whoever ended the listening
   });
+  // Before the server is running, stop() does nothing, and the listener would never be told.
+  while (!server.is_running() && !ended) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   started(bound);
 
   const sigset_t signals = stop_signals();

@@ -95,8 +95,9 @@ enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3 };
 
 /// One step of a batch. The precondition is that the record is absent (`expected` 0) or at record
 /// revision `expected`; for `put`, the record's own `revision` is then expected + 1. A step whose kind and
-/// key are not its record's, that names another workspace than the batch is committed to, or that removes
-/// anything but a token, fails the batch with `invalid_argument`.
+/// key are not its record's, that names another workspace than the batch is committed to, that removes
+/// anything but a token, or that names the same record as another step, fails the batch with
+/// `invalid_argument`.
 struct Mutation {
   enum class Action : std::uint8_t {
     put,     ///< insert or replace. The stored last use of a token is kept on replace.

@@ -54,6 +54,7 @@ class Error {
 };
 
 /// A value of type T or an Error. Asking for the one that is not there throws std::bad_variant_access.
+/// Of a temporary, value() and * give the value itself: `for (auto& x : f().value())` may outlive the Result.
 template <typename T>
 class [[nodiscard]] Result {
  public:
@@ -65,10 +66,10 @@ class [[nodiscard]] Result {
 
   T& value() & { return std::get<0>(content_); }
   const T& value() const& { return std::get<0>(content_); }
-  T&& value() && { return std::get<0>(std::move(content_)); }
+  T value() && { return std::get<0>(std::move(content_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
@@ -79,7 +80,7 @@ class [[nodiscard]] Result {
   std::variant<T, Error> content_;
 };
 
-/// Success without a value, or an Error.
+/// Success without a value, or an Error. Asking for one that is not there throws std::bad_optional_access.
 template <>
 class [[nodiscard]] Result<void> {
  public:

@@ -65,7 +65,8 @@ class TokenStore {
   /// Ends the token for good. The record stays. Revoked already: OK, and nothing changes.
   Result<TokenInfo> revoke(const Actor& actor, std::string_view id, std::string_view reason = {});
   /// Revokes every token of an owner that has not ended. An issue that was under way is refused.
-  /// Returns how many.
+  /// Returns how many. Works in several commits: an error, or no memory, may come after some tokens were
+  /// revoked; ask again for the others, or suspend the owner, which stops all at once.
   Result<std::uint64_t> revoke_all(const Actor& actor, std::string_view owner, std::string_view reason = {});
   /// Deletes the record. Cannot be undone; `not_found` the second time.
   Result<void> remove(const Actor& actor, std::string_view id);
@@ -81,7 +82,8 @@ class TokenStore {
   Result<Policy> policy(const Actor& actor);
   Result<Policy> set_policy(const Actor& actor, const Policy& policy);
 
-  /// Deletes tokens that ended before a time, in slices, for about `budget`.
+  /// Deletes tokens that ended before a time, in slices, for about `budget`. An error may come after some of
+  /// them; ask again.
   Result<PurgeResult> purge(const Actor& actor, UnixMillis ended_before,
                             std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
 

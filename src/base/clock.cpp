@@ -8,9 +8,8 @@
 // and so does setting the clock, and nothing else does: adjtime and NTP slew both alike. While the
 // distance between the two coarse clocks is to the nanosecond what it was, the time slept is, too; when
 // it differs, it is measured anew.
-#include <time.h>
-
 #include <atomic>
+#include <ctime>
 #include <limits>
 #include <optional>
 

@@ -1,6 +1,8 @@
 #include "base/mutation.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace tokenstore {
 namespace {
@@ -68,8 +70,34 @@ bool is_well_formed(std::string_view workspace, const Mutation& mutation) noexce
   return false;
 }
 
+bool is_well_formed(std::string_view workspace, std::span<const Mutation> batch) {
+  for (const Mutation& mutation : batch) {
+    if (!is_well_formed(workspace, mutation)) return false;
+  }
+  // Most batches are of a few steps; those need no memory.
+  constexpr std::size_t few = 8;
+  if (batch.size() <= few) {
+    for (std::size_t i = 1; i < batch.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (batch[i].kind == batch[j].kind && batch[i].key == batch[j].key) return false;
+      }
+    }
+    return true;
+  }
+  std::vector<const Mutation*> in_order;
+  in_order.reserve(batch.size());
+  for (const Mutation& mutation : batch) in_order.push_back(&mutation);
+  const auto before = [](const Mutation* left, const Mutation* right) {
+    return left->kind != right->kind ? left->kind < right->kind : left->key < right->key;
+  };
+  std::sort(in_order.begin(), in_order.end(), before);
+  return std::adjacent_find(in_order.begin(), in_order.end(), [&](const Mutation* left, const Mutation* right) {
+           return !before(left, right);
+         }) == in_order.end();
+}
+
 Error misfit() {
-  return Error(Status::invalid_argument, "a batch's step does not fit its record or workspace");
+  return Error(Status::invalid_argument, "a batch's step does not fit its record or workspace, or repeats another");
 }
 
 }  // namespace base

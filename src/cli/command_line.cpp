@@ -1,10 +1,10 @@
 #include "cli/command_line.hpp"
 
 #include <fmt/format.h>
-#include <string.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <numeric>
 
 namespace tokenstore::cli {
@@ -47,6 +47,9 @@ void add_global_options(CLI::App& app, Globals& globals) {
   app.add_option("--db", globals.database, "The database file (or set TOKENSTORE_DB)")
       ->envname("TOKENSTORE_DB")
       ->type_name("PATH");
+  app.add_option("--schema", globals.schema, "The schema in PostgreSQL (default: tokenstore; or set TOKENSTORE_SCHEMA)")
+      ->envname("TOKENSTORE_SCHEMA")
+      ->type_name("NAME");
   app.add_option("--key-file", globals.key_file, "The key file (default: the database's name and .key)")
       ->type_name("PATH");
   app.add_option("--workspace", globals.workspace, "Which workspace (default: default)")->type_name("NAME");
@@ -66,7 +69,7 @@ const CLI::App& deepest(const CLI::App& app) {
 std::string help_hint(const CLI::App& command) {
   std::string name;
   for (const CLI::App* at = &command; at->get_parent() != nullptr; at = at->get_parent())
-    name = " " + at->get_name() + name;
+    name.insert(0, " " + at->get_name());
   return fmt::format("see tokenstore{} --help", name);
 }
 
@@ -165,6 +168,23 @@ void refuse_empty_values(const CLI::App& app) {
   }
 }
 
+/// Taken for a path, a connection string would be repeated in errors, and its password with it. So it is not repeated
+/// here either.
+void refuse_other_conninfos(const CLI::App& app) {
+  constexpr std::array<std::string_view, 3> places{"--db", "--from", "--to"};
+  for (const CLI::App* at = &deepest(app); at != nullptr; at = at->get_parent()) {
+    for (const CLI::Option* option : at->get_options()) {
+      const std::string name = option->get_name();
+      const auto& values = option->results();
+      if (std::find(places.begin(), places.end(), name) == places.end()) continue;
+      if (std::none_of(values.begin(), values.end(), [](const auto& value) { return is_other_conninfo(value); }))
+        continue;
+      throw usage_failure(fmt::format(
+          "{} takes a path or a postgresql:// URI, no other connection string: a file of such a name is ./NAME", name));
+    }
+  }
+}
+
 }  // namespace
 
 bool looks_like_token(std::string_view text) noexcept {
@@ -210,6 +230,9 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
   // Known before parsing, so that usage errors keep the form that was asked for.
   globals.json = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
   refuse_token_arguments(argc, argv);
+  // The parser does not tell an option from its variable, which may be there for other databases.
+  globals.schema_given = std::any_of(
+      argv, argv + argc, [](std::string_view word) { return word == "--schema" || word.starts_with("--schema="); });
 
   CLI::App app(summary, "tokenstore");
   app.fallthrough();  // global options may follow the command
@@ -243,6 +266,7 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
     throw usage_failure(problem_of(app, error));
   }
   refuse_empty_values(app);
+  refuse_other_conninfos(app);
   return chosen;
 }
 

@@ -12,12 +12,11 @@ namespace {
 struct CopyOptions {
   std::string from;
   std::string to;
-  std::string schema = "tokenstore";
   bool delete_extra = false;
 };
 
-std::shared_ptr<Backend> open_place(const std::string& place, const CopyOptions& options, bool writing) {
-  if (is_postgres(place)) return open_postgres(place, options.schema, writing);
+std::shared_ptr<Backend> open_place(const std::string& place, const std::string& schema, bool writing) {
+  if (is_postgres(place)) return open_postgres(place, schema, writing ? Access::creating : Access::reading);
   SqliteOptions sqlite;
   sqlite.path = place;
   sqlite.create = writing;
@@ -53,10 +52,13 @@ ExitCode run_copy(Session& session, const CopyOptions& options) {
   if (from_place.empty()) throw usage_failure("no source: give --from or --db, or set TOKENSTORE_DB");
   if (from_place == options.to) throw usage_failure("the source and the target are the same");
   if (session.globals().read_only) throw usage_failure("copy writes to its target: leave out --read-only");
+  if (session.globals().schema_given && !is_postgres(from_place) && !is_postgres(options.to)) {
+    throw usage_failure("--schema is for PostgreSQL: a file has none");
+  }
   const std::string key_file = key_file_of(session, from_place, options.to);
   take(Keyring::from_file(key_file));  // before anything is written
-  const auto from = open_place(from_place, options, false);
-  const auto to = open_place(options.to, options, true);
+  const auto from = open_place(from_place, session.globals().schema, false);
+  const auto to = open_place(options.to, session.globals().schema, true);
 
   std::uint64_t workspaces = 0;
   MirrorCounts all;
@@ -106,7 +108,6 @@ void add_copy_command(CLI::App& app, Run& chosen) {
       add_command(app, chosen, "copy", "Copy every workspace to another storage, and verify it", run_copy, options);
   command->add_option("--from", options->from, "a path, or a postgresql:// URI (default: --db)");
   command->add_option("--to", options->to, "a path, or a postgresql:// URI")->required();
-  command->add_option("--schema", options->schema, "the schema in PostgreSQL")->capture_default_str();
   command->add_flag("--delete-extra", options->delete_extra, "remove tokens that only the target has");
 }
 

@@ -8,7 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
+#include <system_error>
 
 #include "cli/exit_code.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 [[noreturn]] void output_failed(int problem) {
   if (problem == EPIPE) throw OutputClosed();
   throw Failure(ExitCode::unavailable, "output",
-                std::string("standard output cannot be written: ") + std::strerror(problem));
+                "standard output cannot be written: " + std::generic_category().message(problem));
 }
 
 void write_parts(std::array<std::string_view, 3> parts) {
@@ -209,7 +209,7 @@ std::string Card::text() const {
   for (const auto& [name, value] : lines_) widest = std::max(widest, name.size());
   std::string out;
   for (const auto& [name, value] : lines_) {
-    out += name + std::string(widest - name.size() + 2, ' ') + value + "\n";
+    out.append(name).append(widest - name.size() + 2, ' ').append(value).append("\n");
   }
   return out;
 }

@@ -1,7 +1,5 @@
 #include "cli/session.hpp"
 
-#include <fmt/format.h>
-
 #include <string_view>
 
 #ifdef TOKENSTORE_CLI_POSTGRES
@@ -10,17 +8,14 @@
 
 namespace tokenstore::cli {
 
-bool is_postgres(const std::string& place) {
-  return place.starts_with("postgresql://") || place.starts_with("postgres://");
-}
-
 std::shared_ptr<Backend> open_postgres([[maybe_unused]] const std::string& place,
-                                       [[maybe_unused]] const std::string& schema, [[maybe_unused]] bool writing) {
+                                       [[maybe_unused]] const std::string& schema, [[maybe_unused]] Access access) {
 #ifdef TOKENSTORE_CLI_POSTGRES
   PostgresOptions postgres;
   postgres.conninfo = place;
   postgres.schema = schema;
-  postgres.read_only = !writing;
+  postgres.create = access == Access::creating;
+  postgres.read_only = access == Access::reading;
   postgres.max_staleness = std::chrono::milliseconds(0);  // one process, one question
   postgres.deadline = std::chrono::seconds(60);
   return take(postgres_backend(postgres));
@@ -44,8 +39,9 @@ Actor Session::actor() const {
 OpenSqlite Session::open_options() const {
   if (globals_.database.empty()) throw usage_failure("no database: give --db PATH or set TOKENSTORE_DB");
   if (is_postgres(globals_.database)) {
-    throw usage_failure("this command makes or needs a file: use copy to make a store in PostgreSQL");
+    throw usage_failure("this command needs a file, not PostgreSQL");
   }
+  if (globals_.schema_given) throw usage_failure("--schema is for PostgreSQL: a file has none");
   OpenSqlite options;
   options.sqlite.path = globals_.database;
   options.sqlite.create = false;
@@ -58,18 +54,23 @@ OpenSqlite Session::open_options() const {
   return options;
 }
 
+StoreOptions Session::postgres_store_options() const {
+  StoreOptions options;
+  options.workspace = globals_.workspace;
+  options.prefix = globals_.prefix;
+  options.create_workspace = false;
+  options.cache_bytes = 0;
+  return options;
+}
+
 TokenStore& Session::store() {
   if (opened_.store) return *opened_.store;
   if (is_postgres(globals_.database)) {
     if (globals_.key_file.empty()) throw usage_failure("no key file: give --key-file PATH");
     Keyring keyring = take(Keyring::from_file(globals_.key_file));
-    StoreOptions options;
-    options.workspace = globals_.workspace;
-    options.prefix = globals_.prefix;
-    options.create_workspace = false;
-    options.cache_bytes = 0;
-    opened_.store = take(TokenStore::open(open_postgres(globals_.database, "tokenstore", !globals_.read_only),
-                                          std::move(keyring), std::move(options)));
+    const Access access = globals_.read_only ? Access::reading : Access::writing;
+    opened_.store = take(TokenStore::open(open_postgres(globals_.database, globals_.schema, access), std::move(keyring),
+                                          postgres_store_options()));
   } else {
     opened_ = take(open_sqlite(open_options()));
   }

@@ -1,11 +1,13 @@
 /// What every command runs with: the global options, and the store they lead to. One thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "cli/exit_code.hpp"
 #include "cli/output.hpp"
+#include "cli/place.hpp"
 #include "cli/present.hpp"
 #include "tokenstore/open.hpp"
 
@@ -14,6 +16,8 @@ namespace tokenstore::cli {
 struct Globals {
   std::string database;
   std::string key_file;
+  std::string schema = "tokenstore";
+  bool schema_given = false;  ///< on the command line: a file has none
   std::string workspace = "default";
   std::string prefix = "pat";
   std::string as = "host";
@@ -22,10 +26,9 @@ struct Globals {
   bool read_only = false;
 };
 
-/// Whether `--db` (or a place to copy from or to) is a PostgreSQL URI.
-bool is_postgres(const std::string& place);
-/// Opens such a place. A Failure if this program was built without PostgreSQL.
-std::shared_ptr<Backend> open_postgres(const std::string& place, const std::string& schema, bool writing);
+enum class Access : std::uint8_t { reading, writing, creating };
+/// Opens a PostgreSQL URI. A Failure if this program was built without PostgreSQL.
+std::shared_ptr<Backend> open_postgres(const std::string& place, const std::string& schema, Access access);
 
 class Session {
  public:
@@ -41,6 +44,8 @@ class Session {
   TokenStore& store();
   /// As the options say, for commands that open it their own way.
   OpenSqlite open_options() const;
+  /// The same for a store in PostgreSQL.
+  StoreOptions postgres_store_options() const;
 
   /// Writes the answer: one line of JSON with `--json`, else text unless `--quiet`.
   template <typename T>

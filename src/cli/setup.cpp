@@ -16,8 +16,66 @@ bool exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 || errno != ENOENT;
 }
 
+struct Made {
+  bool database = false;
+  bool workspace = false;
+  std::string key_file;  ///< empty: it was there
+};
+
+ExitCode tell_what_was_made(const Session& session, const Made& made) {
+  const std::string place = shown_place(session.globals().database);
+  Json json;
+  json["database"] = place;
+  json["workspace"] = session.globals().workspace;
+  json["created_database"] = made.database;
+  json["created_workspace"] = made.workspace;
+  json["created_key_file"] = made.key_file.empty() ? Json(nullptr) : Json(made.key_file);
+  Card card;
+  card.add("database", place + (made.database ? " (new)" : " (was there)"));
+  card.add("workspace", session.globals().workspace + (made.workspace ? " (new)" : " (was there)"));
+  if (!made.key_file.empty()) card.add("key file", made.key_file + " (new)");
+  session.answer(json, card.text());
+  if (!made.key_file.empty()) {
+    session.note(
+        "keep the key file safe and back it up apart from the database: without it every token is lost, with both "
+        "tokens can be forged");
+  }
+  return ExitCode::ok;
+}
+
+/// Tables without a workspace are nobody's store yet. A key that is made stays, whatever happens afterwards: it may
+/// have sealed something.
+ExitCode init_postgres(Session& session) {
+  const std::string& key_file = session.globals().key_file;
+  if (key_file.empty()) throw usage_failure("no key file: give --key-file PATH");
+  const bool key_is_there = exists(key_file);
+  if (key_is_there) take(Keyring::from_file(key_file));  // before anything is made
+  const auto backend = open_postgres(session.globals().database, session.globals().schema, Access::creating);
+  Made made;
+  made.database = take(backend->list_workspaces({}, 1)).empty();
+  if (!key_is_there) {
+    if (!made.database) {
+      throw Failure(Error(Status::wrong_key,
+                          fmt::format("the key file '{}' is missing, and without it the store cannot be used; put it "
+                                      "back or name the right one",
+                                      printable(key_file))));
+    }
+    take(take(Keyring::generate(*system_random())).write_new_file(key_file));
+    made.key_file = key_file;
+  }
+  StoreOptions options = session.postgres_store_options();
+  auto opened = TokenStore::open(backend, take(Keyring::from_file(key_file)), options);
+  if (!opened && opened.status() == Status::not_found) {
+    made.workspace = options.create_workspace = true;
+    opened = TokenStore::open(backend, take(Keyring::from_file(key_file)), options);
+  }
+  take(std::move(opened));
+  return tell_what_was_made(session, made);
+}
+
 ExitCode run_init(Session& session, const InitOptions&) {
   if (session.globals().read_only) throw usage_failure("init makes a database: leave out --read-only");
+  if (is_postgres(session.globals().database)) return init_postgres(session);
   OpenSqlite options = session.open_options();
   const std::string key_file = options.key_file;
   const std::string path = options.sqlite.path;
@@ -34,24 +92,7 @@ ExitCode run_init(Session& session, const InitOptions&) {
     result = open_sqlite(std::move(options));
   }
   const Opened opened = take(std::move(result));
-
-  Json json;
-  json["database"] = path;
-  json["workspace"] = session.globals().workspace;
-  json["created_database"] = new_database;
-  json["created_workspace"] = new_workspace;
-  json["created_key_file"] = opened.created_key_file.empty() ? Json(nullptr) : Json(opened.created_key_file);
-  Card card;
-  card.add("database", path + (new_database ? " (new)" : " (was there)"));
-  card.add("workspace", session.globals().workspace + (new_workspace ? " (new)" : " (was there)"));
-  if (!opened.created_key_file.empty()) card.add("key file", opened.created_key_file + " (new)");
-  session.answer(json, card.text());
-  if (!opened.created_key_file.empty()) {
-    session.note(
-        "keep the key file safe and back it up apart from the database: without it every token is lost, with both "
-        "tokens can be forged");
-  }
-  return ExitCode::ok;
+  return tell_what_was_made(session, {new_database, new_workspace, opened.created_key_file});
 }
 
 struct KeygenOptions {

@@ -1,14 +1,13 @@
 #include "cli/terminal.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <span>
 
 #include "cli/exit_code.hpp"
@@ -40,7 +39,7 @@ class NoEcho {
     ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
     write_err("\n");
     for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &old_[i], nullptr);
-    if (caught_signal != 0) ::raise(caught_signal);
+    if (caught_signal != 0) (void)::raise(caught_signal);
   }
   NoEcho(const NoEcho&) = delete;
   NoEcho& operator=(const NoEcho&) = delete;

@@ -47,23 +47,25 @@ std::uint64_t size_of(const std::string& path) {
 ExitCode run_stats(Session& session, const StatsOptions&) {
   TokenStore& store = session.store();
   const StateCounts counts = take(store.count(session.actor()));
-  // A URI may hold a password.
-  const std::string path = is_postgres(session.globals().database) ? "PostgreSQL" : session.globals().database;
-  const std::uint64_t bytes = size_of(path);
-  const std::uint64_t log_bytes = size_of(path + "-wal");
+  const std::string& path = session.globals().database;
+  const bool file = !is_postgres(path);
+  const std::uint64_t bytes = file ? size_of(path) : 0;
+  const std::uint64_t log_bytes = file ? size_of(path + "-wal") : 0;
   Json json;
-  json["database"] = path;
+  json["database"] = shown_place(path);
   json["workspace"] = store.workspace();
   json["prefix"] = store.prefix();
-  json["database_bytes"] = bytes;
-  json["log_bytes"] = log_bytes;
+  json["database_bytes"] = file ? Json(bytes) : Json(nullptr);
+  json["log_bytes"] = file ? Json(log_bytes) : Json(nullptr);
   json["tokens"] = to_json(counts);
   Card card;
-  card.add("database", path);
+  card.add("database", shown_place(path));
   card.add("workspace", store.workspace());
   card.add("prefix", store.prefix());
-  card.add("database bytes", std::to_string(bytes));
-  card.add("log bytes", std::to_string(log_bytes));
+  if (file) {
+    card.add("database bytes", std::to_string(bytes));
+    card.add("log bytes", std::to_string(log_bytes));
+  }
   card.add("active", std::to_string(counts.active));
   card.add("pending", std::to_string(counts.pending));
   card.add("expired", std::to_string(counts.expired));

@@ -233,6 +233,8 @@ struct Sealer::Impl {
   }
 };
 
+// Taken by value: the master keys are wiped with it when this returns.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Result<std::unique_ptr<Sealer>> Sealer::create(Keyring keyring) {
   const auto is_active = [](const Keyring::Key& key) { return key.use == KeyUse::active; };
   const std::vector<Keyring::Key>& given = keyring.keys();

@@ -1,6 +1,7 @@
 /// Issuing tokens.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/wipe.hpp"
@@ -35,6 +36,15 @@ Result<void> check_owner_settings(const Actor& actor, const Policy& policy, cons
     return Error(Status::refused, "this owner may not issue tokens; an administrator can allow it");
   }
   return {};
+}
+
+bool has_equal_ids(std::span<const Issued> issued) {
+  if (issued.size() < 2) return false;
+  std::vector<std::string_view> ids;
+  ids.reserve(issued.size());
+  for (const Issued& token : issued) ids.push_back(token.info.id);
+  std::sort(ids.begin(), ids.end());
+  return std::adjacent_find(ids.begin(), ids.end()) != ids.end();
 }
 
 struct Draft {
@@ -159,6 +169,8 @@ Result<std::vector<Issued>> Issue::attempt() {
     issued.push_back({std::move(made->text), rules::describe(made->record, now)});
     batch.push_back(store_.next_revision(std::move(made->record)));
   }
+  // By chance two tokens of one millisecond may have got the same id; others are drawn then.
+  if (has_equal_ids(issued)) return Error(Status::conflict, "two new tokens got the same id; ask again");
   if (auto done = store_.commit(batch); !done.ok()) return done.error();
   return issued;
 }

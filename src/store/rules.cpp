@@ -199,6 +199,7 @@ void set_policy(WorkspaceRecord& record, const Policy& policy) noexcept {
 
 bool storage_was_not_told(Status status) noexcept {
   return status == Status::unavailable || status == Status::unknown || status == Status::storage_full ||
+         status == Status::cannot_open || status == Status::not_a_store || status == Status::newer_schema ||
          status == Status::out_of_memory || status == Status::internal;
 }
 

@@ -103,6 +103,9 @@ Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) const {
 Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
   if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
   CommitResult done = backend->commit(workspace, batch);
+  // Before the caller is told, and whether or not the backend's pulse moves.
+  const bool committed = done.outcome == CommitOutcome::committed;
+  if (committed || done.outcome == CommitOutcome::unknown) validator.committed(batch, committed);
   switch (done.outcome) {
     case CommitOutcome::committed:
       return {};

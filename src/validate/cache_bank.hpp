@@ -1,8 +1,9 @@
-/// One size of the validator's cache: a directory and the slots that it leads to.
+/// One size of the validator's cache: sets of sixteen slots, each behind a directory of its own.
 ///
-/// Sets of sixteen ways; every id has two sets where it may live. The directory holds sixteen bits of
-/// each slot's place (0: empty), so that a lookup goes to the right slot at once. Reading is lock-free;
-/// writers serialise themselves.
+/// Every id has two sets where it may live, and in the first of them a way that is its home. The directory
+/// holds sixteen bits of each slot's place (0: empty); what stands at its home is found without it. A set is
+/// one piece of memory, so that all of it is mostly on one page: to learn where a page is costs as much as
+/// to fetch from it. Reading is lock-free; writers serialise themselves.
 #pragma once
 
 #include <atomic>
@@ -19,20 +20,23 @@ class CacheBank {
   static constexpr std::size_t ways = 16;
   static constexpr unsigned marks_per_word = 4;
   static constexpr std::size_t directory_words = ways / marks_per_word;
-  static constexpr std::size_t set_bytes = ways * Slot::bytes + directory_words * sizeof(std::uint64_t);
+  static constexpr std::size_t set_words = directory_words + ways * Slot::words;
+  static constexpr std::size_t set_bytes = set_words * sizeof(std::uint64_t);
 
-  explicit CacheBank(std::size_t set_count)
-      : sets(set_count), directory(sets * directory_words * sizeof(std::uint64_t)), slots(sets * ways * Slot::bytes) {}
+  explicit CacheBank(std::size_t set_count) : sets(set_count), memory(sets * set_bytes) {}
   /// False: there was no memory.
-  bool usable() const noexcept { return directory.words() != nullptr && slots.words() != nullptr; }
+  bool usable() const noexcept { return memory.words() != nullptr; }
 
   std::size_t first_set(std::uint64_t place) const noexcept { return scale(place); }
   std::size_t second_set(std::uint64_t place) const noexcept {
     return scale(std::rotl(place, 29) * 0x9E37'79B9'7F4A'7C15U);
   }
 
+  /// The way of its first set where an id lives if it can. Of other bits than the set and the mark.
+  static std::size_t home_way(std::uint64_t place) noexcept { return place >> 16 & (ways - 1); }
+
   Slot slot(std::size_t set, std::size_t way) const noexcept {
-    return {slots.words() + (set * ways + way) * Slot::words};
+    return {memory.words() + set * set_words + directory_words + way * Slot::words};
   }
   std::uint16_t mark(std::size_t set, std::size_t way) const noexcept {
     const std::uint64_t word = directory_word(set, way / marks_per_word).load(std::memory_order_relaxed);
@@ -55,23 +59,14 @@ class CacheBank {
     }
     return found;
   }
-  /// The first of them. Null: none.
-  Slot first_candidate(std::size_t set, std::uint16_t mark) const noexcept {
-    for (std::size_t word = 0; word < directory_words; ++word) {
-      if (const std::uint64_t match = matches(set, word, mark); match != 0) return slot(set, way_of(word, match));
-    }
-    return {};
-  }
-
   void prefetch(std::size_t set) const noexcept { __builtin_prefetch(&directory_word(set, 0)); }
 
   const std::size_t sets;
-  Pages directory;
-  Pages slots;
+  Pages memory;
 
  private:
   std::atomic<std::uint64_t>& directory_word(std::size_t set, std::size_t word) const noexcept {
-    return directory.words()[set * directory_words + word];
+    return memory.words()[set * set_words + word];
   }
   /// The top bit of each sixteen that match. The subtraction's borrow can only add matches above one.
   std::uint64_t matches(std::size_t set, std::size_t word, std::uint16_t mark) const noexcept {

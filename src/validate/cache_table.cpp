@@ -38,41 +38,29 @@ CacheTable::CacheTable(std::size_t budget, const Fingerprinter& fingerprinter)
 
 CacheTable::~CacheTable() = default;
 
-bool CacheTable::find_elsewhere(const Likely& likely, const Fingerprint& print, Found& found,
-                                ExtraCopy& extra) const noexcept {
-  // Another id shares the mark, or the entry was moved.
+bool CacheTable::find_elsewhere(const Home& home, const Fingerprint& print, Found& found) const noexcept {
   const Bank& bank = *bank_.load(std::memory_order_acquire);
-  const std::uint16_t mark = mark_of(likely.place);
-  for (const std::size_t set : {bank.first_set(likely.place), bank.second_set(likely.place)}) {
+  const std::uint16_t mark = mark_of(home.place);
+  for (const std::size_t set : {bank.first_set(home.place), bank.second_set(home.place)}) {
     for (std::uint32_t left = bank.candidates(set, mark); left != 0; left &= left - 1) {
       const Slot slot = bank.slot(set, static_cast<std::size_t>(std::countr_zero(left)));
-      if (read(slot, print, found, extra)) return true;
+      if (matches(slot, print, found)) return true;
     }
   }
   return false;
 }
 
-bool CacheTable::note_use(const Found& found, UnixMillis now, std::string_view from) noexcept {
-  const UseWord before = found.use;
-  // In the same tick another use says the same: what is hot writes seldom.
-  if (now <= before.time() || before.locked()) return true;
-  const std::uint64_t heat = std::min<std::uint64_t>(before.heat() + 1U, UseWord::hottest);
-  std::atomic<std::uint64_t>& use = found.slot.at[Slot::use];
-  std::uint64_t expected = before.word;
-  const PackedAddress address = PackedAddress::parse(from);
-  if (address.kind == PackedAddress::Kind::none) {
-    const std::uint64_t after = UseWord::pack(now, before.version(), heat, PackedAddress::Kind::none);
-    return use.compare_exchange_strong(expected, after, std::memory_order_acq_rel, std::memory_order_acquire) ||
-           UseWord{expected}.version() == before.version();
-  }
+bool CacheTable::note_use_from(Slot slot, UseWord before, std::uint64_t after, const PackedAddress& from) noexcept {
   // Three words that belong together: the one who sets the lock bit writes, others let it be.
-  std::uint64_t held = UseWord::pack(now, before.version(), heat, address.kind) | UseWord::lock;
+  std::atomic<std::uint64_t>& use = slot.at[Slot::use];
+  std::uint64_t expected = before.word;
+  std::uint64_t held = after | UseWord::lock;
   if (!use.compare_exchange_strong(expected, held, std::memory_order_acq_rel, std::memory_order_acquire)) {
     return UseWord{expected}.version() == before.version();
   }
-  found.slot.store(Slot::address_high, address.high);
-  found.slot.store(Slot::address_low, address.low);
-  use.compare_exchange_strong(held, held & ~UseWord::lock, std::memory_order_acq_rel, std::memory_order_relaxed);
+  slot.store(Slot::address_high, from.high);
+  slot.store(Slot::address_low, from.low);
+  use.compare_exchange_strong(held, after, std::memory_order_acq_rel, std::memory_order_relaxed);
   return true;
 }
 
@@ -126,6 +114,16 @@ UseWord CacheTable::take_use(Slot slot) noexcept {
   }
 }
 
+void CacheTable::clear(const Bank& bank, Position at) noexcept {
+  const Slot slot = bank.slot(at.set, at.way);
+  slot.store(Slot::print_high, 0);
+  slot.store(Slot::print_low, 0);
+  slot.store(Slot::traits, 0);
+  slot.store(Slot::generation_and_extra, 0);
+  slot.end_write();
+  bank.set_mark(at.set, at.way, 0);
+}
+
 bool CacheTable::evict(Bank& bank, Position at, UnixMillis unwritten_since, std::vector<Use>& displaced) {
   // Nothing below may fail half-way.
   if (displaced.size() == displaced.capacity()) displaced.reserve(2 * displaced.size() + 1);
@@ -133,12 +131,7 @@ bool CacheTable::evict(Bank& bank, Position at, UnixMillis unwritten_since, std:
   const EntryTraits traits = EntryTraits::unpack(slot.load(Slot::traits));
   const auto block = static_cast<std::uint32_t>(slot.load(Slot::generation_and_extra) >> 32);
   slot.begin_write();
-  slot.store(Slot::print_high, 0);
-  slot.store(Slot::print_low, 0);
-  slot.store(Slot::traits, 0);
-  slot.store(Slot::generation_and_extra, 0);
-  slot.end_write();
-  bank.set_mark(at.set, at.way, 0);
+  clear(bank, at);
   if (block != 0) extras_.recycle(block);
   --entries_;
   if (traits.kind == EntryKind::live) live_.fetch_sub(1, std::memory_order_relaxed);
@@ -162,7 +155,7 @@ void CacheTable::cool(const Bank& bank, std::size_t set) noexcept {
 
 std::uint32_t CacheTable::put_extra(Bank& bank, const ExtraText& text, std::uint64_t place, UnixMillis unwritten_since,
                                     std::vector<Use>& displaced) {
-  const std::size_t others = bank.directory.bytes() + bank.slots.bytes() + scope_sets_.limit();
+  const std::size_t others = bank.memory.bytes() + scope_sets_.limit();
   const std::size_t room = budget_ > others ? budget_ - others : 0;
   if (const std::uint32_t block = extras_.put(text, room); block != 0 || room == 0) return block;
   constexpr std::size_t near_by = 32;  // sets
@@ -195,7 +188,7 @@ bool CacheTable::write(Bank& bank, Position at, const NewEntry& entry, const Pac
   traits.reason = entry.reason;
   traits.owner_group = entry.owner_group;
   traits.scope_set = ScopeSets::none;
-  std::array<std::uint64_t, Slot::owner_end - Slot::owner> owner{};
+  std::array<std::uint64_t, slot_owner_words> owner{};
   if (entry.kind == EntryKind::live && block == 0) {
     traits.scope_set = scope_sets_.add(entry.scopes);
     traits.owner_size = static_cast<std::uint8_t>(entry.owner.size());
@@ -241,6 +234,24 @@ bool CacheTable::put(const NewEntry& entry, UnixMillis unwritten_since, std::vec
   return written;
 }
 
+bool CacheTable::move(Bank& bank, Position from, Position to) {
+  // A reader who comes in between finds it in neither and asks storage.
+  const Slot slot = bank.slot(from.set, from.way);
+  const Slot target = bank.slot(to.set, to.way);
+  target.begin_write();
+  slot.begin_write();
+  const UseWord use = take_use(slot);
+  for (std::size_t word = Slot::print_high; word < Slot::words; ++word) {
+    if (word != Slot::use) target.store(word, slot.load(word));
+  }
+  const auto kind = use.locked() ? PackedAddress::Kind::none : use.address_kind();
+  target.store(Slot::use, UseWord::pack(use.time(), target.use_word().version() + 1, use.heat(), kind));
+  target.end_write();
+  bank.set_mark(to.set, to.way, bank.mark(from.set, from.way));
+  clear(bank, from);
+  return !use.locked();
+}
+
 CacheTable::Position CacheTable::make_room(Bank& bank, std::size_t set) {
   for (std::size_t way = 0; way < ways; ++way) {
     const Slot slot = bank.slot(set, way);
@@ -250,29 +261,21 @@ CacheTable::Position CacheTable::make_room(Bank& bank, std::size_t set) {
     const std::size_t other = first == set ? bank.second_set(place) : first;
     if (other == set) continue;
     const Position to = empty_way(bank, other);
-    if (!to) continue;
-    // A reader who comes in between finds it in neither and asks storage.
-    const Slot target = bank.slot(to.set, to.way);
-    target.begin_write();
-    slot.begin_write();
-    const UseWord use = take_use(slot);
-    for (std::size_t word = Slot::print_high; word < Slot::words; ++word) {
-      if (word != Slot::use) target.store(word, slot.load(word));
-    }
-    const auto kind = use.locked() ? PackedAddress::Kind::none : use.address_kind();
-    target.store(Slot::use, UseWord::pack(use.time(), target.use_word().version() + 1, use.heat(), kind));
-    target.end_write();
-    bank.set_mark(to.set, to.way, bank.mark(set, way));
-    slot.store(Slot::print_high, 0);
-    slot.store(Slot::print_low, 0);
-    slot.store(Slot::traits, 0);
-    slot.store(Slot::generation_and_extra, 0);
-    slot.end_write();
-    bank.set_mark(set, way, 0);
-    if (use.locked()) continue;
-    return {set, way};
+    if (to && move(bank, {set, way}, to)) return {set, way};
   }
   return {};
+}
+
+CacheTable::Position CacheTable::home_or(Bank& bank, std::uint64_t place, Position room) const {
+  const Position home{bank.first_set(place), Bank::home_way(place)};
+  if (room.set == home.set && room.way == home.way) return home;
+  const Slot slot = bank.slot(home.set, home.way);
+  if (slot.use_word().locked()) return room;
+  if (bank.mark(home.set, home.way) == 0) return home;
+  const std::uint64_t guest = place_of(slot.id());
+  const bool lives_there = bank.first_set(guest) == home.set && Bank::home_way(guest) == home.way;
+  if (lives_there || room.set != home.set) return room;
+  return move(bank, home, room) ? home : Position{};
 }
 
 CacheTable::Position CacheTable::coldest(const Bank& bank, std::uint64_t place) const noexcept {
@@ -304,12 +307,12 @@ CacheTable::Position CacheTable::room_for_live(std::uint64_t place, UnixMillis u
     const bool crowded = entries_ * 100 >= slots * 97;
     if (!crowded || !grow()) {
       for (const std::size_t set : {bank.first_set(place), bank.second_set(place)}) {
-        if (const Position found = empty_way(bank, set)) return found;
+        if (const Position found = empty_way(bank, set)) return home_or(bank, place, found);
       }
       // In a table as full as it gets, looking for another set's room is mostly in vain.
       if (!crowded) {
         for (const std::size_t set : {bank.first_set(place), bank.second_set(place)}) {
-          if (const Position freed = make_room(bank, set)) return freed;
+          if (const Position freed = make_room(bank, set)) return home_or(bank, place, freed);
         }
         if (grow()) continue;
       }
@@ -322,7 +325,7 @@ CacheTable::Position CacheTable::room_for_live(std::uint64_t place, UnixMillis u
       }
       const bool free = evict(bank, victim, unwritten_since, displaced);
       evictions_.fetch_add(1, std::memory_order_relaxed);
-      return free ? victim : Position{};
+      return free ? home_or(bank, place, victim) : Position{};
     }
   }
 }
@@ -356,8 +359,7 @@ bool CacheTable::grow() {
   banks_.push_back(std::move(bank));
   move_all(old, fresh);
   bank_.store(&fresh, std::memory_order_release);
-  old.directory.discard(0, old.directory.bytes());
-  old.slots.discard(0, old.slots.bytes());
+  old.memory.discard(0, old.memory.bytes());
   return true;
 }
 
@@ -366,7 +368,7 @@ void CacheTable::move_all(Bank& from, Bank& to) {
   // budget; a reader of the old one finds nothing there and asks storage.
   constexpr std::size_t step = 4096;
   for (std::size_t set = 0; set < from.sets; ++set) {
-    if (set % step == 0 && set != 0) from.slots.discard((set - step) * ways * Slot::bytes, step * ways * Slot::bytes);
+    if (set % step == 0 && set != 0) from.memory.discard((set - step) * set_bytes, step * set_bytes);
     for (std::size_t way = 0; way < ways; ++way) {
       if (from.mark(set, way) == 0) continue;
       const Slot slot = from.slot(set, way);
@@ -377,6 +379,7 @@ void CacheTable::move_all(Bank& from, Bank& to) {
       Position room = empty_way(to, to.first_set(place));
       if (!room) room = empty_way(to, to.second_set(place));
       if (!room) room = make_room(to, to.first_set(place));
+      if (room) room = home_or(to, place, room);
       if (!room) {
         // Not seen with half as many sets again; the token is then simply asked of storage.
         const auto block = static_cast<std::uint32_t>(slot.load(Slot::generation_and_extra) >> 32);
@@ -444,8 +447,7 @@ std::vector<Use> CacheTable::uses_since(UnixMillis since) {
 
 void CacheTable::account() noexcept {
   const Bank& bank = *bank_.load(std::memory_order_relaxed);
-  bytes_.store(bank.directory.bytes() + bank.slots.bytes() + extras_.bytes() + scope_sets_.bytes(),
-               std::memory_order_relaxed);
+  bytes_.store(bank.memory.bytes() + extras_.bytes() + scope_sets_.bytes(), std::memory_order_relaxed);
 }
 
 }  // namespace tokenstore::validate

@@ -1,9 +1,10 @@
 /// The validator's cache: token ids to slots, within a budget of octets.
 ///
-/// Sets of sixteen ways. A small directory holds sixteen bits of each slot's place, so that a lookup
-/// goes to the right slot at once; every id has two sets where it may live, and a full set may move an
-/// entry to that entry's other set, so that the table fills up to 97 per cent before it evicts. It
-/// grows by half as it fills, up to the budget.
+/// Sets of sixteen ways. Every id has two sets where it may live, so that the table fills up to 97 per cent
+/// before it evicts (a full set may move an entry to that entry's other set), and in the first of them a
+/// way that is its home: two of three entries and more stand there. A lookup fetches the home's memory
+/// before it computes the fingerprint, and only if another token is there asks the set's directory, which
+/// holds sixteen bits of each slot's place. The table grows by half as it fills, up to the budget.
 ///
 /// Eviction is by heat, in the manner of S3-FIFO with the sets as queues: a new entry is cold and goes
 /// first; one that was used again in a later clock tick is kept until its heat is spent. What is known
@@ -15,6 +16,7 @@
 /// serialise themselves on one mutex, which a filling reader only tries for.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -32,15 +34,12 @@
 
 namespace tokenstore::validate {
 
-/// What a reader found, copied out of the slot.
+/// What a reader found: the slot, as it was when the fingerprint matched. What is read out of it belongs together
+/// only if unchanged() says so afterwards.
 struct Found {
-  EntryTraits traits;
-  std::uint32_t owner_generation = 0;
-  UnixMillis expires_at = 0;
-  bool has_extra = false;
-  UseWord use;
   Slot slot;
-  std::array<std::uint64_t, Slot::owner_end - Slot::owner> owner;
+  std::uint64_t sequence = 0;
+  bool unchanged() const noexcept { return slot.load(Slot::sequence) == sequence; }
 };
 
 /// What a writer puts in.
@@ -68,19 +67,21 @@ class CacheTable {
   CacheTable(std::size_t budget, const Fingerprinter& fingerprinter);
   ~CacheTable();
 
-  /// The first half of a lookup: finds the likely slot and fetches its memory, so that the fingerprint
-  /// can be computed meanwhile.
-  struct Likely {
+  /// Where a token's entry lives if it can.
+  struct Home {
     std::uint64_t place = 0;
-    Slot slot;  ///< null: nothing there
+    Slot slot;
   };
-  Likely locate(std::uint64_t place) const noexcept;
-  /// The second half. Fills `extra` if the entry has any. False: not in the cache.
-  bool find(const Likely& likely, const Fingerprint& print, Found& found, ExtraCopy& extra) const noexcept;
-  /// Books a use on what find() found, unless another use at the same moment does. False: the slot has been
-  /// given up meanwhile, and the use must be noted elsewhere.
-  static bool note_use(const Found& found, UnixMillis now, std::string_view from) noexcept;
-  std::string_view scopes(std::uint16_t scope_set) const noexcept { return scope_sets_.at(scope_set); }
+  /// The first half of a lookup: fetches the home's memory, so that the fingerprint can be computed meanwhile.
+  Home locate(std::uint64_t place) const noexcept;
+  /// The second half. False: not in the cache.
+  bool find(const Home& home, const Fingerprint& print, Found& found) const noexcept;
+  /// Copies the text of an entry that has its own. False: it has been given up meanwhile.
+  bool copy_extra(std::uint32_t block, ExtraCopy& extra) const noexcept { return extras_.copy(block, extra); }
+  /// Books a use on a slot whose use word was `before`, unless another use at the same moment does. False: the slot
+  /// has been given up meanwhile, and the use must be noted elsewhere.
+  static bool note_use(Slot slot, UseWord before, UnixMillis now, const PackedAddress& from) noexcept;
+  const ScopeSets& scope_sets() const noexcept { return scope_sets_; }
 
   /// Puts an entry in unless somebody else is writing, or `still_true` (asked under the lock) denies.
   /// What it pushes out with unwritten uses (at or after `unwritten_since`) goes to `displaced`.
@@ -114,8 +115,9 @@ class CacheTable {
   };
 
   static std::uint16_t mark_of(std::uint64_t place) noexcept { return static_cast<std::uint16_t>(place) | 1U; }
-  bool read(Slot slot, const Fingerprint& print, Found& found, ExtraCopy& extra) const noexcept;
-  bool find_elsewhere(const Likely& likely, const Fingerprint& print, Found& found, ExtraCopy& extra) const noexcept;
+  static bool matches(Slot slot, const Fingerprint& print, Found& found) noexcept;
+  bool find_elsewhere(const Home& home, const Fingerprint& print, Found& found) const noexcept;
+  static bool note_use_from(Slot slot, UseWord before, std::uint64_t after, const PackedAddress& from) noexcept;
   std::uint64_t place_of(const PackedId& id) const noexcept;
 
   bool put(const NewEntry& entry, UnixMillis unwritten_since, std::vector<Use>& displaced);
@@ -127,12 +129,18 @@ class CacheTable {
   Position room_for_gone(std::uint64_t place, UnixMillis unwritten_since, std::vector<Use>& displaced);
   /// Moves an entry of a full set to its other set. The freed way, if any.
   Position make_room(Bank& bank, std::size_t set);
+  /// Moves an entry to a free way. False: a reader is still booking a use on the old one, so it cannot be filled.
+  static bool move(Bank& bank, Position from, Position to);
+  /// The home of a place if it is free or a guest there can go to `room`; else `room`.
+  Position home_or(Bank& bank, std::uint64_t place, Position room) const;
   Position coldest(const Bank& bank, std::uint64_t place) const noexcept;
   /// Empties a slot. False: a reader is still booking a use on it, so it cannot be filled yet.
   bool evict(Bank& bank, Position at, UnixMillis unwritten_since, std::vector<Use>& displaced);
   /// Puts a text into the pool; if that is full, in the place of the coldest near by that is as large.
   std::uint32_t put_extra(Bank& bank, const ExtraText& text, std::uint64_t place, UnixMillis unwritten_since,
                           std::vector<Use>& displaced);
+  /// Leaves nothing in a slot whose write has begun, and ends the write.
+  static void clear(const Bank& bank, Position at) noexcept;
   void cool(const Bank& bank, std::size_t set) noexcept;
   /// Takes the use out of a slot that is given up; from here on readers fail to book on it.
   static UseWord take_use(Slot slot) noexcept;
@@ -154,45 +162,35 @@ class CacheTable {
 
 // The readers' half is defined here so that it is compiled into the one place that calls it.
 
-inline CacheTable::Likely CacheTable::locate(std::uint64_t place) const noexcept {
+inline CacheTable::Home CacheTable::locate(std::uint64_t place) const noexcept {
   const Bank& bank = *bank_.load(std::memory_order_acquire);
-  const std::uint16_t mark = mark_of(place);
-  const std::size_t second = bank.second_set(place);
-  bank.prefetch(second);
-  Likely likely{place, bank.first_candidate(bank.first_set(place), mark)};
-  if (likely.slot.at == nullptr) likely.slot = bank.first_candidate(second, mark);
-  // All lines that a hit reads; the one with the use is written.
-  __builtin_prefetch(likely.slot.at);
-  __builtin_prefetch(likely.slot.at + Slot::use, 1);
-  __builtin_prefetch(likely.slot.at + Slot::owner_end - 1);
-  return likely;
+  const std::size_t first = bank.first_set(place);
+  const Home home{place, bank.slot(first, Bank::home_way(place))};
+  home.slot.prefetch();
+  bank.prefetch(first);
+  return home;
 }
 
-inline bool CacheTable::read(Slot slot, const Fingerprint& print, Found& found, ExtraCopy& extra) const noexcept {
-  const std::uint64_t sequence = slot.load(Slot::sequence);
-  if (sequence % 2 != 0) return false;
-  if (slot.load(Slot::print_high) != print.high || slot.load(Slot::print_low) != print.low) return false;
-  found.slot = slot;
-  found.expires_at = static_cast<UnixMillis>(slot.load(Slot::expires_at));
-  found.traits = EntryTraits::unpack(slot.load(Slot::traits));
-  const std::uint64_t generation_and_extra = slot.load(Slot::generation_and_extra);
-  found.owner_generation = static_cast<std::uint32_t>(generation_and_extra);
-  found.use = slot.use_word();
-  const auto block = static_cast<std::uint32_t>(generation_and_extra >> 32);
-  found.has_extra = block != 0;
-  if (found.has_extra) {
-    if (!extras_.copy(block, extra)) return false;
-  } else {
-    for (std::size_t word = 0; word < found.owner.size(); ++word) found.owner[word] = slot.load(Slot::owner + word);
-  }
-  // Unchanged: everything copied above belongs together.
-  return slot.load(Slot::sequence) == sequence && found.traits.kind != EntryKind::none;
+inline bool CacheTable::matches(Slot slot, const Fingerprint& print, Found& found) noexcept {
+  found = {slot, slot.load(Slot::sequence)};
+  return found.sequence % 2 == 0 && slot.load(Slot::print_high) == print.high &&
+         slot.load(Slot::print_low) == print.low;
 }
 
-inline bool CacheTable::find(const Likely& likely, const Fingerprint& print, Found& found,
-                             ExtraCopy& extra) const noexcept {
-  if (likely.slot.at == nullptr) return false;
-  return read(likely.slot, print, found, extra) || find_elsewhere(likely, print, found, extra);
+inline bool CacheTable::find(const Home& home, const Fingerprint& print, Found& found) const noexcept {
+  return matches(home.slot, print, found) || find_elsewhere(home, print, found);
+}
+
+inline bool CacheTable::note_use(Slot slot, UseWord before, UnixMillis now, const PackedAddress& from) noexcept {
+  // In the same tick another use says the same: what is hot writes seldom.
+  if (now <= before.time() || before.locked()) return true;
+  const std::uint64_t heat = std::min<std::uint64_t>(before.heat() + 1U, UseWord::hottest);
+  const std::uint64_t after = UseWord::pack(now, before.version(), heat, from.kind);
+  if (from.kind != PackedAddress::Kind::none) return note_use_from(slot, before, after, from);
+  std::uint64_t expected = before.word;
+  return slot.at[Slot::use].compare_exchange_strong(expected, after, std::memory_order_acq_rel,
+                                                    std::memory_order_acquire) ||
+         UseWord{expected}.version() == before.version();
 }
 
 }  // namespace tokenstore::validate

@@ -39,6 +39,7 @@ struct IdWords {
 struct Fingerprint {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
+  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
 };
 
 class Fingerprinter {

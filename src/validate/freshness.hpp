@@ -10,7 +10,10 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/effective_clock.hpp"
 #include "tokenstore/backend.hpp"
@@ -48,6 +51,10 @@ class Freshness {
   /// that was caught up with, and may be remembered as such.
   bool unmoved(std::uint64_t counter) noexcept { return backend_.pulse().counter == counter; }
 
+  /// This process has committed a batch, or (not `surely`) may have. Forgets what it names without asking the pulse or
+  /// the feed: a backend that lies about them does not make a token outlive its end in the process that ended it.
+  void committed(std::span<const Mutation> batch, bool surely) noexcept;
+
   std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
   std::uint64_t dropped_all() const noexcept { return dropped_all_.load(std::memory_order_relaxed); }
 
@@ -58,6 +65,12 @@ class Freshness {
   }
   bool catch_up(const Pulse& seen);
   void forget(const Changes& changes, bool exact_pulse);
+  /// `owner_matters(name)` is asked of an owner alone: does the change of their record matter?
+  template <typename OwnerMatters>
+  void forget_one(RecordKind kind, std::string_view key, const OwnerMatters& owner_matters,
+                  std::vector<Use>& displaced);
+  void forget_everything() noexcept;
+  void keep_uses(const std::vector<Use>& displaced);
 
   Backend& backend_;
   base::EffectiveClock& clock_;

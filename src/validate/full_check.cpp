@@ -28,6 +28,10 @@ Reason StoredSettings::owner_permits(std::string_view owner) {
   if (!loaded->has_value()) return Reason::tampered;
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || sealer_.verify(workspace_, record) != seal::SealCheck::genuine) return Reason::tampered;
+  return permits(record);
+}
+
+Reason StoredSettings::permits(const OwnerRecord& record) noexcept {
   if (record.suspended_at != std::numeric_limits<UnixMillis>::max()) return Reason::owner_suspended;
   return record.may_use ? Reason::none : Reason::owner_may_not_use;
 }

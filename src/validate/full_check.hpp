@@ -32,6 +32,8 @@ class StoredSettings final : public SettingsSource {
       : backend_(backend), sealer_(sealer), workspace_(workspace) {}
   Reason owner_permits(std::string_view owner) override;
   Reason workspace_permits() override;
+  /// What a genuine record says: `none`, `owner_suspended` or `owner_may_not_use`.
+  static Reason permits(const OwnerRecord& record) noexcept;
 
  private:
   Backend& backend_;

@@ -2,6 +2,7 @@
 /// must not touch locks that another thread of its parent may have held, nor write out its uses.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
@@ -19,9 +20,9 @@ struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
   Memory(Backend& backend, base::EffectiveClock& clock, RandomSource& random, const std::string& workspace,
          StoredSettings& stored, std::size_t cache_bytes)
-      : fingerprinter(random), settings(stored, owners), last_flush(clock.monotonic()) {
+      : fingerprinter(random), settings(stored, owners, fingerprinter, cache_bytes), last_flush(clock.monotonic()) {
     if (cache_bytes == 0) return;
-    table = std::make_unique<CacheTable>(cache_bytes, fingerprinter);
+    table = std::make_unique<CacheTable>(cache_bytes - std::min(cache_bytes, settings.bytes()), fingerprinter);
     freshness =
         std::make_unique<Freshness>(backend, clock, workspace, *table, settings, tokens, owners, uses, unwritten_since);
   }

@@ -6,20 +6,18 @@ namespace {
 constexpr std::uint64_t known_mark = 0x100;
 }
 
-std::optional<Reason> RememberedSettings::recall_owner(std::string_view owner, std::uint32_t generation) {
+std::optional<Reason> RememberedSettings::recall_owner(std::string_view owner, std::uint32_t generation) noexcept {
+  const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
-  const Answer& answer = place_of(owner);
-  if (answer.reason == Reason::storage || answer.generation != generation || answer.owner != owner) return std::nullopt;
+  const Answer& answer = place_of(print);
+  if (answer.reason == Reason::storage || answer.generation != generation || answer.owner != print) return std::nullopt;
   return answer.reason;
 }
 
-void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) {
+void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) noexcept {
+  const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
-  Answer& answer = place_of(owner);
-  answer.reason = Reason::storage;  // whatever was here, should the copy below run out of memory
-  answer.owner = owner;
-  answer.generation = generation;
-  answer.reason = reason;
+  place_of(print) = {print, generation, reason};
 }
 
 std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generation) const noexcept {
@@ -38,6 +36,10 @@ bool RememberedSettings::owner_changed(std::string_view owner) {
   const auto before = recall_owner(owner, owners_.of(Generations::group_of(owner)));
   // An issue under a cap changes its owner's record too, and must not cost their tokens a miss each.
   return !before || stored_.owner_permits(owner) != *before;
+}
+
+bool RememberedSettings::owner_changed(std::string_view owner, Reason now) noexcept {
+  return recall_owner(owner, owners_.of(Generations::group_of(owner))) != now;
 }
 
 }  // namespace tokenstore::validate

@@ -2,17 +2,18 @@
 ///
 /// An answer is believed while its generation stands. What is remembered must be the state of storage that
 /// was caught up with, neither older nor newer: owner_changed() tells by it whether entries made under the
-/// same generation still hold. Whoever remembers makes sure of that. Bounded: a fixed number of owners, each in the
-/// one place that its name gives. Thread-safe.
+/// same generation still hold. Whoever remembers makes sure of that. Bounded: each owner has the one place that
+/// its name gives, and is told from others there by its fingerprint, which nobody can aim at. Thread-safe.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
+#include <vector>
 
+#include "validate/fingerprint.hpp"
 #include "validate/full_check.hpp"
 #include "validate/generations.hpp"
 
@@ -20,36 +21,46 @@ namespace tokenstore::validate {
 
 class RememberedSettings {
  public:
-  RememberedSettings(StoredSettings& stored, Generations& owners) : stored_(stored), owners_(owners) {}
+  /// Takes a share of the cache's budget.
+  RememberedSettings(StoredSettings& stored, Generations& owners, const Fingerprinter& fingerprinter,
+                     std::size_t cache_bytes)
+      : stored_(stored),
+        owners_(owners),
+        fingerprinter_(fingerprinter),
+        answers_(std::clamp(cache_bytes / 64, least_bytes, most_bytes) / sizeof(Answer)) {}
 
   /// Empty: not remembered under this generation.
-  std::optional<Reason> recall_owner(std::string_view owner, std::uint32_t generation);
-  void remember_owner(std::string_view owner, std::uint32_t generation, Reason reason);
+  std::optional<Reason> recall_owner(std::string_view owner, std::uint32_t generation) noexcept;
+  void remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) noexcept;
   std::optional<Reason> recall_workspace(std::uint32_t generation) const noexcept;
   void remember_workspace(std::uint32_t generation, Reason reason) noexcept;
 
   /// The feed says that an owner's record changed. True: in a way that matters, or nobody knows.
   bool owner_changed(std::string_view owner);
+  /// The same, where it is known what the record says by now.
+  bool owner_changed(std::string_view owner, Reason now) noexcept;
   void forget_workspace() noexcept { workspace_generation_.fetch_add(1, std::memory_order_acq_rel); }
   /// Moves whenever the workspace's record has changed.
   std::uint32_t workspace_generation() const noexcept { return workspace_generation_.load(std::memory_order_acquire); }
 
+  std::size_t bytes() const noexcept { return answers_.size() * sizeof(Answer); }
+
  private:
   struct Answer {
-    std::string owner;
+    Fingerprint owner;
     std::uint32_t generation = 0;
     Reason reason = Reason::storage;  ///< `storage`: nothing remembered
   };
-  static constexpr std::size_t places = 1024;
+  static constexpr std::size_t least_bytes = 128 * sizeof(Answer);
+  static constexpr std::size_t most_bytes = std::size_t{4} << 20;
 
-  Answer& place_of(std::string_view owner) noexcept {
-    return answers_[std::hash<std::string_view>{}(owner) / Generations::groups % places];
-  }
+  Answer& place_of(const Fingerprint& owner) noexcept { return answers_[owner.high % answers_.size()]; }
 
   StoredSettings& stored_;
   Generations& owners_;
+  const Fingerprinter& fingerprinter_;
   std::mutex mutex_;
-  std::array<Answer, places> answers_;
+  std::vector<Answer> answers_;
   std::atomic<std::uint32_t> workspace_generation_{0};
   /// Generation in the upper half, reason in the lower; 0: nothing remembered.
   std::atomic<std::uint64_t> workspace_answer_{0};

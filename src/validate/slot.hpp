@@ -77,7 +77,8 @@ struct UseWord {
   }
 };
 
-inline constexpr std::size_t slot_owner_max = 36;  ///< octets: a UUID's text form fits
+inline constexpr std::size_t slot_owner_max = 36;   ///< octets: a UUID's text form fits
+inline constexpr std::size_t slot_owner_words = 5;  ///< with 32 bits of the id at the end
 
 /// The words of a slot, in the order in which a hit needs them.
 struct Slot {
@@ -90,7 +91,7 @@ struct Slot {
     generation_and_extra,
     use,
     owner,  ///< 36 octets, then the low 32 bits of the id
-    owner_end = owner + 5,
+    owner_end = owner + slot_owner_words,
     address_high = owner_end,
     address_low,
     id_high,
@@ -102,6 +103,13 @@ struct Slot {
 
   std::uint64_t load(std::size_t word) const noexcept { return at[word].load(std::memory_order_acquire); }
   void store(std::size_t word, std::uint64_t value) const noexcept { at[word].store(value, std::memory_order_release); }
+
+  /// All lines that a hit reads.
+  void prefetch() const noexcept {
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + use);
+    __builtin_prefetch(at + owner_end - 1);
+  }
 
   PackedId id() const noexcept { return {load(id_high), static_cast<std::uint32_t>(load(owner_end - 1) >> 32)}; }
   UseWord use_word() const noexcept { return {load(use)}; }

@@ -125,67 +125,89 @@ void Validator::check(std::string_view text, const Demand& demand, Verdict& verd
     counters_.raise(Count::malformed);
     return VerdictWriter(verdict).refuse(Outcome::invalid, Reason::malformed);
   }
+  // What is needed from memory is asked for first, and what needs none is done while it is on its way.
+  __builtin_prefetch(text.data());
+  __builtin_prefetch(text.data() + text.size() - 1);
   Memory& known = memory();
   if (!known.table) return check_fully(known, text, demand, std::nullopt, verdict);
 
   const std::string_view id = text.substr(id_at_, text::id_size);
-  const CacheTable::Likely likely = known.table->locate(known.fingerprinter.place(IdWords::of(id.data())));
-  // Memory is on its way here while the fingerprint is computed.
+  const CacheTable::Home home = known.table->locate(known.fingerprinter.place(IdWords::of(id.data())));
   const std::optional<std::uint64_t> current = known.freshness->current();
-  if (likely.slot.at != nullptr && current) {
+  const Asked asked{known.table->scope_sets().wanted(demand.scope),
+                    demand.client_address.empty() ? PackedAddress{} : PackedAddress::parse(demand.client_address),
+                    parts_.clock.coarse_now()};
+  if (current) {
     const Fingerprint print = known.fingerprinter.fingerprint(text);
     Found found;
-    ExtraCopy extra;  // NOLINT(cppcoreguidelines-pro-type-member-init): only written where it is read
-    if (known.table->find(likely, print, found, extra) &&
-        answer_from_memory(known, found, extra, id, demand, verdict)) {
-      return;
-    }
+    if (known.table->find(home, print, found) && answer_from_memory(known, found, id, asked, verdict)) return;
   }
   check_fully(known, text, demand, current, verdict);
 }
 
-UnixMillis Validator::now_before(UnixMillis deadline) noexcept {
-  const std::int64_t lag = parts_.clock.coarse_lag();
-  // Only a positive deadline can have the lag taken from it without overflow; others lie before 1970.
-  if (deadline > 0) {
-    const UnixMillis coarse = parts_.clock.coarse_now();
-    if (coarse < deadline - lag) return coarse;
-  }
-  return parts_.clock.now();
-}
+// Short on purpose: what depends on the slot waits for memory, and while little waits the processor goes on to the
+// next call.
+bool Validator::answer_from_memory(Memory& memory, const Found& found, std::string_view id, const Asked& asked,
+                                   Verdict& verdict) {
+  const Slot slot = found.slot;
+  const EntryTraits traits = EntryTraits::unpack(slot.load(Slot::traits));
+  const std::uint64_t generation_and_extra = slot.load(Slot::generation_and_extra);
+  if (traits.kind != EntryKind::live) return refuse_from_memory(memory, found, verdict);
+  if (memory.owners.of(traits.owner_group) != static_cast<std::uint32_t>(generation_and_extra)) return false;
+  const auto expires_at = static_cast<UnixMillis>(slot.load(Slot::expires_at));
+  const std::optional<UnixMillis> now = before_end(expires_at, asked);
+  if (!now) return false;
 
-bool Validator::answer_from_memory(Memory& memory, const Found& found, const ExtraCopy& extra, std::string_view id,
-                                   const Demand& demand, Verdict& verdict) {
   VerdictWriter answer(verdict);
-  const Generations& generations = found.traits.kind == EntryKind::live ? memory.owners : memory.tokens;
-  if (generations.of(found.traits.owner_group) != found.owner_generation) return false;
-  if (found.traits.kind == EntryKind::gone) {
-    counters_.raise(Count::gone_hits);
-    answer.refuse(Outcome::invalid, found.traits.reason);
-    return true;
+  bool in_scope = false;
+  if (const auto block = static_cast<std::uint32_t>(generation_and_extra >> 32); block == 0) {
+    const ScopeSets::Set& scopes = memory.table->scope_sets().at(traits.scope_set);
+    in_scope = asked.scope.in(scopes);
+    std::array<std::uint64_t, slot_owner_words> owner;
+    for (std::size_t word = 0; word < owner.size(); ++word) owner[word] = slot.load(Slot::owner + word);
+    answer.identify(in_scope ? Reason::none : Reason::insufficient_scope, id, owner, traits.owner_size, scopes.text,
+                    expires_at);
+  } else if (!identify_by_extra(memory, block, id, asked, expires_at, in_scope, verdict)) {
+    return false;
   }
-  const UnixMillis now = now_before(found.expires_at);
-  if (found.expires_at <= now) return false;
-
-  ExtraText text;
-  if (found.has_extra) {
-    text = extra.text();
-  } else {
-    text.owner = {reinterpret_cast<const char*>(found.owner.data()), found.traits.owner_size};
-    text.scopes = memory.table->scopes(found.traits.scope_set);
-  }
-  if (memory.denials.any() && memory.denials.denies(id, text.owner)) {
+  const UseWord use = slot.use_word();
+  // Unchanged: everything read above belongs together.
+  if (!found.unchanged()) return false;
+  if (memory.denials.any() && memory.denials.denies(id, verdict.owner())) {
     answer.refuse(Outcome::invalid, Reason::revoked);
     return true;
   }
   counters_.raise(Count::hits);
-  const bool in_scope = base::has_scope(text.scopes, demand.scope);
-  if (in_scope && !CacheTable::note_use(found, now, demand.client_address)) {
-    const bool known_address = base::is_client_address(demand.client_address);
-    memory.uses.note(id, now, known_address ? demand.client_address : std::string_view());
-  }
-  answer.identify(in_scope ? Reason::none : Reason::insufficient_scope, id, text.owner, text.scopes, text.metadata,
-                  found.expires_at);
+  if (in_scope && !CacheTable::note_use(slot, use, *now, asked.from)) memory.uses.note(id, *now, asked.from.text());
+  return true;
+}
+
+std::optional<UnixMillis> Validator::before_end(UnixMillis expires_at, const Asked& asked) noexcept {
+  // The exact time is asked only where the end is near. Before 1970 it always is: no lag can be taken from
+  // such an end without overflow.
+  if (expires_at > 0 && asked.coarse_now < expires_at - parts_.clock.coarse_lag()) return asked.coarse_now;
+  const UnixMillis now = parts_.clock.now();
+  return now < expires_at ? std::optional(now) : std::nullopt;
+}
+
+bool Validator::refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict) {
+  const EntryTraits traits = EntryTraits::unpack(found.slot.load(Slot::traits));
+  const auto generation = static_cast<std::uint32_t>(found.slot.load(Slot::generation_and_extra));
+  if (traits.kind != EntryKind::gone || memory.tokens.of(traits.owner_group) != generation) return false;
+  if (!found.unchanged()) return false;
+  counters_.raise(Count::gone_hits);
+  VerdictWriter(verdict).refuse(Outcome::invalid, traits.reason);
+  return true;
+}
+
+bool Validator::identify_by_extra(Memory& memory, std::uint32_t block, std::string_view id, const Asked& asked,
+                                  UnixMillis expires_at, bool& in_scope, Verdict& verdict) {
+  ExtraCopy extra;  // NOLINT(cppcoreguidelines-pro-type-member-init): only written where it is read
+  if (!memory.table->copy_extra(block, extra)) return false;
+  const ExtraText text = extra.text();
+  in_scope = base::has_scope(text.scopes, asked.scope.scope);
+  VerdictWriter(verdict).identify(in_scope ? Reason::none : Reason::insufficient_scope, id, text.owner, text.scopes,
+                                  text.metadata, expires_at);
   return true;
 }
 
@@ -265,6 +287,13 @@ void Validator::remember(Memory& memory, const text::ParsedToken& token, std::st
   if (used && !kept) memory.uses.note(token.id, entry.used_at, entry.used_from.text());
 }
 
+void Validator::committed(std::span<const Mutation> batch, bool surely) noexcept {
+  // A child that has not used it remembers nothing, and must not touch what its parent did.
+  if (fork_guard_.forked()) return;
+  const Memory& known = *memory_.load(std::memory_order_acquire);
+  if (known.freshness) known.freshness->committed(batch, surely);
+}
+
 std::optional<Use> Validator::pending_use(std::string_view id) {
   Memory& known = memory();
   auto logged = known.uses.find(id);
@@ -319,7 +348,7 @@ Statistics Validator::statistics() const noexcept {
     figures.dropped_all = known.freshness->dropped_all();
     figures.evictions = known.table->evictions();
     figures.cached_tokens = known.table->live();
-    figures.cache_bytes = known.table->bytes();
+    figures.cache_bytes = known.table->bytes() + known.settings.bytes();
   }
   return figures;
 }

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,9 @@ class Validator {
 
   void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
 
+  /// This process has committed a batch, or (not `surely`) may have: what it names is forgotten when this returns.
+  void committed(std::span<const Mutation> batch, bool surely) noexcept;
+
   /// Endings that storage could not be told of.
   Denials& denials() { return memory().denials; }
 
@@ -81,10 +85,23 @@ class Validator {
   /// `pulse`: what the call goes by; empty: it may neither use nor make memories.
   void check_fully(Memory& memory, std::string_view text, const Demand& demand, std::optional<std::uint64_t> pulse,
                    Verdict& verdict);
-  bool answer_from_memory(Memory& memory, const Found& found, const ExtraCopy& extra, std::string_view id,
-                          const Demand& demand, Verdict& verdict);
-  /// Effective now, exact if `deadline` is near, else cheap and slightly behind.
-  UnixMillis now_before(UnixMillis deadline) noexcept;
+  /// What of the answer needs no token: done while memory is waited for.
+  struct Asked {
+    ScopeSets::Wanted scope;
+    PackedAddress from;
+    UnixMillis coarse_now;  ///< effective now, slightly behind
+  };
+  /// False: memory does not decide it, whatever the verdict now holds.
+  bool answer_from_memory(Memory& memory, const Found& found, std::string_view id, const Asked& asked,
+                          Verdict& verdict);
+  /// Effective now, exact where it matters, if it lies before an end.
+  std::optional<UnixMillis> before_end(UnixMillis expires_at, const Asked& asked) noexcept;
+  /// What is known to be gone.
+  [[gnu::noinline]] bool refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict);
+  /// Who and what, of an entry that does not fit into its slot. Apart, because it takes much of the stack.
+  [[gnu::noinline]] static bool identify_by_extra(Memory& memory, std::uint32_t block, std::string_view id,
+                                                  const Asked& asked, UnixMillis expires_at, bool& in_scope,
+                                                  Verdict& verdict);
   void remember(Memory& memory, const text::ParsedToken& token, std::string_view text, const CheckedToken& checked,
                 const Demand& demand, bool used, const Seen& seen);
 

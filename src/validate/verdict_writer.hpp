@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <string_view>
 
 #include "tokenstore/verdict.hpp"
@@ -17,8 +19,39 @@ class VerdictWriter {
   /// The answer about a genuine token: valid, or insufficient_scope.
   void identify(Reason reason, std::string_view id, std::string_view owner, std::string_view scopes,
                 std::string_view metadata, UnixMillis expires_at) noexcept;
+  /// The same of what the library has kept in words, which holds its limits; without metadata. The words are
+  /// written whole, beyond the owner's end too.
+  template <std::size_t words>
+  void identify(Reason reason, std::string_view id, const std::array<std::uint64_t, words>& owner,
+                std::size_t owner_size, std::string_view scopes, UnixMillis expires_at) noexcept;
 
  private:
+  void begin(Reason reason, std::size_t owner_size, std::size_t scopes_size, std::size_t metadata_size,
+             UnixMillis expires_at) noexcept;
+
+  /// Most parts are short, and a call of the library for each would be half of the work.
+  static char* append(char* to, std::string_view part) noexcept {
+    const std::size_t size = part.size();
+    if (size > 32) return std::copy_n(part.data(), size, to);
+    if (size >= 16) {
+      copy_ends<16>(to, part);
+    } else if (size >= 8) {
+      copy_ends<8>(to, part);
+    } else {
+      for (std::size_t at = 0; at < size; ++at) to[at] = part[at];
+    }
+    return to + size;
+  }
+  /// The first and the last `width` octets, which may overlap. Precondition: width to 2 * width octets.
+  template <std::size_t width>
+  static void copy_ends(char* to, std::string_view part) noexcept {
+    std::array<char, width> begin, end;
+    std::memcpy(begin.data(), part.data(), width);
+    std::memcpy(end.data(), part.data() + part.size() - width, width);
+    std::memcpy(to, begin.data(), width);
+    std::memcpy(to + part.size() - width, end.data(), width);
+  }
+
   Verdict& verdict_;
 };
 
@@ -34,21 +67,37 @@ inline void VerdictWriter::refuse(Outcome outcome, Reason reason) noexcept {
   verdict_.expires_at_ = 0;
 }
 
+inline void VerdictWriter::begin(Reason reason, std::size_t owner_size, std::size_t scopes_size,
+                                 std::size_t metadata_size, UnixMillis expires_at) noexcept {
+  verdict_.outcome_ = reason == Reason::none ? Outcome::valid : Outcome::invalid;
+  verdict_.reason_ = reason;
+  verdict_.id_size_ = token_id_size;
+  verdict_.owner_size_ = static_cast<std::uint16_t>(owner_size);
+  verdict_.scopes_size_ = static_cast<std::uint16_t>(scopes_size);
+  verdict_.metadata_size_ = static_cast<std::uint16_t>(metadata_size);
+  verdict_.expires_at_ = expires_at;
+}
+
 inline void VerdictWriter::identify(Reason reason, std::string_view id, std::string_view owner, std::string_view scopes,
                                     std::string_view metadata, UnixMillis expires_at) noexcept {
   // What does not fit was not written by this library: a backend made it up.
   const bool fits = id.size() == token_id_size && owner.size() <= owner_max &&
                     scopes.size() <= scopes_max * (scope_max + 1) && metadata.size() <= metadata_max;
   if (!fits) return refuse(Outcome::invalid, Reason::tampered);
-  verdict_.outcome_ = reason == Reason::none ? Outcome::valid : Outcome::invalid;
-  verdict_.reason_ = reason;
-  verdict_.id_size_ = static_cast<std::uint16_t>(id.size());
-  verdict_.owner_size_ = static_cast<std::uint16_t>(owner.size());
-  verdict_.scopes_size_ = static_cast<std::uint16_t>(scopes.size());
-  verdict_.metadata_size_ = static_cast<std::uint16_t>(metadata.size());
-  verdict_.expires_at_ = expires_at;
+  begin(reason, owner.size(), scopes.size(), metadata.size(), expires_at);
   char* to = verdict_.text_.data();
-  for (const std::string_view part : {id, owner, scopes, metadata}) to = std::copy_n(part.data(), part.size(), to);
+  for (const std::string_view part : {id, owner, scopes, metadata}) to = append(to, part);
+}
+
+template <std::size_t words>
+inline void VerdictWriter::identify(Reason reason, std::string_view id, const std::array<std::uint64_t, words>& owner,
+                                    std::size_t owner_size, std::string_view scopes, UnixMillis expires_at) noexcept {
+  static_assert(sizeof owner <= owner_max);
+  begin(reason, owner_size, scopes.size(), 0, expires_at);
+  char* const to = verdict_.text_.data();
+  std::memcpy(to, id.data(), token_id_size);
+  std::memcpy(to + token_id_size, owner.data(), sizeof owner);
+  append(to + token_id_size + owner_size, scopes);
 }
 
 }  // namespace tokenstore

@@ -375,4 +375,36 @@ typedef struct frozen_backend {
   int32_t (*check_integrity)(void* context, uint64_t most, frozen_answer* answer);
 } frozen_backend;
 
+typedef struct frozen_postgres_options {
+  size_t struct_size;
+  const char* conninfo;
+  size_t conninfo_size;
+  const char* schema;
+  size_t schema_size;
+  int64_t max_staleness_ms;
+  int64_t deadline_ms;
+  uint64_t pool_size;
+  int32_t must_exist;
+  int32_t read_only;
+  int32_t no_listener_thread;
+  int32_t reserved;
+} frozen_postgres_options;
+
+typedef struct frozen_conformance_place {
+  size_t struct_size;
+  const char* directory;
+  size_t directory_size;
+  int32_t how;
+  int32_t reserved;
+} frozen_conformance_place;
+
+typedef struct frozen_conformance_subject {
+  size_t struct_size;
+  int32_t (*make)(const frozen_conformance_place* place, frozen_backend* out_backend);
+  void (*discard)(const char* directory, size_t directory_size);
+  uint64_t feed_bound;
+  uint32_t contract;
+  uint32_t exemptions;
+} frozen_conformance_subject;
+
 #endif

@@ -11,6 +11,7 @@ typedef struct small {
 } small;
 
 int small_backends_closed = 0;
+void* small_backend_last = NULL;
 
 static int is_here(const small* s, const char* workspace, size_t size) {
   return s->present && s->record.workspace_size == size && memcmp(s->workspace, workspace, size) == 0;
@@ -134,5 +135,6 @@ int small_backend_make(tokenstore_backend* out_backend) {
                                       .changes = changes,
                                       .record_uses = record_uses};
   *out_backend = backend;
+  small_backend_last = s;
   return s != NULL;
 }

@@ -7,6 +7,9 @@
 /* How often any of them was closed. */
 extern int small_backends_closed;
 
+/* The context that was made last. */
+extern void* small_backend_last;
+
 /* 0: no memory. Its context is freed by `close`. */
 int small_backend_make(tokenstore_backend* out_backend);
 

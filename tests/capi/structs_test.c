@@ -1,7 +1,8 @@
 /* The rules of `struct_size`: old programs, programs of a later version, and garbage. */
 #include <stdlib.h>
 
-#include <tokenstore_backend.h>
+#include <tokenstore_conformance.h>
+#include <tokenstore_postgres.h>
 
 #include "frozen_1_0.h"
 #include "host.h"
@@ -152,6 +153,30 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(backend, record_uses);
   SAME_FIELD(backend, maintain);
   SAME_FIELD(backend, check_integrity);
+  SAME_SIZE(postgres_options, POSTGRES_OPTIONS);
+  SAME_FIELD(postgres_options, struct_size);
+  SAME_FIELD(postgres_options, conninfo);
+  SAME_FIELD(postgres_options, conninfo_size);
+  SAME_FIELD(postgres_options, schema);
+  SAME_FIELD(postgres_options, schema_size);
+  SAME_FIELD(postgres_options, max_staleness_ms);
+  SAME_FIELD(postgres_options, deadline_ms);
+  SAME_FIELD(postgres_options, pool_size);
+  SAME_FIELD(postgres_options, must_exist);
+  SAME_FIELD(postgres_options, read_only);
+  SAME_FIELD(postgres_options, no_listener_thread);
+  SAME_SIZE(conformance_place, CONFORMANCE_PLACE);
+  SAME_FIELD(conformance_place, struct_size);
+  SAME_FIELD(conformance_place, directory);
+  SAME_FIELD(conformance_place, directory_size);
+  SAME_FIELD(conformance_place, how);
+  SAME_SIZE(conformance_subject, CONFORMANCE_SUBJECT);
+  SAME_FIELD(conformance_subject, struct_size);
+  SAME_FIELD(conformance_subject, make);
+  SAME_FIELD(conformance_subject, discard);
+  SAME_FIELD(conformance_subject, feed_bound);
+  SAME_FIELD(conformance_subject, contract);
+  SAME_FIELD(conformance_subject, exemptions);
 }
 
 static void frozen_copies(void) {

@@ -93,7 +93,7 @@ class Completion(CommandCase):
         self.assertEqual(self.complete_in_bash("owner", "re"), ["resume", "revoke-all"])
         self.assertEqual(self.complete_in_bash("--json", "policy", ""), ["show", "set"])
         self.assertEqual(self.complete_in_bash("--db", "x.db", "owner", "sus"), ["suspend"])
-        self.assertEqual(self.complete_in_bash("issue", "alice", "--sc"), ["--scope"])
+        self.assertEqual(self.complete_in_bash("issue", "alice", "--sco"), ["--scope"])
         self.assertEqual(self.complete_in_bash("list", "--state", "re"), ["revoked"])
         self.assertEqual(self.complete_in_bash("policy", "set", "--never-allowed", ""), ["yes", "no"])
         self.assertEqual(self.complete_in_bash("completion", ""), ["bash", "zsh"])

@@ -38,6 +38,39 @@ class Refusals(StoreCase):
                      ["policy", "set", "--longest", secret_of(self.token)], ["completion", secret_of(self.token)]):
             self.refuse(*args)
 
+    def test_a_connection_string_that_is_no_uri_is_refused_and_not_repeated(self):
+        password = "Rotkehlchen-5518"
+        self.secrets.append(password)
+        for place in (f"host=db password={password} dbname=x", f"password = '{password}'", f"user=app,pwd={password}",
+                      f"dbname=x\tpassword={password}", f"port=5432 passwort={password}", f"service={password}",
+                      f" sslmode=require password={password}", f"sslpassword={password}", f"passfile={password}",
+                      f"Host=db;Password={password}", f"target_session_attrs=read-write user={password}",
+                      f"jdbc:postgresql://app:{password}@db/x", f" postgresql://app:{password}@db/x",
+                      f"postgre://app:{password}@db/x", f"hostaddr=127.0.0.1 password={password}"):
+            for command in (["list"], ["init"], ["stats"], ["check"], ["issue", "alice"], ["show", "0" * 16],
+                            ["copy", "--to", "other.db"], ["pattern"]):
+                self.assertIn("postgresql://", self.refuse("--db", place, *command))
+                self.refuse(*command, env=self.environment(TOKENSTORE_DB=place))
+            self.refuse("copy", "--to", place)
+            self.refuse("copy", "--from", place, "--to", "other.db")
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir() if "tokens.db" not in path.name), [])
+
+    def test_a_path_that_looks_like_a_connection_string_can_still_be_written(self):
+        (self.directory / "user=5").mkdir()
+        for db in ("./user=5/tokens.db", self.directory / "user=5" / "host=x password=y.db", "a=b.db"):
+            self.succeed("--db", db, "init", "--quiet")
+            self.succeed("--db", db, "list")
+        self.refuse("--db", "user=5/tokens.db", "list")
+
+    def test_a_schema_is_refused_for_a_file_unless_its_variable_says_so(self):
+        for args in (["list"], ["init"], ["issue", "alice"], ["validate", "--scope", "read"],
+                     ["copy", "--to", "other.db"]):
+            self.assertIn("--schema", self.refuse(*args, "--schema", "x"))
+            self.assertIn("--schema", self.refuse("--schema=x", *args))
+        self.assertIn("empty", self.refuse("list", "--schema", ""))
+        self.succeed("list", env=self.environment(TOKENSTORE_SCHEMA="x"))
+        self.assertFalse((self.directory / "other.db").exists())
+
     def test_misspelt_commands_and_options_get_a_suggestion(self):
         for args, meant in ((["isue", "bob"], "issue"), (["revok", "x"], "revoke"), (["owner", "shw", "x"], "show"),
                             (["policy", "sett"], "set"), (["list", "--onwer", "x"], "--owner"),

@@ -50,6 +50,17 @@ struct SkipsMisfits : Forwarding {
   }
 };
 
+struct TakesTheLastOfRepeats : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    std::vector<Mutation> last;
+    for (auto at = batch.rbegin(); at != batch.rend(); ++at) {
+      const auto same = [at](const Mutation& kept) { return kept.kind == at->kind && kept.key == at->key; };
+      if (std::none_of(last.begin(), last.end(), same)) last.insert(last.begin(), *at);
+    }
+    return inner_->commit(workspace, last);
+  }
+};
+
 struct TearsBatches : Forwarding {
   CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
     CommitResult result;
@@ -206,7 +217,8 @@ struct EndsTextAtNul : Forwarding {
 struct MixesWorkspaces : Forwarding {
   Result<TokenCounts> count_tokens(std::string_view, std::string_view owner, UnixMillis now) override {
     TokenCounts all;
-    for (const WorkspaceRecord& workspace : *inner_->list_workspaces("", 1'000)) {
+    const auto workspaces = inner_->list_workspaces("", 1'000);
+    for (const WorkspaceRecord& workspace : *workspaces) {
       const TokenCounts counts = *inner_->count_tokens(workspace.workspace, owner, now);
       all.active += counts.active;
       all.revoked += counts.revoked;
@@ -291,6 +303,8 @@ std::vector<BrokenBackend> broken_backends() {
       broken<TearsBatches>("commits step by step", "a failing precondition anywhere leaves nothing of the batch"),
       broken<SkipsMisfits>("leaves out steps that do not fit",
                            "a step that does not fit its record or workspace is refused with its batch"),
+      broken<TakesTheLastOfRepeats>("takes the last of two steps",
+                                    "a batch that names a record in two steps is refused as a whole"),
       broken<OverwritesBlindly>("ignores revisions", "a put over a record needs exactly its revision"),
       broken<LosesUpdates>("loses updates of racing threads",
                            "of sixteen threads exactly one wins each revision of a record"),
@@ -325,6 +339,8 @@ std::vector<BrokenBackend> broken_backends() {
       broken<EndsTextAtNul>("ends metadata at NUL", "every octet comes back in every field"),
       broken<MixesWorkspaces>("counts over all workspaces", "every call stays inside its workspace"),
       broken<HasNoPulse>("has no pulse", "the pulse after a commit differs from every pulse before"),
+      broken<HasNoPulse>("has no pulse for a store to hear",
+                         "a store on it refuses at once what it has ended, and nothing else"),
       broken<PulsesLate>("pulses late", "the pulse has moved when a commit returns"),
       broken<PulsesAlways>("pulses always", "the pulse rests while nothing is committed"),
       broken<ForgetsUses>("forgets the last use on replacement",

@@ -1,9 +1,13 @@
 // The suite must be able to fail: it reports every backend that breaks a clause of the contract.
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 
 #include "broken_backends.hpp"
 #include "conformance.hpp"
+#include "support/forwarding_backend.hpp"
+#include "support/temp_directory.hpp"
+#include "tokenstore/backends/sqlite.hpp"
 
 namespace tokenstore::conformance {
 namespace {
@@ -33,6 +37,79 @@ TEST_CASE("the suite reports every backend that breaks a clause", "[conformance]
     }
     CHECK_FALSE(failures.empty());
   }
+}
+
+/// SQLite in a directory of the case's own, wrapped into what breaks it.
+template <typename Broken>
+BackendFactory broken_sqlite(test::TempDirectory& directory) {
+  const auto open = [&directory] {
+    SqliteOptions options;
+    options.path = directory.file("tokens.db");
+    return std::make_shared<Broken>(sqlite_backend(options).value());
+  };
+  BackendFactory factory;
+  factory.open_fresh = open;
+  factory.reopen = open;
+  return factory;
+}
+
+/// Says that a batch is committed, and commits it when it is called the next time.
+struct AcknowledgesTooEarly : test::ForwardingBackend {
+  using ForwardingBackend::ForwardingBackend;
+  ~AcknowledgesTooEarly() override { catch_up(); }
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    catch_up();
+    workspace_ = workspace;
+    pending_.assign(batch.begin(), batch.end());
+    return {CommitOutcome::committed, ++revision_, {}};
+  }
+  void catch_up() {
+    if (!pending_.empty()) inner_->commit(workspace_, pending_);
+    pending_.clear();
+  }
+  std::string workspace_;
+  std::vector<Mutation> pending_;
+  std::uint64_t revision_ = 0;
+};
+
+/// Its pulse counts what this handle commits.
+struct HearsNobodyElse : test::ForwardingBackend {
+  using ForwardingBackend::ForwardingBackend;
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    ++own_;
+    return inner_->commit(workspace, batch);
+  }
+  Pulse pulse() noexcept override { return {own_.load(), std::numeric_limits<std::int64_t>::max()}; }
+  std::atomic<std::uint64_t> own_{1};
+};
+
+template <typename Broken>
+std::vector<Failure> failures_of(const std::string& name) {
+  const std::vector<Case> cases = all_cases();
+  const auto which = std::find_if(cases.begin(), cases.end(), [&](const Case& one) { return one.name == name; });
+  REQUIRE(which != cases.end());
+  BackendTraits traits;
+  traits.persistent = true;
+  traits.many_handles = true;
+  test::TempDirectory directory;
+  return run(*which, broken_sqlite<Broken>(directory), traits);
+}
+
+TEST_CASE("the suite reports a backend that loses acknowledged batches when it is killed", "[conformance]") {
+  CHECK_FALSE(failures_of<AcknowledgesTooEarly>("nothing acknowledged is lost when a process is killed").empty());
+  CHECK(failures_of<test::ForwardingBackend>("nothing acknowledged is lost when a process is killed").empty());
+}
+
+TEST_CASE("the suite reports a backend whose pulse knows nothing of other processes", "[conformance]") {
+  const std::string name = "a commit of another process is seen at once, and moves the pulse";
+  CHECK_FALSE(failures_of<HearsNobodyElse>(name).empty());
+  CHECK(failures_of<test::ForwardingBackend>(name).empty());
+}
+
+TEST_CASE("the suite reports a store that does not hear what another one has ended", "[conformance]") {
+  const std::string name = "a store refuses at once what another one on the same storage has ended";
+  CHECK_FALSE(failures_of<HearsNobodyElse>(name).empty());
+  CHECK(failures_of<test::ForwardingBackend>(name).empty());
 }
 
 TEST_CASE("the wrapper that the broken backends are made from is sound itself", "[conformance]") {

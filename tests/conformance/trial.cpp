@@ -263,6 +263,8 @@ std::vector<Case> all_cases() {
   add_isolation_cases(cases);
   add_thread_cases(cases);
   add_storage_cases(cases);
+  add_process_cases(cases);
+  add_store_cases(cases);
   add_model_cases(cases);
   return cases;
 }

@@ -125,6 +125,8 @@ void add_round_trip_cases(std::vector<Case>& cases);
 void add_isolation_cases(std::vector<Case>& cases);
 void add_thread_cases(std::vector<Case>& cases);
 void add_storage_cases(std::vector<Case>& cases);
+void add_process_cases(std::vector<Case>& cases);
+void add_store_cases(std::vector<Case>& cases);
 void add_model_cases(std::vector<Case>& cases);
 
 }  // namespace tokenstore::conformance

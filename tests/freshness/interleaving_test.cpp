@@ -46,7 +46,8 @@ class Gate {
   bool used_ = false, held_ = false, open_ = false;
 };
 
-/// A pulse that stands still and a feed that says nothing: what the test must be able to see through.
+/// A pulse that stands still and a feed that says nothing: what the test must be able to see through, and what a store
+/// must not need for what it has ended itself.
 class FrozenBackend final : public test::ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
@@ -94,6 +95,9 @@ const std::vector<Ending>& endings() {
   return all;
 }
 
+/// Who ends the token: the store that is asked, another one, or the one that is asked on a pulse that stands still.
+enum class By : std::uint8_t { itself, another, itself_unheard };
+
 /// Where the thread is held: after which of its reads.
 enum class Hold : std::uint8_t { after_token, after_workspace, after_owner };
 
@@ -112,47 +116,119 @@ void hold(test::PuppetBackend& backend, Hold where, Gate& gate) {
 TEST_CASE("a change between load and fill is seen by the next validation, whatever was read before it") {
   for (const Ending& ending : endings()) {
     for (const Hold where : {Hold::after_token, Hold::after_workspace, Hold::after_owner}) {
-      for (const bool somebody_catches_up : {false, true}) {
-        World world(cache);
-        const Kept token = world.issue("alice");
-        const Kept other = world.issue("bob");
-        INFO(ending.name << ", held after read " << static_cast<int>(where));
-        Gate gate;
-        hold(*world.backend, where, gate);
-        std::thread validating([&] { static_cast<void>(world.store->validate(token.text, Demand("read"))); });
-        gate.wait_for_somebody();
-        REQUIRE(ending.end(*world.store, token));
-        if (somebody_catches_up) static_cast<void>(world.store->validate(other.text, Demand("read")));
-        gate.open();
-        validating.join();
-        CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
-        CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
+      for (const By by : {By::itself, By::another, By::itself_unheard}) {
+        for (const bool somebody_catches_up : {false, true}) {
+          const auto backend = std::make_shared<FrozenBackend>(memory_backend());
+          World world(cache, backend);
+          const auto another = world.open();
+          const Kept token = world.issue("alice");
+          const Kept other = world.issue("bob");
+          INFO(ending.name << ", held after read " << static_cast<int>(where) << ", by " << static_cast<int>(by));
+          Gate gate;
+          hold(*world.backend, where, gate);
+          std::thread validating([&] { static_cast<void>(world.store->validate(token.text, Demand("read"))); });
+          gate.wait_for_somebody();
+          backend->frozen = by == By::itself_unheard;
+          REQUIRE(ending.end(by == By::another ? *another : *world.store, token));
+          if (somebody_catches_up) static_cast<void>(world.store->validate(other.text, Demand("read")));
+          gate.open();
+          validating.join();
+          CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
+          CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
+        }
       }
     }
   }
 }
 
 TEST_CASE("the cache is filled and asked in these tests, so that a hidden change would be seen") {
-  // Controls: with a pulse that stands still, or a feed that hides the item, the stale answer appears.
+  // Controls: with a pulse that stands still, or a feed that hides the item, the stale answer appears in another store.
+  for (const bool frozen : {true, false}) {
+    for (const Ending& ending : endings()) {
+      INFO(ending.name << (frozen ? ", the pulse stands still" : ", the feed hides the change"));
+      auto backend = std::make_shared<FrozenBackend>(memory_backend());
+      World world(cache, backend);
+      const auto another = world.open();
+      const Kept token = world.issue("alice");
+      REQUIRE(world.store->validate(token.text, Demand("read")).valid());
+      backend->frozen = frozen;
+      backend->hides = !frozen;
+      REQUIRE(ending.end(*another, token));
+      CHECK(world.store->validate(token.text, Demand("read")).valid());
+    }
+  }
+}
+
+TEST_CASE("what a store has ended itself it denies at once, whatever the backend's pulse and feed say") {
   for (const bool frozen : {true, false}) {
     for (const Ending& ending : endings()) {
       INFO(ending.name << (frozen ? ", the pulse stands still" : ", the feed hides the change"));
       auto backend = std::make_shared<FrozenBackend>(memory_backend());
       World world(cache, backend);
       const Kept token = world.issue("alice");
-      REQUIRE(world.store->validate(token.text, Demand("read")).valid());
+      const Kept other = world.issue("bob");
+      for (int i = 0; i < 2; ++i) {
+        REQUIRE(world.ask(token) == Reason::none);
+        REQUIRE(world.ask(other) == Reason::none);
+      }
+      // Control: it is the cache that answers, and that would go on to.
+      REQUIRE(world.store->statistics().hits == 2);
       backend->frozen = frozen;
       backend->hides = !frozen;
       REQUIRE(ending.end(*world.store, token));
-      CHECK(world.store->validate(token.text, Demand("read")).valid());
+      const bool for_all = std::string_view(ending.name) == "policy";
+      for (int i = 0; i < 2; ++i) {
+        CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
+        CHECK((world.ask(other) == Reason::none) == !for_all);
+      }
+      // The other token's answers stay in memory.
+      if (!for_all) CHECK(world.store->statistics().hits == 4);
     }
   }
+}
+
+TEST_CASE("what may have been committed is read again, although the pulse stands still") {
+  auto backend = std::make_shared<FrozenBackend>(memory_backend());
+  World world(cache, backend);
+  const Kept token = world.issue("alice");
+  REQUIRE(world.ask(token) == Reason::none);
+  backend->frozen = true;
+  world.backend->commit_outcome = [] { return CommitOutcome::unknown; };
+  world.backend->commit_happens = true;
+  // An end that is not yet: nothing is denied of it but by what storage says.
+  const UnixMillis end = world.clock->wall() + 1000;
+  REQUIRE(world.store->expire(Actor::host(), token.id, end).status() == Status::unknown);
+  CHECK(world.ask(token) == Reason::none);
+  world.clock->advance(1000);
+  CHECK(world.ask(token) == Reason::expired);
+}
+
+TEST_CASE("an owner who is let work again, and one who issues under a cap, are as they should be on a standing pulse") {
+  auto backend = std::make_shared<FrozenBackend>(memory_backend());
+  World world(cache, backend);
+  Policy capped;
+  capped.most_active_per_owner = 5;
+  world.set_policy(capped);
+  const Kept token = world.issue("alice");
+  REQUIRE(world.ask(token) == Reason::none);
+  backend->frozen = true;
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(world.store->suspend(Actor::host(), "alice").ok());
+    CHECK(world.ask(token) == Reason::owner_suspended);
+    REQUIRE(world.store->resume(Actor::host(), "alice").ok());
+    CHECK(world.ask(token) == Reason::none);
+  }
+  const std::uint64_t misses = world.store->statistics().misses;
+  world.issue("alice");
+  CHECK(world.ask(token) == Reason::none);
+  CHECK(world.store->statistics().misses == misses);
 }
 
 TEST_CASE("an owner's answer that was loaded behind the feed's back does not hide the change from the feed") {
   // One token is in the cache. A call that began before the suspension reads the owner's record after it;
   // the catch-up that follows must still drop the cached token.
   World world(cache);
+  const auto another = world.open();
   const Kept cached = world.issue("alice");
   const Kept late = world.issue("alice");
   // Owners forgotten, the tokens of alice cached: fill, then let another owner's answer take her place.
@@ -161,7 +237,7 @@ TEST_CASE("an owner's answer that was loaded behind the feed's back does not hid
   hold(*world.backend, Hold::after_token, gate);
   std::thread validating([&] { static_cast<void>(world.store->validate(late.text, Demand("read"))); });
   gate.wait_for_somebody();
-  REQUIRE(world.store->suspend(Actor::host(), "alice").ok());
+  REQUIRE(another->suspend(Actor::host(), "alice").ok());
   gate.open();
   validating.join();
   CHECK_FALSE(world.store->validate(cached.text, Demand("read")).valid());
@@ -170,6 +246,7 @@ TEST_CASE("an owner's answer that was loaded behind the feed's back does not hid
 
 TEST_CASE("two calls that read the owner's record before and after a suspension leave nothing stale") {
   World world(cache);
+  const auto another = world.open();
   const Kept first = world.issue("alice");
   const Kept second = world.issue("alice");
   Gate before;
@@ -187,7 +264,7 @@ TEST_CASE("two calls that read the owner's record before and after a suspension 
   before.wait_for_somebody();
   std::thread two([&] { static_cast<void>(world.store->validate(second.text, Demand("read"))); });
   after.wait_for_somebody();
-  REQUIRE(world.store->suspend(Actor::host(), "alice").ok());
+  REQUIRE(another->suspend(Actor::host(), "alice").ok());
   after.open();
   two.join();
   // Somebody catches up: alice's remembered answer and her record now say the same.

@@ -25,8 +25,8 @@ class Room:
         self.outside = tuple(outside)
 
 
-POSIX = ("sys/", "arpa/", "netinet/", "linux/", "unistd.h", "fcntl.h", "pthread.h", "poll.h", "signal.h", "dirent.h",
-         "netdb.h", "sched.h", "termios.h", "time.h", "errno.h", "stdio.h", "stdlib.h", "string.h")
+POSIX = ("sys/", "arpa/", "netinet/", "linux/", "unistd.h", "fcntl.h", "pthread.h", "poll.h", "signal.h", "semaphore.h",
+         "dirent.h", "netdb.h", "sched.h", "termios.h", "time.h", "errno.h", "stdio.h", "stdlib.h", "string.h")
 ROOMS = {
     "include": Room(public="all"),
     # Base also holds the few functions that the public headers themselves declare, so it may see them.
@@ -45,17 +45,20 @@ ROOMS = {
     "capi/src": Room(["capi/include"], public="all"),
     # The adapter is a backend as well, and may use what every backend may.
     "capi/src/backend": Room(["capi/include", "capi/src", "src/base"], public="all"),
+    "capi/src/postgres": Room(["capi/include", "capi/src", "capi/src/backend"], public="all"),
     "examples/common": Room(public="none", outside=("httplib.h", *POSIX)),
     "examples/access_tokens_page": Room(["examples/common"], public="all",
                                         outside=("httplib.h", "CLI/", "nlohmann/", "sodium.h", "page_files_data.hpp", *POSIX)),
     "examples/cpp": Room(["examples/common"], public="all", outside=("httplib.h", "CLI/", "nlohmann/", *POSIX)),
     "examples/c": Room(["capi/include"], public="none", outside=(*STANDARD_C, *POSIX)),
+    "examples/custom_backend": Room(["capi/include"], public="none",
+                                    outside=("lmdb.h", "stdatomic.h", *STANDARD_C, *POSIX)),
     "examples/mosquitto_plugin": Room(["capi/include"], public="none",
                                       outside=("mosquitto.h", "mosquitto_broker.h", "mosquitto_plugin.h", *STANDARD_C)),
 }
 SEARCHED = ("include", "src", "capi/include", "capi/src", "examples")
 SCANNED = ("include", "src", "capi/include", "capi/src", "examples/common", "examples/cpp",
-           "examples/access_tokens_page", "examples/c", "examples/mosquitto_plugin")
+           "examples/access_tokens_page", "examples/c", "examples/custom_backend", "examples/mosquitto_plugin")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 

@@ -45,7 +45,7 @@ class Packaging(unittest.TestCase):
         cls.folder.cleanup()
 
     def build(self, project, *options):
-        build = self.work / f"build-{project}"
+        build = self.work / f"build-{pathlib.Path(project).name}"
         launcher = os.environ.get("LAUNCHER")
         launchers = [f"-DCMAKE_{language}_COMPILER_LAUNCHER={launcher}" for language in ("C", "CXX")] if launcher else []
         run("cmake", "-G", "Ninja", "-S", HERE / project, "-B", build, *launchers, *options)
@@ -69,12 +69,41 @@ class Packaging(unittest.TestCase):
             "-o", program, *flags)
         self.runs(program, LD_LIBRARY_PATH=str(self.libraries))
 
+    def test_c_on_postgres_by_pkg_config(self):
+        if not (self.libraries / "pkgconfig/tokenstore-postgres-c.pc").exists():
+            self.assertFalse(list(self.libraries.glob("libtokenstore-postgres*")), "installed without a .pc file")
+            return
+        flags = run("pkg-config", "--cflags", "--libs", "tokenstore-postgres-c", env=self.pkg_config).split()
+        program = self.work / "postgres-c"
+        run(os.environ.get("CC", "cc"), "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror",
+            HERE.parent / "postgres/c_host.c", "-o", program, *flags)
+        with self.assertRaisesRegex(AssertionError, "ended with 1:\ncannot_open: "):
+            run(program, "host=/nowhere", env={"LD_LIBRARY_PATH": str(self.libraries)})
+
     def test_cxx_by_pkg_config(self):
         flags = run("pkg-config", "--cflags", "--libs", "tokenstore-cxx", env=self.pkg_config).split()
         program = self.work / "consumer-cxx"
         run(os.environ.get("CXX", "c++"), "-std=c++20", "-Wall", "-Wextra", "-Werror", HERE / "cxx/consumer.cpp",
             "-o", program, *flags)
         self.runs(program)
+
+    def test_authors_of_backends_are_judged_by_the_installed_kit(self):
+        example = SOURCE / "examples/custom_backend"
+        build = self.build(example, f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        kit = run("pkg-config", "--variable=conformance", "tokenstore", env=self.pkg_config).strip()
+        self.assertIn("0 failed", run(kit, build / "lmdb_conformance.so", "a use"))
+
+        # By hand, with a header and nothing else of ours; and broken, so that the kit is seen to fail.
+        flags = run("pkg-config", "--cflags", "tokenstore", env=self.pkg_config).split()
+        program_only = {"conformance.c", "first.c", "open_store.c"}
+        sources = [path for path in example.glob("*.c") if path.name not in program_only]
+        module = self.work / "broken.so"
+        run(os.environ.get("CC", "cc"), "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-shared", "-fPIC",
+            "-fvisibility=hidden", "-Wall", "-Wextra", "-pedantic", "-Werror", "-I", example,
+            HERE / "broken_backend/broken.c", *sources, "-o", module, *flags, "-llmdb", "-pthread")
+        with self.assertRaisesRegex(AssertionError, r"(?s)ended with 1:.*ok    a use raises no revision.*"
+                                                    r"FAIL  lists show last uses"):
+            run(kit, module, "use")
 
     def test_a_host_by_add_subdirectory(self):
         build = self.build("host", f"-DTOKENSTORE_SOURCE={SOURCE}")

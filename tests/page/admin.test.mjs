@@ -120,7 +120,7 @@ test("tokens are switched off after a question, and on again", async () => {
     await page.getByRole("button", { name: "Save settings" }).click();
     await page.getByRole("dialog").getByText("stops working at once").waitFor();
     await page.getByRole("button", { name: "Cancel" }).click();
-    assert.ok(await page.getByLabel("Tokens are switched on").isChecked());
+    await page.waitForFunction(() => document.querySelector("#tokens-enabled").checked);
     await page.getByLabel("Tokens are switched on").uncheck();
     await page.getByRole("button", { name: "Save settings" }).click();
     await page.getByRole("button", { name: "Switch off" }).click();

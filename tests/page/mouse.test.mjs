@@ -137,6 +137,7 @@ test("a never-ending token can be made where the workspace allows it", async () 
       await page.getByRole("button", { name: "Generate token" }).click();
       await page.getByRole("button", { name: "Copy to clipboard" }).click();
       await page.locator("#value-close").click();
+      await row(page, "For ever").waitFor();
       const cells = await row(page, "For ever").getByRole("cell").allTextContents();
       assert.equal(cells[3], "Never");
     });
@@ -204,7 +205,9 @@ test("times are of the viewer's zone, exact on hover, and relative for who prefe
 test("many tokens come in pages, forth and back", async () => {
   for (let i = 1; i <= 30; ++i) await server.generate("ada", `Bulk ${String(i).padStart(2, "0")}`);
   await inWindow("ada", async (page) => {
+    const searched = page.waitForResponse(/text=bulk/);  // without the search the first page looks the same
     await page.getByLabel("Search").fill("bulk");
+    await searched;
     await page.locator("#count", { hasText: "Page 1, 25 tokens" }).waitFor();
     await page.getByRole("button", { name: "Older" }).click();
     await page.locator("#count", { hasText: "Page 2, 5 tokens" }).waitFor();

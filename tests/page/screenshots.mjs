@@ -11,6 +11,7 @@ const server = await Server.start("--history");
 const browser = await Browser.start();
 
 async function picture(page, name) {
+  await page.mouse.move(0, 0);
   await page.evaluate(() => document.querySelector("#status-message").replaceChildren());
   await page.screenshot({ path: path.join(folder, `${name}.png`), animations: "disabled", caret: "hide" });
 }

@@ -89,7 +89,7 @@ export class Browser {
     const context = await this.chromium.newContext({ locale: "en-GB", timezoneId: "Europe/Madrid",
       viewport: { width: 1280, height: 800 }, permissions: ["clipboard-read", "clipboard-write"], ...options });
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(60_000);  // a busy machine is no failure
     page.errors = [];
     page.on("pageerror", (error) => page.errors.push(String(error)));
     page.on("console", (message) => {

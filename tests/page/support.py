@@ -41,14 +41,15 @@ class Answer:
 
 
 class Server:
-    """A server with a store of its own. `with Server() as server:`"""
+    """A server with a store of its own. `with Server() as server:` `database=False`: the options say where."""
 
     def __init__(self, *options, database=None, demo=True):
         self.folder = tempfile.TemporaryDirectory()
         self.work = pathlib.Path(self.folder.name)
-        self.database = database or self.work / "tokens.db"
+        self.database = self.work / "tokens.db" if database is None else database
         self.log_path = self.work / "log"
-        self.options = [*(["--demo"] if demo else []), "--db", self.database, "--port", "0", *options]
+        place = ["--db", self.database] if self.database else []
+        self.options = [*(["--demo"] if demo else []), *place, "--port", "0", *options]
         if "--sign-in-burst" not in options:
             self.options += ["--sign-in-burst", "1000000"]
 
@@ -64,7 +65,7 @@ class Server:
 
     def __exit__(self, kind, *_):
         self.process.send_signal(signal.SIGTERM)
-        outcome = self.process.wait(timeout=30)
+        outcome = self.process.wait(timeout=180)
         output = self.process.stdout.read()
         self.process.stdout.close()
         if kind is None:
@@ -90,7 +91,7 @@ class Server:
         if body is not None:
             raw = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         with contextlib.closing(connection):
             connection.request(method, path, body=raw, headers=sent)
             return Answer(connection.getresponse())

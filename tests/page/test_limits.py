@@ -4,8 +4,10 @@
 """
 
 import base64
+import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -209,6 +211,44 @@ class Alone(unittest.TestCase):
             server.process.send_signal(signal.SIGTERM)
             sender.join()
             self.assertTrue(received[0].startswith(b"HTTP/1.1 401 "), received[0][:60])
+
+    def test_a_stop_right_after_the_start_is_heard(self):
+        cpus = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cpus)})  # with more to do than one CPU can, what could come late does
+        busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(4)]
+        try:
+            for _ in range(6):
+                with Server():
+                    pass  # it is told to stop as soon as it has said where it listens
+        finally:
+            os.sched_setaffinity(0, cpus)
+            for process in busy:
+                process.kill()
+                process.wait()
+
+    def test_a_flood_of_connections_is_left_outside(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        with Server() as server, contextlib.ExitStack() as flood:
+            def open_files():
+                return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+            before = open_files()
+            most = after = 0
+            for _ in range(900):  # fewer than it could have open: it is the bound that holds, not the system's
+                connection = flood.enter_context(socket.socket())
+                connection.settimeout(5)
+                try:
+                    connection.connect(("127.0.0.1", server.port))
+                except TimeoutError:
+                    pass  # left outside
+                most = max(most, open_files() - before)
+                after += most > 240
+                if after == 100:  # enough to go beyond the bound, were there none
+                    break
+            self.assertGreater(most, 100, "the flood arrived")
+            self.assertLess(most, 300)
+            flood.close()
+            self.assertEqual(200, server.ask("GET", "/").status, "and it goes on")
 
     def test_people_are_added_and_the_file_is_closed_to_others(self):
         program = os.environ["ACCESS_TOKENS_PAGE"]

@@ -99,10 +99,23 @@ class OpenApi(unittest.TestCase):
             for query in ("limit=2", "limit=0", "status=revoked", "status=x", "text=d", "cursor=x"):
                 for root in ("/v4/apiAccessTokens", "/v4/admin/apiAccessTokens", "/v4/admin/people"):
                     ask("GET", f"{root}?{query}", headers=browser)
+            text, _ = server.generate("alice")
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            for path in ("/introspect", "/introspect?token=x", "/revoke"):
+                for who in ({"user": "bob"}, {"user": "alice"}, {"token": text}, {}):
+                    for body in (f"token={text}", "token=x", "token=x&token=y", "token_type_hint=access_token", ""):
+                        ask("POST", path, raw=body.encode(), headers=form, **who)
+            text, _ = server.generate("alice")
+            for demanded in ({"X-Token-Scope": "data:read"}, {"X-Token-Scope": "no:such"}, {}):
+                for token in (text, "x"):
+                    ask("GET", "/auth", token=token, headers=demanded)
             ask("GET", "/session", headers=browser)
             with server.without_storage():
                 for path in ("/v4/apiAccessTokens", "/v4/admin/people", "/v4/admin/workspace", "/session"):
                     self.assertEqual(503, ask("GET", path, headers=browser).status)
+                self.assertEqual(503, ask("GET", "/auth", token=text, headers={"X-Token-Scope": "data:read"}).status)
+                for path in ("/introspect", "/revoke"):
+                    self.assertEqual(503, ask("POST", path, raw=b"token=" + text.encode(), headers=form, user="alice").status)
             ask("DELETE", "/session", headers={"Cookie": browser["Cookie"]})
             ask("DELETE", "/session", headers=browser)
             described = {operation["operationId"] for item in self.contract.document["paths"].values()

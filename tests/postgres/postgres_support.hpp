@@ -49,6 +49,21 @@ inline std::int64_t millis_since(Steady::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - start).count();
 }
 
+/// The error of opening, which must come within the deadline and be one line.
+inline Error refused(const PostgresOptions& options) {
+  const auto start = Steady::now();
+  const auto opened = postgres_backend(options);
+  CHECK(millis_since(start) <= options.deadline.count() + 100);
+  if (opened.ok()) throw std::runtime_error("it opened");
+  INFO(opened.error().message());
+  CHECK(opened.error().message().find('\n') == std::string::npos);
+  return opened.error();
+}
+
+inline bool mentions(const Error& error, std::string_view text) {
+  return error.message().find(text) != std::string::npos;
+}
+
 inline WorkspaceRecord sample_workspace(const std::string& name = "default") {
   WorkspaceRecord workspace;
   workspace.workspace = name;

@@ -163,3 +163,31 @@ TEST_CASE("A commit whose sync failed is settled before anything is said about i
   CHECK_FALSE(recovered->load_token(workspace, token_id(2)).value().has_value());
   CHECK(issue(*backend, 2).outcome == CommitOutcome::committed);
 }
+
+TEST_CASE("A connection that cannot be made again is storage that is unavailable, not a path that cannot be opened") {
+  // Every call fails for a while: the connections are spoiled, and new ones cannot be opened.
+  class Outage final : public FaultPlan {
+   public:
+    int before(const FileEvent& event) override {
+      if (!under_way) return SQLITE_OK;
+      return event.call == FileCall::open ? SQLITE_CANTOPEN : SQLITE_IOERR_READ;
+    }
+    std::atomic<bool> under_way{false};
+  };
+  const TempDirectory directory;
+  Outage plan;
+  const FaultVfs vfs(plan);
+  SqliteOptions options = options_for(directory.file("store.db"));
+  options.vfs = vfs.name();
+  const auto backend = open_or_fail(options);
+  REQUIRE(issue(*backend, 1).outcome == CommitOutcome::committed);
+  plan.under_way = true;
+  for (int again = 0; again < 3; ++again) {
+    const CommitResult result = revoke(*backend, 1);
+    CHECK(result.outcome == CommitOutcome::failed);
+    CHECK(result.error->status() == Status::unavailable);
+    CHECK(backend->load_token(workspace, token_id(1)).status() == Status::unavailable);
+  }
+  plan.under_way = false;
+  CHECK(revoke(*backend, 1).outcome == CommitOutcome::committed);
+}

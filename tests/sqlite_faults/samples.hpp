@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "support/count_from.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/backends/sqlite.hpp"
 
@@ -68,12 +69,6 @@ inline CommitResult revoke(Backend& backend, std::uint64_t number) {
 }
 inline bool is_revoked(const TokenRecord& token) {
   return token.revoked_at != std::numeric_limits<UnixMillis>::max();
-}
-
-/// A count from the environment, for the slow tier.
-inline int count_from(const char* variable, int otherwise) {
-  const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): read before any thread starts
-  return value == nullptr ? otherwise : std::atoi(value);
 }
 
 }  // namespace tokenstore::test

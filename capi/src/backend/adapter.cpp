@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backend/records.hpp"
+#include "base/mutation.hpp"
 #include "guard.hpp"
 #include "structs.hpp"
 #include "values.hpp"
@@ -42,24 +43,6 @@ bool is_failure(std::int32_t status) noexcept {
 
 Error opened_for_reading() {
   return Error(Status::read_only, "the storage is open for reading only; nothing was changed");
-}
-
-bool is_well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
-  if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
-  if (mutation.action == Mutation::Action::remove) return mutation.kind == RecordKind::token;
-  if (mutation.action == Mutation::Action::check) return true;
-  if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
-    return mutation.kind == RecordKind::token && token->id == mutation.key;
-  }
-  if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
-    return mutation.kind == RecordKind::owner && owner->owner == mutation.key;
-  }
-  return mutation.kind == RecordKind::workspace &&
-         std::get_if<WorkspaceRecord>(&mutation.record)->workspace == mutation.key;
-}
-
-Error misfit() {
-  return Error(Status::invalid_argument, "a batch's step does not fit its record or workspace");
 }
 
 /// A batch as the backend sees it: pointers, so that a step may grow in later versions.
@@ -356,9 +339,7 @@ Result<std::vector<EndedToken>> AdaptedBackend::list_ended(std::string_view work
 
 CommitResult AdaptedBackend::commit(std::string_view workspace, std::span<const Mutation> batch) {
   if (read_only()) return {CommitOutcome::failed, 0, opened_for_reading()};
-  for (const Mutation& one : batch) {
-    if (!is_well_formed(workspace, one)) return {CommitOutcome::failed, 0, misfit()};
-  }
+  if (!base::is_well_formed(workspace, batch)) return {CommitOutcome::failed, 0, base::misfit()};
   const Steps steps(batch);
   Answered answered(Answers::number);
   const Result<Called> called = call(answered, [&](tokenstore_answer* answer) {

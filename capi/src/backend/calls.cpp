@@ -134,6 +134,14 @@ bool keep(std::vector<Record>& records, std::uint64_t most, const Make& make) {
   return true;
 }
 
+/// A record that a backend emits. Its contract says which fields it has: a size beyond them is a lie, and nothing is
+/// read that may not be there.
+template <typename Record>
+auto copy_emitted(const Record* record) {
+  if (record != nullptr && record->struct_size > sizeof *record) refuse("it emitted a struct_size that is wrong");
+  return copy(record);
+}
+
 template <typename Value>
 bool keep_once(std::optional<Value>& place, Value value) {
   if (place) refuse(emitted_too_much);
@@ -147,15 +155,15 @@ void Calls::wire(tokenstore_answer& answer) noexcept {
   answer.struct_size = sizeof answer;
   answer.emit_token = [](tokenstore_answer* to, const tokenstore_token_record* record) -> std::int32_t {
     return accept(to, Answers::token,
-                  [&](Answered& it) { return keep(it.tokens, it.most, [&] { return copy(record); }); });
+                  [&](Answered& it) { return keep(it.tokens, it.most, [&] { return copy_emitted(record); }); });
   };
   answer.emit_owner = [](tokenstore_answer* to, const tokenstore_owner_record* record) -> std::int32_t {
     return accept(to, Answers::owner,
-                  [&](Answered& it) { return keep(it.owners, it.most, [&] { return copy(record); }); });
+                  [&](Answered& it) { return keep(it.owners, it.most, [&] { return copy_emitted(record); }); });
   };
   answer.emit_workspace = [](tokenstore_answer* to, const tokenstore_workspace_record* record) -> std::int32_t {
     return accept(to, Answers::workspace,
-                  [&](Answered& it) { return keep(it.workspaces, it.most, [&] { return copy(record); }); });
+                  [&](Answered& it) { return keep(it.workspaces, it.most, [&] { return copy_emitted(record); }); });
   };
   answer.emit_ended = [](tokenstore_answer* to, const char* id, size_t id_size, uint64_t revision) -> std::int32_t {
     return accept(to, Answers::ended, [&](Answered& it) {

@@ -134,6 +134,7 @@ async function generate() {
   } catch (problem) {
     return announce(problem.message);
   }
+  if (byId("generate-dialog").open) return;  // asked for twice: what was typed meanwhile stays
   drawObstacle("tokens");
   if (session.mayGenerate) startGenerating(session);
   else byId("tokens-title").focus();

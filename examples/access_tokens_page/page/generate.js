@@ -4,11 +4,13 @@
 // out of the page. It is never in an address, in storage or in a variable that outlives the dialog.
 
 import { call } from "./api.js";
+import { openModal } from "./dialogs.js";
 import { byId, element, setError } from "./dom.js";
 import { day } from "./times.js";
 
 const DAY = 86_400_000;
 let session = null;
+let opening = null;  // ends when the form is closed
 
 const limits = () => session.workspace;
 
@@ -87,7 +89,7 @@ function reset() {
 
 function openForm() {
   updateLifetime();
-  byId("generate-dialog").showModal();
+  opening = openModal(byId("generate-dialog"));
   byId("description").focus();
 }
 
@@ -129,6 +131,7 @@ function showValue(value) {
   const dialog = byId("value-dialog");
   const place = byId("value-place");
   const message = byId("value-message");
+  const signal = openModal(dialog);
   const output = element("code", { id: "token-value", class: "value", tabindex: "0", "aria-label": "Token value" }, value);
   place.replaceChildren(output);
   message.textContent = "";
@@ -136,8 +139,6 @@ function showValue(value) {
   let warned = false;
 
   return new Promise((resolve) => {
-    const listeners = new AbortController();
-    const options = { signal: listeners.signal };
     const mayClose = () => {
       if (copied || warned) return true;
       warned = true;
@@ -154,25 +155,23 @@ function showValue(value) {
         getSelection().selectAllChildren(output);
         message.textContent = "The browser does not allow it. The token is selected: copy it with Ctrl+C or ⌘C.";
       }
-    }, options);
+    }, { signal });
     output.addEventListener("copy", () => {
       copied = true;
-    }, options);
-    byId("value-close").addEventListener("click", () => mayClose() && dialog.close(), options);
+    }, { signal });
+    byId("value-close").addEventListener("click", () => mayClose() && dialog.close(), { signal });
     dialog.addEventListener("cancel", (event) => {
       if (!mayClose()) event.preventDefault();
-    }, options);
+    }, { signal });
     // A page that is kept for the way back must not keep the value.
-    window.addEventListener("pagehide", () => dialog.close(), options);
-    dialog.addEventListener("close", () => {
-      listeners.abort();
+    window.addEventListener("pagehide", () => dialog.close(), { signal });
+    signal.addEventListener("abort", () => {
       output.textContent = "";
       place.replaceChildren();
       message.textContent = "";
       getSelection().removeAllRanges();
       resolve();
-    }, options);
-    dialog.showModal();
+    });
     byId("value-copy").focus();
   });
 }
@@ -189,9 +188,10 @@ export function initGenerating({ onGenerated, onSessionEnded }) {
     const wanted = readForm();
     if (!wanted) return;
     submit.setAttribute("aria-disabled", "true");
+    const asked = opening;
     try {
       const answer = await call("POST", "/v4/apiAccessTokens", wanted);
-      dialog.close();
+      if (!asked.aborted) dialog.close();
       const shown = showValue(answer.tokenValue);
       answer.tokenValue = "";
       await shown;

@@ -69,8 +69,9 @@ export function menuButton(label, actions) {
       menu.append(item);
     }
     menu.addEventListener("keydown", onKey);
+    const opened = menu;
     menu.addEventListener("toggle", (event) => {
-      if (event.newState === "closed") close(false);
+      if (event.newState === "closed" && menu === opened) close(false);
     });
     button.after(menu);
     menu.showPopover();

@@ -6,6 +6,7 @@ import { byId, element, show } from "./dom.js";
 
 const ROLE = { user: "User", administrator: "Administrator", service: "Service" };
 let next = "";
+let asked = 0;
 
 function problemShown(message) {
   byId("people-problem").textContent = message;
@@ -45,16 +46,19 @@ function rowOf(person, onShowTokens) {
     element("td", { role: "cell" }, link));
 }
 
+// An answer that comes after another was asked for is left alone, or people would stand there twice.
 async function loadMore(onShowTokens) {
+  const mine = ++asked;
   try {
     const parameters = new URLSearchParams({ limit: 100, ...(next ? { cursor: next } : {}) });
     const answer = await call("GET", `/v4/admin/people?${parameters}`);
+    if (mine !== asked) return;
     problemShown("");
     next = answer.next ?? "";
     byId("people-rows").append(...answer.data.map((person) => rowOf(person, onShowTokens)));
     show(byId("people-more"), next !== "");
   } catch (problem) {
-    if (problem.status !== 401) problemShown(problem.message);
+    if (mine === asked && problem.status !== 401) problemShown(problem.message);
   }
 }
 

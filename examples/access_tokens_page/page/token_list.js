@@ -104,17 +104,25 @@ function setPager() {
   show(byId("older"), needed);
 }
 
-function draw(tokens) {
+function focusRow(...ids) {
+  const button = (id) => byId("rows").querySelector(`[data-id="${CSS.escape(id)}"] .dots`);
+  (ids.map(button).find(Boolean) ?? byId("tokens-title")).focus();
+}
+
+// Whoever was on a row is on it again afterwards, or on its `heir`; whoever was elsewhere stays there.
+function draw(tokens, heir) {
+  const left = document.activeElement?.closest("#rows tr")?.dataset.id;
   byId("rows").replaceChildren(...tokens.map(rowOf));
   show(byId("rows").closest("table"), tokens.length > 0);
   byId("nothing-text").textContent = nothingText();
   show(byId("nothing"), tokens.length === 0);
   byId("count").textContent = countText(tokens.length);
   setPager();
+  if (left) focusRow(left, heir);
 }
 
 // Loads the page that `state` and the filters name. What was shown stays until the answer is there.
-export async function load({ say = false } = {}) {
+export async function load({ say = false, heir = "" } = {}) {
   const asked = ++state.asked;
   byId("list").setAttribute("aria-busy", "true");
   try {
@@ -127,7 +135,7 @@ export async function load({ say = false } = {}) {
     if (asked !== state.asked) return;  // another one was asked for meanwhile
     state.next = answer.next ?? "";
     show(byId("list-problem"), false);
-    draw(answer.data);
+    draw(answer.data, heir);
     if (say) announce(answer.data.length === 0 ? nothingText() : `${countText(answer.data.length)} shown.`);
   } catch (problem) {
     if (asked !== state.asked || problem.status === 401) return;
@@ -143,11 +151,6 @@ function fromStart(options) {
   state.page = 0;
   state.next = "";
   return load(options);
-}
-
-function focusRow(id) {
-  const row = byId("rows").querySelector(`[data-id="${CSS.escape(id)}"] .dots`);
-  (row ?? byId("tokens-title")).focus();
 }
 
 async function copyId(token) {
@@ -167,9 +170,8 @@ async function expireNow(token) {
     verb: "Expire now",
     action: () => call("POST", `${root()}/${token.tokenId}/expire`),
   });
-  if (!done) return focusRow(token.tokenId);
+  if (!done) return;
   await load();
-  focusRow(token.tokenId);
   announce("Token expired.");
 }
 
@@ -182,9 +184,8 @@ async function revoke(token) {
     withReason: true,
     action: (reason) => call("POST", `${root()}/${token.tokenId}/revoke`, { reason }),
   });
-  if (!done) return focusRow(token.tokenId);
+  if (!done) return;
   await load();
-  focusRow(token.tokenId);
   announce("Token revoked.");
 }
 
@@ -204,9 +205,8 @@ async function remove(token) {
       }
     },
   });
-  if (!done) return focusRow(token.tokenId);
-  await load();
-  focusRow(neighbour?.dataset.id ?? "");
+  if (!done) return;
+  await load({ heir: neighbour?.dataset.id ?? "" });
   announce("Token deleted.");
 }
 
@@ -247,8 +247,10 @@ export async function showNew(token) {
   byId("filters").reset();
   setTimeStyle(remembered("times"));
   state.newest = token.tokenId;
+  const before = document.activeElement;
   await fromStart();
-  focusRow(token.tokenId);
+  // Whoever has not gone on from where the dialog gave the focus back is led to the new row.
+  if (document.activeElement === before || document.activeElement === document.body) focusRow(token.tokenId);
   announce("Token generated.");
 }
 

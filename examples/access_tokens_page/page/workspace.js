@@ -27,11 +27,15 @@ function changes() {
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => value !== shown[name]));
 }
 
+// Until the settings are there, nobody can change what they would then overwrite.
 export async function openWorkspace() {
   byId("workspace-error").textContent = "";
   setError(byId("longest"), byId("longest-error"), "");
+  byId("workspace-fields").disabled = true;
+  shown = null;
   try {
     fill(await call("GET", "/v4/admin/workspace"));
+    byId("workspace-fields").disabled = false;
   } catch (problem) {
     if (problem.status !== 401) byId("workspace-error").textContent = problem.message;
   }

@@ -2,31 +2,23 @@
 
 #include <utility>
 
-#include "base/mutation.hpp"
-
 namespace tokenstore::memory {
 
 RecordRevision Draft::revision_of(RecordKind kind, const std::string& key) const {
   if (kind == RecordKind::token) {
-    if (const auto drafted = tokens_.find(key); drafted != tokens_.end()) {
-      return drafted->second ? drafted->second->revision : 0;
-    }
     const TokenRecord* token = tables_.tokens.find(key);
     return token != nullptr ? token->revision : 0;
   }
   if (kind == RecordKind::owner) {
-    if (const auto drafted = owners_.find(key); drafted != owners_.end()) return drafted->second.revision;
     const auto owner = tables_.owners.find(key);
     return owner != tables_.owners.end() ? owner->second.revision : 0;
   }
-  if (settings_) return settings_->revision;
   return tables_.settings ? tables_.settings->revision : 0;
 }
 
-Draft::Step Draft::apply(std::string_view workspace, const Mutation& mutation) {
-  if (!base::is_well_formed(workspace, mutation)) return Step::malformed;
-  if (revision_of(mutation.kind, mutation.key) != mutation.expected) return Step::conflict;
-  if (mutation.action == Mutation::Action::check) return Step::done;
+bool Draft::apply(const Mutation& mutation) {
+  if (revision_of(mutation.kind, mutation.key) != mutation.expected) return false;
+  if (mutation.action == Mutation::Action::check) return true;
 
   changes_anything_ = true;
   items_.push_back({mutation.kind, mutation.key});
@@ -35,8 +27,7 @@ Draft::Step Draft::apply(std::string_view workspace, const Mutation& mutation) {
   } else if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
     TokenRecord record = *token;
     if (mutation.expected != 0) {
-      const auto drafted = tokens_.find(mutation.key);
-      const TokenRecord* before = drafted != tokens_.end() ? &*drafted->second : tables_.tokens.find(mutation.key);
+      const TokenRecord* before = tables_.tokens.find(mutation.key);
       record.last_used_at = before->last_used_at;
       record.last_used_from = before->last_used_from;
     }
@@ -46,7 +37,7 @@ Draft::Step Draft::apply(std::string_view workspace, const Mutation& mutation) {
   } else {
     settings_ = std::get<WorkspaceRecord>(mutation.record);
   }
-  return Step::done;
+  return true;
 }
 
 void Draft::prepare() {

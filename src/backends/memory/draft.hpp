@@ -1,7 +1,7 @@
 /// A batch worked out against a workspace's tables, to be published as a whole or dropped.
 ///
-/// Steps see what earlier steps of the same batch did. The tables must not change meanwhile. Not
-/// synchronised.
+/// The batch is well-formed, so that no two steps name the same record. The tables must not change
+/// meanwhile. Not synchronised.
 #pragma once
 
 #include <map>
@@ -19,9 +19,8 @@ class Draft {
  public:
   explicit Draft(const Tables& tables) : tables_(tables) {}
 
-  enum class Step : std::uint8_t { done, conflict, malformed };
-  /// `workspace` is the one that the tables belong to.
-  Step apply(std::string_view workspace, const Mutation& mutation);
+  /// False: the precondition does not hold.
+  bool apply(const Mutation& mutation);
 
   /// False if every step was a check.
   bool changes_anything() const noexcept { return changes_anything_; }

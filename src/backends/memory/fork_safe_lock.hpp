@@ -13,7 +13,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <ctime>
 #include <new>
 
 namespace tokenstore::memory {
@@ -25,7 +29,7 @@ class ForkSafeLock {
   ForkSafeLock() : size_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))) {
     void* page = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) throw std::bad_alloc();
-    (void)madvise(page, size_, MADV_WIPEONFORK);
+    wiped_on_fork_ = madvise(page, size_, MADV_WIPEONFORK) == 0;
 #ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
     lock_ = new (page) pthread_rwlock_t(PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP);
 #else
@@ -45,6 +49,18 @@ class ForkSafeLock {
   void unlock() noexcept {
     pthread_rwlock_unlock(lock_);
   }
+  /// False: it could not be had before then.
+  bool try_lock_until(std::chrono::steady_clock::time_point deadline) noexcept {
+    const auto left = std::max(deadline - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration(0));
+    const auto until = std::chrono::ceil<std::chrono::nanoseconds>(std::chrono::system_clock::now() + left);
+    const std::int64_t nanos = until.time_since_epoch().count();
+    const timespec time{static_cast<time_t>(nanos / 1'000'000'000), static_cast<long>(nanos % 1'000'000'000)};
+    return pthread_rwlock_timedwrlock(lock_, &time) == 0;
+  }
+  /// In a child whose one thread held it when it forked.
+  void unlock_in_child() noexcept {
+    if (!wiped_on_fork_) pthread_rwlock_unlock(lock_);
+  }
   void lock_shared() noexcept {
     // The only failure that can happen is EAGAIN: too many readers. It passes.
     while (pthread_rwlock_rdlock(lock_) != 0) {
@@ -56,6 +72,7 @@ class ForkSafeLock {
 
  private:
   std::size_t size_;
+  bool wiped_on_fork_ = false;
   pthread_rwlock_t* lock_ = nullptr;
 };
 

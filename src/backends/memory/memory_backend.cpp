@@ -13,6 +13,7 @@
 #include "backends/memory/draft.hpp"
 #include "backends/memory/fork_safe_lock.hpp"
 #include "backends/memory/tables.hpp"
+#include "base/at_fork.hpp"
 #include "base/mutation.hpp"
 
 namespace tokenstore {
@@ -46,10 +47,10 @@ struct Workspace {
   }
 };
 
-/// Every change happens under the exclusive lock and is flagged while it lasts: whoever takes the lock
-/// and finds the flag set is a child that was forked in the middle of a change, holds half of it, and
-/// answers nothing.
-class MemoryBackend final : public Backend {
+/// A fork waits for the exclusive lock, so that a child inherits whole tables. Where it could not wait
+/// (AtFork), a flag that is set during every change tells: whoever takes the lock and finds it set is a
+/// child that was forked in the middle of a change, holds half of it, and answers nothing.
+class MemoryBackend final : public Backend, private base::AtFork {
  public:
   std::string_view name() const noexcept override { return "memory"; }
   bool read_only() const noexcept override { return false; }
@@ -116,6 +117,7 @@ class MemoryBackend final : public Backend {
   }
 
   CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    if (!base::is_well_formed(workspace, batch)) return {CommitOutcome::failed, 0, base::misfit()};
     const std::unique_lock guard(lock_);
     if (torn()) return {CommitOutcome::failed, 0, torn_error()};
 
@@ -125,14 +127,7 @@ class MemoryBackend final : public Backend {
     Workspace& space = found != workspaces_.end() ? found->second : fresh[std::string(workspace)];
     Draft draft(space.tables);
     for (const Mutation& mutation : batch) {
-      switch (draft.apply(workspace, mutation)) {
-        case Draft::Step::done:
-          break;
-        case Draft::Step::conflict:
-          return {CommitOutcome::conflict, 0, {}};
-        case Draft::Step::malformed:
-          return {CommitOutcome::failed, 0, base::misfit()};
-      }
+      if (!draft.apply(mutation)) return {CommitOutcome::conflict, 0, {}};
     }
     if (!draft.changes_anything()) return {CommitOutcome::committed, space.revision, {}};
     draft.prepare();
@@ -193,6 +188,14 @@ class MemoryBackend final : public Backend {
   }
 
  private:
+  void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
+    resting_ = lock_.try_lock_until(deadline);
+  }
+  void resume(bool in_child) noexcept override {
+    if (!resting_) return;
+    in_child ? lock_.unlock_in_child() : lock_.unlock();
+  }
+
   /// Flags a change while it lasts.
   class Change {
    public:
@@ -227,6 +230,8 @@ class MemoryBackend final : public Backend {
   std::atomic<bool> changing_{false};
   std::atomic<std::uint64_t> pulse_{1};
   std::map<std::string, Workspace, std::less<>> workspaces_;
+  bool resting_ = false;  ///< the lock was taken for a fork
+  const base::AtForkEntry at_fork_{*this};
 };
 
 }  // namespace

@@ -40,17 +40,24 @@ Pool::Taken Pool::take(Deadline deadline) {
 
 void Pool::put(std::unique_ptr<Session> session) {
   const std::lock_guard lock(mutex_);
-  if (open_ >= most_) return;
+  if (open_ >= most_) return;  // the caller's argument outlives the lock
   ++open_;
   idle_.push_back(std::move(session));
 }
 
 void Pool::give_back(std::unique_ptr<Session> session, std::uint64_t generation) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (session && session->usable() && generation == generation_) {
+  // What is not kept is closed first, without the lock: a farewell to the server may take its time, and until it has
+  // been said the connection counts.
+  if (session && !session->usable()) session.reset();
+  std::unique_lock lock(mutex_);
+  if (session && generation != generation_) {
+    lock.unlock();
+    session.reset();
+    lock.lock();
+  }
+  if (session) {
     idle_.push_back(std::move(session));  // room was reserved
   } else {
-    session.reset();
     --open_;
   }
   returned_.notify_one();
@@ -59,7 +66,7 @@ void Pool::give_back(std::unique_ptr<Session> session, std::uint64_t generation)
 void Pool::retire() {
   std::vector<std::unique_ptr<Session>> retired;
   retired.reserve(most_);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);  // let go of before they are closed
   ++generation_;
   open_ -= idle_.size();
   retired.swap(idle_);

@@ -43,9 +43,9 @@ class PostgresBackend final : public Backend {
   Result<Engine*> enter();
   Result<Engine*> adopt();
   /// Runs a query on the workspace, after settling any doubt about it.
-  Result<Answer> ask(std::string_view workspace, Sql which, Params params, std::string_view doing);
-  Result<Answer> ask_about(std::string_view workspace, RecordKind kind, std::string_view key, Sql which, Params params,
-                           std::string_view doing);
+  Result<Answer> ask(std::string_view workspace, Sql which, const Params& params, std::string_view doing);
+  Result<Answer> ask_about(std::string_view workspace, RecordKind kind, std::string_view key, Sql which,
+                           const Params& params, std::string_view doing);
   Result<Answer> ask(Engine& engine, std::string_view workspace, std::uint64_t doubt, Sql which, const Params& params,
                      std::string_view doing, Deadline deadline);
 

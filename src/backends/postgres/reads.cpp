@@ -44,7 +44,8 @@ Result<Answer> PostgresBackend::ask(Engine& engine, std::string_view workspace, 
   return answer;
 }
 
-Result<Answer> PostgresBackend::ask(std::string_view workspace, Sql which, Params params, std::string_view doing) {
+Result<Answer> PostgresBackend::ask(std::string_view workspace, Sql which, const Params& params,
+                                    std::string_view doing) {
   const Deadline deadline = Deadline::in(options_.deadline);
   const Result<Engine*> engine = enter();
   if (!engine) return engine.error();
@@ -53,7 +54,7 @@ Result<Answer> PostgresBackend::ask(std::string_view workspace, Sql which, Param
 }
 
 Result<Answer> PostgresBackend::ask_about(std::string_view workspace, RecordKind kind, std::string_view key, Sql which,
-                                          Params params, std::string_view doing) {
+                                          const Params& params, std::string_view doing) {
   const Deadline deadline = Deadline::in(options_.deadline);
   const Result<Engine*> engine = enter();
   if (!engine) return engine.error();
@@ -64,8 +65,7 @@ Result<Answer> PostgresBackend::ask_about(std::string_view workspace, RecordKind
 Result<std::optional<TokenRecord>> PostgresBackend::load_token(std::string_view workspace, std::string_view id) {
   Params params;
   params.octets(workspace).octets(id);
-  const Result<Answer> answer =
-      ask_about(workspace, RecordKind::token, id, Sql::load_token, std::move(params), "reading a token");
+  const Result<Answer> answer = ask_about(workspace, RecordKind::token, id, Sql::load_token, params, "reading a token");
   if (!answer) return answer.error();
   if (answer->rows() == 0) return std::optional<TokenRecord>();
   return std::optional<TokenRecord>(read_token(*answer, 0));
@@ -75,7 +75,7 @@ Result<std::optional<OwnerRecord>> PostgresBackend::load_owner(std::string_view 
   Params params;
   params.octets(workspace).octets(owner);
   const Result<Answer> answer =
-      ask_about(workspace, RecordKind::owner, owner, Sql::load_owner, std::move(params), "reading an owner");
+      ask_about(workspace, RecordKind::owner, owner, Sql::load_owner, params, "reading an owner");
   if (!answer) return answer.error();
   if (answer->rows() == 0) return std::optional<OwnerRecord>();
   return std::optional<OwnerRecord>(read_owner(*answer, 0));
@@ -84,8 +84,8 @@ Result<std::optional<OwnerRecord>> PostgresBackend::load_owner(std::string_view 
 Result<std::optional<WorkspaceRecord>> PostgresBackend::load_workspace(std::string_view workspace) {
   Params params;
   params.octets(workspace);
-  const Result<Answer> answer = ask_about(workspace, RecordKind::workspace, workspace, Sql::load_workspace,
-                                          std::move(params), "reading a workspace");
+  const Result<Answer> answer =
+      ask_about(workspace, RecordKind::workspace, workspace, Sql::load_workspace, params, "reading a workspace");
   if (!answer) return answer.error();
   if (answer->rows() == 0) return std::optional<WorkspaceRecord>();
   return std::optional<WorkspaceRecord>(read_workspace(*answer, 0));
@@ -103,8 +103,8 @@ Result<TokenList> PostgresBackend::list_tokens(std::string_view workspace, const
     Params params;
     params.octets(workspace).octets(before).number(row_limit(slice));
     if (!query.owner.empty()) params.octets(query.owner);
-    const Result<Answer> answer = ask(workspace, query.owner.empty() ? Sql::list_tokens : Sql::list_tokens_of_owner,
-                                      std::move(params), "listing tokens");
+    const Result<Answer> answer =
+        ask(workspace, query.owner.empty() ? Sql::list_tokens : Sql::list_tokens_of_owner, params, "listing tokens");
     if (!answer) return answer.error();
     for (int row = 0; row < answer->rows(); ++row) {
       if (list.tokens.size() >= query.limit || looked_at >= query.scan_limit) {
@@ -124,7 +124,7 @@ Result<TokenList> PostgresBackend::list_tokens(std::string_view workspace, const
 Result<OwnerList> PostgresBackend::list_owners(std::string_view workspace, std::string_view after, std::size_t limit) {
   Params params;
   params.octets(workspace).octets(after).number(row_limit(limit) + 1);
-  const Result<Answer> answer = ask(workspace, Sql::list_owners, std::move(params), "listing owners");
+  const Result<Answer> answer = ask(workspace, Sql::list_owners, params, "listing owners");
   if (!answer) return answer.error();
   OwnerList list;
   for (int row = 0; row < answer->rows(); ++row) {
@@ -140,9 +140,10 @@ Result<OwnerList> PostgresBackend::list_owners(std::string_view workspace, std::
 Result<std::vector<WorkspaceRecord>> PostgresBackend::list_workspaces(std::string_view after, std::size_t limit) {
   Params params;
   params.octets(after).number(row_limit(limit));
-  const Result<Answer> answer = ask({}, Sql::list_workspaces, std::move(params), "listing workspaces");
+  const Result<Answer> answer = ask({}, Sql::list_workspaces, params, "listing workspaces");
   if (!answer) return answer.error();
   std::vector<WorkspaceRecord> list;
+  list.reserve(static_cast<std::size_t>(answer->rows()));
   for (int row = 0; row < answer->rows(); ++row) list.push_back(read_workspace(*answer, row));
   return list;
 }
@@ -151,8 +152,8 @@ Result<TokenCounts> PostgresBackend::count_tokens(std::string_view workspace, st
   Params params;
   params.octets(workspace).number(now);
   if (!owner.empty()) params.octets(owner);
-  const Result<Answer> answer = ask(workspace, owner.empty() ? Sql::count_tokens : Sql::count_tokens_of_owner,
-                                    std::move(params), "counting tokens");
+  const Result<Answer> answer =
+      ask(workspace, owner.empty() ? Sql::count_tokens : Sql::count_tokens_of_owner, params, "counting tokens");
   if (!answer) return answer.error();
   TokenCounts counts;
   counts.active = answer->counter(0, 0);
@@ -166,7 +167,7 @@ Result<std::uint64_t> PostgresBackend::count_live(std::string_view workspace, st
                                                   std::uint64_t at_most) {
   Params params;
   params.octets(workspace).octets(owner).number(now).number(row_limit(at_most));
-  const Result<Answer> answer = ask(workspace, Sql::count_live, std::move(params), "counting tokens");
+  const Result<Answer> answer = ask(workspace, Sql::count_live, params, "counting tokens");
   if (!answer) return answer.error();
   return answer->counter(0, 0);
 }
@@ -175,9 +176,10 @@ Result<std::vector<EndedToken>> PostgresBackend::list_ended(std::string_view wor
                                                             std::size_t limit) {
   Params params;
   params.octets(workspace).number(ended_before).number(row_limit(limit));
-  const Result<Answer> answer = ask(workspace, Sql::list_ended, std::move(params), "listing ended tokens");
+  const Result<Answer> answer = ask(workspace, Sql::list_ended, params, "listing ended tokens");
   if (!answer) return answer.error();
   std::vector<EndedToken> ended;
+  ended.reserve(static_cast<std::size_t>(answer->rows()));
   for (int row = 0; row < answer->rows(); ++row) {
     ended.push_back({std::string(answer->octets(row, 0)), answer->counter(row, 1)});
   }

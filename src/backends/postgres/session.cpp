@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "backends/postgres/conninfo.hpp"
+
 namespace tokenstore::postgres {
 namespace {
 
@@ -16,17 +18,6 @@ constexpr std::chrono::milliseconds longest_sleep{100};
 
 /// How long the server keeps a transaction, and with it locks, whose client has vanished.
 constexpr std::chrono::milliseconds vanished_client_grace{1000};
-
-bool says(const PQconninfoOption* options, const char* keyword) {
-  for (const auto* option = options; option->keyword != nullptr; ++option) {
-    if (std::strcmp(option->keyword, keyword) == 0) return option->val != nullptr && *option->val != '\0';
-  }
-  return false;
-}
-
-struct FreeConninfo {
-  void operator()(PQconninfoOption* options) const noexcept { PQconninfoFree(options); }
-};
 
 std::string statement_name(Sql which) {
   return "ts" + std::to_string(static_cast<int>(which));
@@ -59,17 +50,18 @@ void Session::on_notice(void* self, const PGresult* notice) {
 }
 
 Session::Opened Session::open(const Target& target, SocketTable& sockets, Deadline deadline, int interrupt) {
-  char* complaint = nullptr;
-  const std::unique_ptr<PQconninfoOption, FreeConninfo> given(PQconninfoParse(target.conninfo.c_str(), &complaint));
-  PQfreemem(complaint);
-  if (!given) {
+  const ConninfoFacts given = facts_of(target.conninfo);
+  if (!given.well_formed) {
     // libpq's own words would quote a piece of the string, which may be the password.
-    return {nullptr, Failure{Failure::Kind::refused, {}, "the connection string is malformed"}};
+    return {nullptr, Failure{Failure::Kind::refused,
+                             {},
+                             "the connection string is malformed (in a URI, special characters of a password are "
+                             "percent-encoded: %40 for @, %2F for /)"}};
   }
   // The last mention of a keyword counts; what `dbname` expands to counts where it stands.
   std::vector<const char*> keywords = {"dbname", "client_encoding", "fallback_application_name"};
   std::vector<const char*> values = {target.conninfo.c_str(), "UTF8", "tokenstore"};
-  if (!says(given.get(), "target_session_attrs")) {
+  if (!given.says_session_attrs) {
     keywords.push_back("target_session_attrs");
     values.push_back("read-write");
   }

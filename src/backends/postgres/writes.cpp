@@ -125,9 +125,12 @@ class GroupCommit {
   }
 
   void decide(CommitTicket& ticket) {
+    if (!base::is_well_formed(ticket.workspace, ticket.batch)) {
+      ticket.result = {CommitOutcome::failed, 0, base::misfit()};
+      return;
+    }
     std::map<Key, RecordRevision> after;  // of this ticket alone, until all of its steps hold
     const auto revision_of = [&](const Key& key) {
-      if (const auto own = after.find(key); own != after.end()) return own->second;
       const auto found = revisions_.find(key);
       return found == revisions_.end() ? RecordRevision{0} : found->second;
     };
@@ -135,10 +138,6 @@ class GroupCommit {
     Space& space = spaces_.find(ticket.workspace)->second;
     const std::uint64_t next = space.revision + 1;
     for (const Mutation& mutation : ticket.batch) {
-      if (!base::is_well_formed(ticket.workspace, mutation)) {
-        ticket.result = {CommitOutcome::failed, 0, base::misfit()};
-        return;
-      }
       const Key key{ticket.workspace, mutation.kind, mutation.key};
       const RecordRevision now = revision_of(key);
       if (now != mutation.expected) {
@@ -161,7 +160,7 @@ class GroupCommit {
     ticket.result = {CommitOutcome::committed, space.revision, std::nullopt};
   }
 
-  static RecordRevision revision_in(const Record& record) noexcept {
+  static RecordRevision revision_in(const Record& record) {
     return std::visit([](const auto& one) { return one.revision; }, record);
   }
 
@@ -311,8 +310,8 @@ void commit_group(Engine& engine, std::span<CommitTicket* const> group) noexcept
       if (ticket->deadline.at() < first.at()) first = ticket->deadline;
     }
     if (!in_time.empty()) run_group(engine, in_time, first);
-  } catch (const std::bad_alloc&) {
-    // Possibly after the commit was sent.
+  } catch (...) {
+    // Out of memory, possibly after the commit was sent.
     for (CommitTicket* ticket : group) {
       ticket->result = {CommitOutcome::unknown, 0, std::nullopt};
     }

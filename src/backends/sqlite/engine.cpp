@@ -33,6 +33,10 @@ int first_read(Connection& connection) noexcept {
 
 Result<std::unique_ptr<Connection>> open_configured(const Target& target) {
   Result<std::unique_ptr<Connection>> connection = Connection::open(target);
+  // The file was opened before: to whoever reads or writes now, that it cannot be is a failure of storage.
+  if (!connection && connection.status() != Status::out_of_memory) {
+    return Error(Status::unavailable, connection.error().message());
+  }
   if (!connection) return connection;
   if (const int code = (*connection)->configure(target); code != SQLITE_OK) return error_of(code, "connecting");
   return connection;

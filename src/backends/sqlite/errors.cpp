@@ -28,14 +28,15 @@ Meaning meaning_of(int code) {
       return {Status::unavailable, "another process held it longer than the busy timeout; try again"};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    // Every value that is written has its column's type: one that breaks a constraint was read from a damaged page.
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
       return {Status::unavailable, "the file is damaged; check its integrity and restore a backup"};
     case SQLITE_CANTOPEN:
       return {Status::unavailable, "check that the file and its directory exist and can be used"};
     case SQLITE_IOERR:
       return {Status::unavailable, "check the disk and the file system"};
     case SQLITE_MISUSE:
-    case SQLITE_CONSTRAINT:
-    case SQLITE_MISMATCH:
     case SQLITE_RANGE:
       return {Status::internal, "please report this as a defect"};
     default:

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <time.h>
+
+#include <ctime>
 
 namespace tokenstore::sqlite {
 namespace {

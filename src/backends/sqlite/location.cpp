@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -165,21 +166,26 @@ std::size_t copies_of_sqlite_on(const std::string& shm_path) {
 bool holds_shared_lock(const std::string& path) {
   constexpr long long shared_first = 0x40000000 + 2;  // SQLite's file format: the lock-byte page
   struct stat file {};
-  if (::stat(path.c_str(), &file) != 0) return true;
-  std::ifstream locks("/proc/locks");
-  if (!locks) return true;
-  // "1: POSIX  ADVISORY  READ pid major:minor:inode start end". The device is not compared: some file
-  // systems show another one here than stat does.
-  for (std::string line; std::getline(locks, line);) {
-    long long process = 0;
-    unsigned long inode = 0;
-    long long start = 0;
-    if (std::sscanf(line.c_str(), "%*s POSIX %*s %*s %lld %*x:%*x:%lu %lld", &process, &inode, &start) == 3 &&
-        process == ::getpid() && inode == file.st_ino && start == shared_first) {
-      return true;
+  if (::stat(path.c_str(), &file) != 0 || ::access("/proc/locks", F_OK) != 0) return true;
+  // What each of our descriptors of the file holds. Not /proc/locks itself: it comes in pages, between which
+  // whatever the other processes of the machine lock or unlock moves its lines, and ours can be missed.
+  std::error_code failed;
+  for (std::filesystem::directory_iterator descriptor("/proc/self/fd", failed), end; descriptor != end;
+       descriptor.increment(failed)) {
+    struct stat opened {};
+    if (::stat(descriptor->path().c_str(), &opened) != 0) continue;
+    if (opened.st_dev != file.st_dev || opened.st_ino != file.st_ino) continue;
+    // "lock: 1: POSIX  ADVISORY  READ pid major:minor:inode start end"
+    std::ifstream held("/proc/self/fdinfo/" + descriptor->path().filename().string());
+    for (std::string line; std::getline(held, line);) {
+      long long start = 0;
+      if (std::sscanf(line.c_str(), "lock: %*s POSIX %*s %*s %*d %*x:%*x:%*u %lld", &start) == 1 &&
+          start == shared_first) {
+        return true;
+      }
     }
   }
-  return false;
+  return bool(failed);
 }
 
 }  // namespace tokenstore::sqlite

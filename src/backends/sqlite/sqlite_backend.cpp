@@ -2,14 +2,31 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <thread>
 
 #include "backends/sqlite/location.hpp"
 
 namespace tokenstore::sqlite {
+namespace {
 
-SqliteBackend::SqliteBackend(SqliteOptions options, std::unique_ptr<Engine> engine)
-    : options_(std::move(options)), engine_(engine.release()) {}
+/// Polled: what sleeps on a lock at a fork may sleep for ever in the child.
+void wait_a_little() noexcept {
+  std::this_thread::sleep_for(std::chrono::microseconds(50));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Backend>> SqliteBackend::open(const SqliteOptions& options) {
+  auto backend = std::make_shared<SqliteBackend>(options);
+  const Visit visit = backend->come_in();
+  Result<std::unique_ptr<Engine>> engine = Engine::open(options, 1);
+  if (!engine) return engine.error();
+  // A relative path means the directory of now, also for a child that opens the file anew later.
+  backend->options_.path = (*engine)->target.path;
+  backend->engine_.store(engine->release(), std::memory_order_release);
+  return std::shared_ptr<Backend>(std::move(backend));
+}
 
 SqliteBackend::~SqliteBackend() {
   Engine* engine = engine_.load(std::memory_order_acquire);
@@ -17,8 +34,11 @@ SqliteBackend::~SqliteBackend() {
     // A child that never used the store. If a thread of the parent was inside at the fork, SQLite's
     // state is not ours to touch: it is left where it is.
     if (orphaned_.load(std::memory_order_acquire) || inside_.load(std::memory_order_acquire) != 0) return;
-    engine->close_inherited();
+    if (engine != nullptr) engine->close_inherited();
+    delete engine;
+    return;
   }
+  const Visit visit = come_in();
   delete engine;
 }
 
@@ -26,9 +46,33 @@ SqliteBackend::Visit SqliteBackend::enter() {
   if (guard_.forked()) {
     if (std::optional<Error> error = adopt()) return Visit(std::move(*error));
   }
-  // Counted before anything is touched: a fork from now on finds us inside.
-  inside_.fetch_add(1, std::memory_order_acquire);
-  return Visit(inside_, *engine_.load(std::memory_order_acquire));
+  return come_in();
+}
+
+SqliteBackend::Visit SqliteBackend::come_in() noexcept {
+  for (;;) {
+    // Counted before anything is touched: a fork from now on finds us inside. Against rest() one of the
+    // two sees the other, whatever the order.
+    inside_.fetch_add(1, std::memory_order_seq_cst);
+    if (!forking_.load(std::memory_order_seq_cst)) return {inside_, engine_.load(std::memory_order_acquire)};
+    inside_.fetch_sub(1, std::memory_order_release);
+    while (forking_.load(std::memory_order_acquire)) wait_a_little();
+  }
+}
+
+void SqliteBackend::rest(std::chrono::steady_clock::time_point deadline) noexcept {
+  forking_.store(true, std::memory_order_seq_cst);
+  for (;;) {
+    resting_ = inside_.load(std::memory_order_seq_cst) == 0;
+    if (resting_ || std::chrono::steady_clock::now() >= deadline) return;
+    wait_a_little();
+  }
+}
+
+void SqliteBackend::resume(bool in_child) noexcept {
+  // Whoever was turned away at the door may still be counted, and in the child never leaves.
+  if (in_child && resting_) inside_.store(0, std::memory_order_release);
+  forking_.store(false, std::memory_order_release);
 }
 
 std::optional<Error> SqliteBackend::adopt() {
@@ -58,7 +102,7 @@ std::optional<Error> SqliteBackend::adopt() {
   // process does not have (locks are not inherited), so that the new ones really take theirs.
   Engine* inherited = engine_.exchange(nullptr, std::memory_order_acq_rel);
   if (inherited != nullptr) {
-    counter_.store(inherited->pulse.read() + 1, std::memory_order_release);
+    counter_.store(inherited->pulse.beyond(), std::memory_order_release);
     inherited->close_inherited();
     delete inherited;
   }
@@ -105,12 +149,7 @@ CommitResult SqliteBackend::commit(std::string_view workspace, std::span<const M
 namespace tokenstore {
 
 Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options) {
-  Result<std::unique_ptr<sqlite::Engine>> engine = sqlite::Engine::open(options, 1);
-  if (!engine) return engine.error();
-  // A relative path means the directory of now, also for a child that opens the file anew later.
-  SqliteOptions resolved = options;
-  resolved.path = (*engine)->target.path;
-  return std::shared_ptr<Backend>(std::make_shared<sqlite::SqliteBackend>(std::move(resolved), std::move(*engine)));
+  return sqlite::SqliteBackend::open(options);
 }
 
 }  // namespace tokenstore

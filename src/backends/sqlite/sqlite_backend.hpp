@@ -1,7 +1,7 @@
 /// The Backend over a SQLite file.
 ///
-/// Every method goes through enter(), which notices a fork, and counts who is inside, so that a child
-/// knows whether what it inherited was at rest.
+/// Every method goes through enter(), which notices a fork, and counts who is inside: a fork waits until
+/// nobody is, and a child knows whether what it inherited was at rest.
 #pragma once
 
 #include <atomic>
@@ -9,13 +9,16 @@
 #include <string>
 
 #include "backends/sqlite/engine.hpp"
+#include "base/at_fork.hpp"
 #include "base/fork_guard.hpp"
 
 namespace tokenstore::sqlite {
 
-class SqliteBackend final : public Backend {
+class SqliteBackend final : public Backend, private base::AtFork {
  public:
-  SqliteBackend(SqliteOptions options, std::unique_ptr<Engine> engine);
+  static Result<std::shared_ptr<Backend>> open(const SqliteOptions& options);
+  /// Only open() makes one: it has no engine yet.
+  explicit SqliteBackend(SqliteOptions options) : options_(std::move(options)) {}
   ~SqliteBackend() override;
 
   std::string_view name() const noexcept override { return "sqlite"; }
@@ -40,10 +43,13 @@ class SqliteBackend final : public Backend {
   Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override;
 
  private:
+  void rest(std::chrono::steady_clock::time_point deadline) noexcept override;
+  void resume(bool in_child) noexcept override;
+
   /// While one lives, a thread is inside.
   class Visit {
    public:
-    Visit(std::atomic<int>& inside, Engine& engine) noexcept : inside_(&inside), engine_(&engine) {}
+    Visit(std::atomic<int>& inside, Engine* engine) noexcept : inside_(&inside), engine_(engine) {}
     explicit Visit(Error error) : error_(std::in_place, std::move(error)) {}
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
@@ -61,19 +67,24 @@ class SqliteBackend final : public Backend {
   };
 
   Visit enter();
+  /// As enter(), whatever the engine is.
+  Visit come_in() noexcept;
   /// In a forked child, once: replaces the inherited engine. An error if it cannot be had.
   std::optional<Error> adopt();
 
   template <typename T, typename Action>
   Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
 
-  const SqliteOptions options_;
+  SqliteOptions options_;
   base::ForkGuard guard_;
-  std::atomic<Engine*> engine_;
+  std::atomic<Engine*> engine_{nullptr};
   std::atomic<int> inside_{0};
-  std::atomic<int> adopting_{0};  ///< process id of the child that is at it; 0: nobody
+  std::atomic<bool> forking_{false};  ///< nobody may come in
+  bool resting_ = false;              ///< nobody was inside when the fork began
+  std::atomic<int> adopting_{0};      ///< process id of the child that is at it; 0: nobody
   std::atomic<bool> orphaned_{false};
   std::atomic<std::uint64_t> counter_{1};  ///< where a child's pulse goes on
+  const base::AtForkEntry at_fork_{*this};
 };
 
 }  // namespace tokenstore::sqlite

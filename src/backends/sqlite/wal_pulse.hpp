@@ -34,6 +34,10 @@ class WalPulse {
     return catch_up();
   }
 
+  /// A counter that was not returned yet. For a child that inherited this: takes no lock, which a thread
+  /// of the parent may have held.
+  std::uint64_t beyond() const noexcept { return sequence_.load(std::memory_order_acquire) / 2 + 2; }
+
   /// Moves the counter for a reason that the WAL-index does not show.
   void bump() noexcept;
 

@@ -130,11 +130,11 @@ bool only_checks(std::span<const Mutation> batch) {
 /// Runs one batch inside the open transaction. All preconditions come first, so that a batch that does
 /// not hold has not changed anything and its neighbours go on.
 int run_batch(Connection& connection, CommitTicket& ticket, bool& wrote) {
+  if (!base::is_well_formed(ticket.workspace, ticket.batch)) {
+    fail(ticket, CommitOutcome::failed, base::misfit());
+    return SQLITE_OK;
+  }
   for (const Mutation& mutation : ticket.batch) {
-    if (!base::is_well_formed(ticket.workspace, mutation)) {
-      fail(ticket, CommitOutcome::failed, base::misfit());
-      return SQLITE_OK;
-    }
     Held held = Held::no;
     const int code = check_precondition(connection, ticket.workspace, mutation, held);
     if (code != SQLITE_OK) return code;
@@ -214,12 +214,7 @@ bool try_group(Connection& connection, std::span<CommitTicket* const> group, int
     transaction.roll_back();
     if (group.size() > 1) return false;
     spoiling_code = code;
-    // A key that is put twice: the second finds the first in its place.
-    if ((code & 0xff) == SQLITE_CONSTRAINT) {
-      answer(*ticket, CommitOutcome::conflict, 0);
-    } else {
-      fail(*ticket, CommitOutcome::failed, error_of(code, "writing"));
-    }
+    fail(*ticket, CommitOutcome::failed, error_of(code, "writing"));
     return true;
   }
   if (!wrote) return true;

@@ -12,7 +12,7 @@ _tokenstore_words() {
     revoke) echo "--reason" ;;
     delete) echo "--yes" ;;
     purge) echo "--before --yes" ;;
-    copy) echo "--from --to --schema --delete-extra" ;;
+    copy) echo "--from --to --delete-extra" ;;
     owner) echo "show list suspend resume allow revoke-all" ;;
     policy) echo "show set" ;;
     "owner list") echo "--cursor --limit --all" ;;
@@ -25,7 +25,7 @@ _tokenstore_words() {
 
 _tokenstore() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local globals="--db --key-file --workspace --prefix --as --json --quiet --read-only --help --version"
+  local globals="--db --schema --key-file --workspace --prefix --as --json --quiet --read-only --help --version"
   local command="" word skip="" i
   COMPREPLY=()
 

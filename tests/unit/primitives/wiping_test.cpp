@@ -53,6 +53,13 @@ void* operator new(std::size_t size) {
 void* operator new[](std::size_t size) {
   return allocate(size);
 }
+// Catch2 uses these two, and AddressSanitizer wants each block freed by the family that made it.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
 void operator delete(void* block) noexcept {
   inspect(block);
   std::free(block);
@@ -186,6 +193,7 @@ TEST_CASE("comparing in constant time is comparing") {
   REQUIRE(base::equal_constant_time({}, {}));
 }
 
+#ifndef __SANITIZE_ADDRESS__  // which keeps locals somewhere else
 /// Runs `work(argument)` on a stack of our own, that can be looked at afterwards.
 class OwnStack {
  public:
@@ -230,6 +238,7 @@ TEST_CASE("making and checking a token leaves nothing of its secret on the stack
   };
   REQUIRE_FALSE(stack.holds_pieces_after(careful, sealer.get()));
 }
+#endif
 
 }  // namespace
 }  // namespace tokenstore

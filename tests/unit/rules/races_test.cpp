@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "support/seeded_random.hpp"
 #include "support/temp_directory.hpp"
 #include "tokenstore/backends/sqlite.hpp"
 #include "unit/rules/world.hpp"
@@ -53,6 +54,40 @@ TEST_CASE("of 64 threads that race for the last three slots exactly three win, i
     options.busy_timeout = std::chrono::milliseconds{30'000};
     race(sqlite_backend(options).value(), cache);
   }
+}
+
+TEST_CASE("two new tokens that draw the same id are drawn again, in one batch and one after the other") {
+  /// Draws the same id again a few times; ids are the only thing that takes eight octets.
+  class Repeating final : public RandomSource {
+   public:
+    void fill(std::span<std::uint8_t> out) noexcept override {
+      random_.fill(out);
+      if (out.size() == 8 && ids_++ < 5) std::fill(out.begin(), out.end(), std::uint8_t{7});
+    }
+    int ids() const { return ids_; }
+
+   private:
+    test::SeededRandom random_{1};
+    int ids_ = 0;
+  };
+  World world;
+  for (const bool at_once : {false, true}) {
+    const auto random = std::make_shared<Repeating>();
+    StoreOptions options = world.options();
+    options.random = random;
+    const auto store = TokenStore::open(world.backend, test::one_key(), options).value();
+    if (at_once) {
+      const std::vector<IssueRequest> four(4, IssueRequest{.owner = "alice", .scopes = {"read"}});
+      const auto issued = store->issue_many(Actor::host(), four);
+      REQUIRE(issued.ok());
+      for (const Issued& token : *issued) CHECK(store->validate(token.text.reveal(), Demand("read")).valid());
+    } else {
+      for (int i = 0; i < 4; ++i) World::issue(*store, {.owner = "alice", .scopes = {"read"}});
+    }
+    CHECK(random->ids() > 5);
+    world.clock->advance(1);
+  }
+  CHECK(world.store->count(Actor::host(), "alice").value().active == 8);
 }
 
 TEST_CASE("a batch that does not fit under the cap is refused as a whole") {

@@ -8,7 +8,9 @@
 
 #include "support/fake_clock.hpp"
 #include "support/puppet_backend.hpp"
+#include "support/temp_directory.hpp"
 #include "tokenstore/backends/memory.hpp"
+#include "tokenstore/backends/sqlite.hpp"
 #include "tokenstore/store.hpp"
 
 namespace tokenstore::test {
@@ -37,8 +39,28 @@ inline std::vector<std::size_t> cache_sizes() {
   return {0, StoreOptions{}.cache_bytes};
 }
 
+/// What the rules are tried on: memory, and in a program of its own a SQLite file.
+#ifdef TOKENSTORE_RULES_ON_SQLITE
+inline std::shared_ptr<Backend> storage_of_rules() {
+  struct File {
+    TempDirectory directory;
+    std::shared_ptr<Backend> backend;
+  };
+  auto file = std::make_shared<File>();
+  SqliteOptions options;
+  options.path = file->directory.file("tokens.db");
+  options.durability = SqliteOptions::Durability::survives_crash_but_not_power_cut;  // no rule depends on it
+  file->backend = sqlite_backend(options).value();
+  return {file, file->backend.get()};
+}
+#else
+inline std::shared_ptr<Backend> storage_of_rules() {
+  return memory_backend();
+}
+#endif
+
 struct World {
-  explicit World(std::size_t cache = 0, std::shared_ptr<Backend> storage = memory_backend(),
+  explicit World(std::size_t cache = 0, std::shared_ptr<Backend> storage = storage_of_rules(),
                  UnixMillis start = new_year_2026)
       : cache_bytes(cache),
         clock(std::make_shared<FakeClock>(start)),

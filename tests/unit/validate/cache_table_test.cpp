@@ -46,6 +46,25 @@ TEST_CASE("the table hands back what was put in, and nothing else") {
   CHECK_FALSE(world.has(wrong));
 }
 
+TEST_CASE("most tokens stand at their home, where they are found without the directory") {
+  const std::uint64_t count = 20'000;
+  // Half full, and so full that tokens are evicted.
+  for (const std::size_t budget : {std::size_t{256} * count, std::size_t{100} * count}) {
+    TableWorld world(budget);
+    fill(world, 1, count);
+    std::uint64_t present = 0;
+    std::uint64_t at_home = 0;
+    for (std::uint64_t number = 1; number <= count; ++number) {
+      present += world.has(Made(number)) ? 1U : 0U;
+      at_home += world.at_home(Made(number)) ? 1U : 0U;
+    }
+    CAPTURE(budget, present, at_home);
+    CHECK(present >= count * 3 / 4);
+    CHECK(at_home * 100 >= present * 60);
+    CHECK(at_home < present);
+  }
+}
+
 TEST_CASE("what is dropped is gone at once, and its unwritten use is handed over") {
   TableWorld world(1 << 20);
   world.unwritten_since = 100;
@@ -213,13 +232,13 @@ TEST_CASE("a use is booked with its address, and never on the slot's next token"
   CHECK(world.table.use_of(Made(1).id)->used_from.empty());
 
   Found found;
-  ExtraCopy extra;
-  REQUIRE(world.look(Made(1), found, extra));
+  REQUIRE(world.look(Made(1), found));
+  const validate::UseWord before = found.slot.use_word();
   world.table.drop(Made(1).id, 0, world.displaced);
   // The reader comes late: the use is not booked, and he is told.
-  CHECK_FALSE(CacheTable::note_use(found, 40, "192.0.2.1"));
+  CHECK_FALSE(CacheTable::note_use(found.slot, before, 40, validate::PackedAddress::parse("192.0.2.1")));
   world.put(Made(2), 1);
-  CHECK_FALSE(CacheTable::note_use(found, 50, "192.0.2.1"));
+  CHECK_FALSE(CacheTable::note_use(found.slot, before, 50, validate::PackedAddress::parse("192.0.2.1")));
   CHECK(world.table.use_of(Made(2).id)->used_at == 1);
   CHECK(world.table.use_of(Made(2).id)->used_from.empty());
   CHECK(world.table.uses_since(0).size() == 1);

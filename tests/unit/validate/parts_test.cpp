@@ -97,17 +97,45 @@ TEST_CASE("a change raises the generation of its group alone, and a change of ev
 
 TEST_CASE("scope sets are kept once, up to their limits") {
   validate::ScopeSets sets;
-  CHECK(sets.add("read") == 0);
-  CHECK(sets.add("read write") == 1);
-  CHECK(sets.add("read") == 0);
-  CHECK(sets.at(1) == "read write");
-  for (int i = 2; i < 1024; ++i) CHECK(sets.add("s" + std::to_string(i)) == i);
+  CHECK(sets.at(validate::ScopeSets::none).text.empty());
+  CHECK(sets.add("read") == 1);
+  CHECK(sets.add("read write") == 2);
+  CHECK(sets.add("read") == 1);
+  CHECK(sets.at(2).text == "read write");
+  for (int i = 3; i < 1024; ++i) CHECK(sets.add("s" + std::to_string(i)) == i);
   CHECK(sets.add("one too many") == validate::ScopeSets::none);
   CHECK(sets.add("s1000") == 1000);
   validate::ScopeSets small(10);
-  CHECK(small.add("12345") == 0);
+  CHECK(small.add("12345") == 1);
   CHECK(small.add("123456") == validate::ScopeSets::none);
   CHECK(small.bytes() <= small.limit());
+}
+
+TEST_CASE("a wanted scope is found in a set whether it has a bit or not") {
+  validate::ScopeSets sets;
+  // Asked for before any set has it: no bit yet, and found all the same.
+  const validate::ScopeSets::Wanted early = sets.wanted("scope:7");
+  CHECK(early.bit == 0);
+  // Far more scopes than there are bits.
+  constexpr std::size_t count = 3 * validate::ScopeSets::most_bits;
+  std::vector<std::string> scopes;
+  for (std::size_t i = 0; i < count; ++i) scopes.push_back("scope:" + std::to_string(i));
+  for (std::size_t i = 0; i + 1 < count; ++i) REQUIRE(sets.add(scopes[i] + " " + scopes[i + 1]) == i + 1);
+  std::size_t with_bit = 0;
+  for (std::size_t wanted = 0; wanted < count; ++wanted) {
+    const validate::ScopeSets::Wanted asked = sets.wanted(scopes[wanted]);
+    with_bit += asked.bit != 0 ? 1 : 0;
+    for (std::size_t i = 0; i + 1 < count; ++i) {
+      if (asked.in(sets.at(static_cast<std::uint16_t>(i + 1))) != (wanted == i || wanted == i + 1))
+        FAIL(wanted << " in " << i);
+    }
+  }
+  CHECK(with_bit == validate::ScopeSets::most_bits);
+  CHECK(early.in(sets.at(8)));
+  CHECK_FALSE(early.in(sets.at(9)));
+  for (const char* none : {"", " ", "scope", "scope:1 scope:2", "scope:12 ", " scope:1", "SCOPE:1"}) {
+    CHECK_FALSE(sets.wanted(none).in(sets.at(1)));
+  }
 }
 
 TEST_CASE("the pool keeps to its budget and recycles by size") {

@@ -15,6 +15,7 @@ using validate::CacheTable;
 using validate::EntryKind;
 using validate::ExtraCopy;
 using validate::Found;
+using validate::Slot;
 
 /// Of a token made from a number; every field follows from the number, so that a mixed entry shows.
 struct Made {
@@ -55,36 +56,44 @@ struct TableWorld {
     entry.used_from = validate::PackedAddress::parse(from);
     return table.try_put(entry, unwritten_since, displaced, [] { return true; });
   }
-  bool look(const Made& token, Found& found, ExtraCopy& extra) const {
-    const auto likely = table.locate(fingerprinter.place(validate::IdWords::of(token.id.data())));
-    return table.find(likely, fingerprinter.fingerprint(token.text), found, extra);
+  bool look(const Made& token, Found& found) const {
+    const auto home = table.locate(fingerprinter.place(validate::IdWords::of(token.id.data())));
+    return table.find(home, fingerprinter.fingerprint(token.text), found);
   }
   Read read(const Made& token) const {
     Found found;
-    ExtraCopy extra;
     Read answer;
-    answer.hit = look(token, found, extra);
-    if (!answer.hit) return answer;
-    answer.kind = found.traits.kind;
-    answer.expires_at = found.expires_at;
-    if (answer.kind != EntryKind::live) return answer;
-    if (found.has_extra) {
+    if (!look(token, found)) return answer;
+    const auto traits = validate::EntryTraits::unpack(found.slot.load(Slot::traits));
+    const auto block = static_cast<std::uint32_t>(found.slot.load(Slot::generation_and_extra) >> 32);
+    answer.kind = traits.kind;
+    answer.expires_at = static_cast<UnixMillis>(found.slot.load(Slot::expires_at));
+    if (block != 0) {
+      ExtraCopy extra;
+      if (!table.copy_extra(block, extra)) return {};
       answer.owner = extra.text().owner;
       answer.scopes = extra.text().scopes;
       answer.metadata = extra.text().metadata;
-    } else {
-      answer.owner = std::string(reinterpret_cast<const char*>(found.owner.data()), found.traits.owner_size);
-      answer.scopes = table.scopes(found.traits.scope_set);
+    } else if (answer.kind == EntryKind::live) {
+      std::array<std::uint64_t, validate::slot_owner_words> owner;
+      for (std::size_t word = 0; word < owner.size(); ++word) owner[word] = found.slot.load(Slot::owner + word);
+      answer.owner.assign(reinterpret_cast<const char*>(owner.data()), traits.owner_size);
+      answer.scopes = table.scope_sets().at(traits.scope_set).text;
     }
+    answer.hit = found.unchanged();
     return answer;
+  }
+  bool at_home(const Made& token) const {
+    const auto home = table.locate(fingerprinter.place(validate::IdWords::of(token.id.data())));
+    Found found;
+    return look(token, found) && found.slot.at == home.slot.at;
   }
   bool has(const Made& token) const { return read(token).hit; }
   /// As a validation would: finds, and books a use.
   bool use(const Made& token, UnixMillis now, std::string_view from = {}) {
     Found found;
-    ExtraCopy extra;
-    if (!look(token, found, extra) || found.traits.kind != EntryKind::live) return false;
-    CacheTable::note_use(found, now, from);
+    if (!look(token, found) || read(token).kind != EntryKind::live) return false;
+    CacheTable::note_use(found.slot, found.slot.use_word(), now, validate::PackedAddress::parse(from));
     return true;
   }
 
