@@ -29,7 +29,8 @@ class AtFork {
   virtual void resume(bool in_child) noexcept = 0;
 };
 
-/// While one lives, its subject takes part in every fork. The subject must outlive it.
+/// While one lives, its subject takes part in every fork. The subject must outlive it. Who came last rests first, so
+/// that whatever uses a subject is through with it before it lets no more calls in.
 class AtForkEntry {
  public:
   /// Throws std::bad_alloc if the handlers cannot be installed.

@@ -23,9 +23,10 @@
 
 namespace tokenstore::base {
 
-/// What one thread sleeps on until another wakes it, once. A POSIX semaphore, because that may end as soon as the
-/// sleeper is awake, while post() has not returned yet (sem_destroy(3p)); and, unlike a condition variable, whoever
-/// wakes does not stand in line for a lock that the waker holds.
+/// What one thread sleeps on until another wakes it, once. A semaphore, because whoever wakes neither holds nor needs a
+/// lock that the sleeper then waits for, as with a condition variable. It may end as soon as its sleeper is awake, even
+/// if ring() has not returned: POSIX lets a semaphore be destroyed once nobody is blocked on it (sem_destroy(3p)), and
+/// glibc's sem_post() does not touch it after the wake-up.
 class Bell {
  public:
   Bell() noexcept { ::sem_init(&semaphore_, 0, 0); }

@@ -1,24 +1,30 @@
 /// The one thread of a store, for hosts that asked for it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
+#include "base/at_fork.hpp"
 #include "base/fork_guard.hpp"
 
 namespace tokenstore {
 
-/// Calls `work` every `interval` until destroyed; the destructor waits for a call under way. A forked
-/// child has no such thread: there the object is inert.
-class UpkeepThread {
+/// Calls `work` every `interval` until destroyed; the destructor waits for a call under way. A fork waits for it too
+/// (AtFork), so that a child inherits nothing that `work` had half done. A forked child has no such thread: there
+/// the object is inert.
+class UpkeepThread final : private base::AtFork {
  public:
   UpkeepThread(std::chrono::milliseconds interval, std::function<void()> work)
       : state_(std::make_unique<State>(interval, std::move(work))) {}
-  ~UpkeepThread() {
+  ~UpkeepThread() override {
+    at_fork_.reset();
     // Joining a thread that is not here, or destroying what it waits on, would hang.
     if (guard_.forked()) static_cast<void>(state_.release());
   }
@@ -42,11 +48,19 @@ class UpkeepThread {
 
     void run() {
       std::unique_lock lock(mutex);
+      busy = false;
       while (!wake.wait_for(lock, pause, [this] { return stopping; })) {
         lock.unlock();
-        work();
+        take_turn();
         lock.lock();
       }
+    }
+
+    // With sequentially consistent stores, either this sees that a fork has begun, or the fork sees this busy.
+    void take_turn() {
+      busy = true;
+      if (!forking) work();
+      busy = false;
     }
 
     const std::chrono::milliseconds pause;
@@ -54,11 +68,22 @@ class UpkeepThread {
     std::mutex mutex;
     std::condition_variable wake;
     bool stopping = false;
+    std::atomic<bool> busy{true};  // until it has come up
+    std::atomic<bool> forking{false};
     std::thread thread;
   };
 
+  void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
+    state_->forking = true;
+    while (state_->busy && !guard_.forked() && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  }
+  void resume(bool) noexcept override { state_->forking = false; }
+
   base::ForkGuard guard_;
   std::unique_ptr<State> state_;
+  std::optional<base::AtForkEntry> at_fork_{std::in_place, static_cast<base::AtFork&>(*this)};
 };
 
 }  // namespace tokenstore

@@ -5,7 +5,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <string_view>
 
 #include "backends/postgres/conninfo.hpp"
 
@@ -40,7 +40,7 @@ Failure Session::give_up(Failure failure) noexcept {
 
 void Session::on_notice(void* self, const PGresult* notice) {
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity == nullptr || std::strcmp(severity, "WARNING") != 0) return;
+  if (severity == nullptr || std::string_view(severity) != "WARNING") return;
   const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
   try {
     static_cast<Session*>(self)->warning_ = one_line(text != nullptr && *text != '\0' ? text : "a warning");

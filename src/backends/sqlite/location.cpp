@@ -73,6 +73,18 @@ Result<void> check_file_system(const std::string& path, const std::string& direc
   return {};
 }
 
+/// Whether the lines of a descriptor's fdinfo (proc(5)) name a lock where SQLite has its shared one.
+bool names_shared_lock(std::istream& fdinfo) {
+  constexpr long long shared_first = 0x40000000 + 2;  // SQLite's file format: the lock-byte page
+  // "lock: 1: POSIX  ADVISORY  READ pid major:minor:inode start end"
+  for (std::string line; std::getline(fdinfo, line);) {
+    long long start = 0;
+    const int found = std::sscanf(line.c_str(), "lock: %*s POSIX %*s %*s %*d %*x:%*x:%*u %lld", &start);
+    if (found == 1 && start == shared_first) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<Location> locate(const std::string& path) {
@@ -164,7 +176,6 @@ std::size_t copies_of_sqlite_on(const std::string& shm_path) {
 }
 
 bool holds_shared_lock(const std::string& path) {
-  constexpr long long shared_first = 0x40000000 + 2;  // SQLite's file format: the lock-byte page
   struct stat file {};
   if (::stat(path.c_str(), &file) != 0 || ::access("/proc/locks", F_OK) != 0) return true;
   // What each of our descriptors of the file holds. Not /proc/locks itself: it comes in pages, between which
@@ -175,15 +186,8 @@ bool holds_shared_lock(const std::string& path) {
     struct stat opened {};
     if (::stat(descriptor->path().c_str(), &opened) != 0) continue;
     if (opened.st_dev != file.st_dev || opened.st_ino != file.st_ino) continue;
-    // "lock: 1: POSIX  ADVISORY  READ pid major:minor:inode start end"
     std::ifstream held("/proc/self/fdinfo/" + descriptor->path().filename().string());
-    for (std::string line; std::getline(held, line);) {
-      long long start = 0;
-      if (std::sscanf(line.c_str(), "lock: %*s POSIX %*s %*s %*d %*x:%*x:%*u %lld", &start) == 1 &&
-          start == shared_first) {
-        return true;
-      }
-    }
+    if (!held || names_shared_lock(held)) return true;
   }
   return bool(failed);
 }

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
+#include <string_view>
 
 #include "backends/sqlite/errors.hpp"
 
@@ -137,7 +138,8 @@ Result<void> check_header(Connection& connection, const std::string& path, const
   code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
   if (code == SQLITE_IOERR_SHORT_READ) code = SQLITE_NOTADB;
   if (code != SQLITE_OK) return opening_error_of(code, path);
-  if (std::memcmp(header.data(), "SQLite format 3", 16) != 0) return opening_error_of(SQLITE_NOTADB, path);
+  constexpr std::string_view magic("SQLite format 3", 16);  // with its NUL
+  if (!std::equal(magic.begin(), magic.end(), header.begin())) return opening_error_of(SQLITE_NOTADB, path);
   if (big_endian_32(&header[68]) != application_id) return foreign(path);
   const std::int64_t version = big_endian_32(&header[60]);
   if (version > schema_version) return newer(path, version);
