@@ -163,10 +163,10 @@ bool Validator::answer_from_memory(Memory& memory, const Found& found, std::stri
   if (const auto block = static_cast<std::uint32_t>(generation_and_extra >> 32); block == 0) {
     const ScopeSets::Set& scopes = memory.table->scope_sets().at(traits.scope_set);
     in_scope = asked.scope.in(scopes);
-    std::array<std::uint64_t, slot_owner_words> owner;
-    for (std::size_t word = 0; word < owner.size(); ++word) owner[word] = slot.load(Slot::owner + word);
-    answer.identify(in_scope ? Reason::none : Reason::insufficient_scope, id, owner, traits.owner_size, scopes.text,
-                    expires_at);
+    answer.identify<slot_owner_words>(
+        in_scope ? Reason::none : Reason::insufficient_scope, id,
+        [&slot](std::size_t word) { return slot.load(Slot::owner + word); }, traits.owner_size, scopes.text,
+        expires_at);
   } else if (!identify_by_extra(memory, block, id, asked, expires_at, in_scope, verdict)) {
     return false;
   }

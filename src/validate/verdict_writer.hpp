@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "tokenstore/verdict.hpp"
 
@@ -19,11 +20,12 @@ class VerdictWriter {
   /// The answer about a genuine token: valid, or insufficient_scope.
   void identify(Reason reason, std::string_view id, std::string_view owner, std::string_view scopes,
                 std::string_view metadata, UnixMillis expires_at) noexcept;
-  /// The same of what the library has kept in words, which holds its limits; without metadata. The words are
-  /// written whole, beyond the owner's end too.
-  template <std::size_t words>
-  void identify(Reason reason, std::string_view id, const std::array<std::uint64_t, words>& owner,
-                std::size_t owner_size, std::string_view scopes, UnixMillis expires_at) noexcept;
+  /// The same of what the library has kept in words, which holds its limits; without metadata. `owner_word(i)` gives
+  /// the owner's words, which are written whole, beyond the owner's end too. One by one: gathered in an array, they
+  /// could be copied on only once the processor's store buffer has let go of them.
+  template <std::size_t words, typename OwnerWord>
+  void identify(Reason reason, std::string_view id, const OwnerWord& owner_word, std::size_t owner_size,
+                std::string_view scopes, UnixMillis expires_at) noexcept;
 
  private:
   void begin(Reason reason, std::size_t owner_size, std::size_t scopes_size, std::size_t metadata_size,
@@ -89,14 +91,21 @@ inline void VerdictWriter::identify(Reason reason, std::string_view id, std::str
   for (const std::string_view part : {id, owner, scopes, metadata}) to = append(to, part);
 }
 
-template <std::size_t words>
-inline void VerdictWriter::identify(Reason reason, std::string_view id, const std::array<std::uint64_t, words>& owner,
+template <std::size_t words, typename OwnerWord>
+inline void VerdictWriter::identify(Reason reason, std::string_view id, const OwnerWord& owner_word,
                                     std::size_t owner_size, std::string_view scopes, UnixMillis expires_at) noexcept {
-  static_assert(sizeof owner <= owner_max);
+  static_assert(words * sizeof(std::uint64_t) <= owner_max);
   begin(reason, owner_size, scopes.size(), 0, expires_at);
   char* const to = verdict_.text_.data();
   std::memcpy(to, id.data(), token_id_size);
-  std::memcpy(to + token_id_size, owner.data(), sizeof owner);
+  const auto put = [to, &owner_word](std::size_t at) {
+    const std::uint64_t word = owner_word(at);
+    std::memcpy(to + token_id_size + at * sizeof word, &word, sizeof word);
+  };
+  [&put]<std::size_t... at>(std::index_sequence<at...>) {
+    (put(at), ...);
+  }
+  (std::make_index_sequence<words>());
   append(to + token_id_size + owner_size, scopes);
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -14,15 +15,21 @@
 namespace tokenstore {
 namespace {
 
+/// Says why on standard error: a child has no other way to tell.
+int failed(int code, const Error& error) {
+  std::fprintf(stderr, "child: %s\n", error.message().c_str());
+  return code;
+}
+
 /// Opens, issues a token and leaves its text in a file; 0 if all went well.
 int open_and_issue(const std::string& path, const std::string& note) {
   auto opened = open_sqlite(path);
-  if (!opened.ok()) return 1;
+  if (!opened.ok()) return failed(1, opened.error());
   IssueRequest request;
   request.owner = "alice";
   request.scopes = {"read"};
   auto issued = opened->store->issue(Actor::host(), request);
-  if (!issued.ok()) return 2;
+  if (!issued.ok()) return failed(2, issued.error());
   std::ofstream(note) << issued->text.reveal();
   return opened->created_key_file.empty() ? 0 : 10;
 }
