@@ -1,6 +1,8 @@
 /// Count, then act: threads that race for the last slots under a cap, on every backend.
 #include <atomic>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "support/seeded_random.hpp"
 #include "support/temp_directory.hpp"
@@ -102,4 +104,27 @@ TEST_CASE("a batch that does not fit under the cap is refused as a whole") {
   CHECK(world.store->issue_many(Actor::host(), five).value().size() == 5);
   CHECK(world.store->issue(Actor::host(), {.owner = "alice"}).status() == Status::refused);
   CHECK(world.store->issue(Actor::host(), {.owner = "bob"}).ok());
+}
+
+TEST_CASE("an owner whose first token comes while another call looks for their record is no sign of tampering") {
+  using Act = std::function<bool(TokenStore&)>;
+  const Actor host = Actor::host();
+  const std::vector<Act> acts = {
+      [&](TokenStore& store) { return store.issue(host, {.owner = "alice", .scopes = {"read"}}).ok(); },
+      [&](TokenStore& store) { return store.set_owner(host, "alice", {}).ok(); },
+      [&](TokenStore& store) { return store.revoke_all(host, "alice").ok(); },
+  };
+  for (const Act& act : acts) {
+    World world;
+    const auto second = world.open();
+    bool interrupted = false;
+    // After the record was not found and before tokens are looked for.
+    world.backend->before = [&](test::Call call) {
+      if (call == test::Call::count_live && !std::exchange(interrupted, true)) {
+        World::issue(*second, {.owner = "alice", .scopes = {"read"}});
+      }
+    };
+    CHECK(act(*world.store));
+    CHECK(interrupted);
+  }
 }
