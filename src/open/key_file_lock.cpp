@@ -12,6 +12,7 @@ namespace tokenstore::open {
 KeyFileLock::KeyFileLock(const std::string& path, Mode mode) : path_(path), mode_(mode) {
   // Not to wait for a writer, should somebody have put a FIFO there; reading the keys refuses it.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  missing_ = descriptor_ < 0 && errno == ENOENT;
   if (descriptor_ < 0) return;
   int result = 0;
   do {
@@ -28,7 +29,7 @@ KeyFileLock::~KeyFileLock() {
 }
 
 bool KeyFileLock::current() const noexcept {
-  if (descriptor_ < 0) return true;
+  if (descriptor_ < 0) return !missing_;
   struct stat opened {};
   struct stat named {};
   return ::fstat(descriptor_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&

@@ -20,7 +20,8 @@ class KeyFileLock {
   KeyFileLock(const KeyFileLock&) = delete;
   KeyFileLock& operator=(const KeyFileLock&) = delete;
 
-  /// Whether the path still names the file that was opened. True if there was none to open.
+  /// Whether the path still names the file that was opened. True also of one that is there and could not be opened:
+  /// reading it says why.
   bool current() const noexcept;
   bool exclusive() const noexcept { return held_ && mode_ == Mode::exclusive; }
 
@@ -28,6 +29,7 @@ class KeyFileLock {
   std::string path_;
   Mode mode_;
   int descriptor_ = -1;
+  bool missing_ = false;
   bool held_ = false;
 };
 

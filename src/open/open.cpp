@@ -55,30 +55,34 @@ void take_back_database(const std::string& path, std::shared_ptr<Backend>& backe
   for (const char* suffix : {"-wal", "-shm", ""}) ::unlink((path + suffix).c_str());
 }
 
+/// How often an opening that others get in the way of is begun again.
+constexpr int most_attempts = 10;
+
 /// True if this call made the key file; false if it was there, or somebody else was faster.
 Result<bool> create_key_file(const OpenSqlite& options, const std::string& key_file) {
-  if (state_of(key_file) != FileState::missing) return false;
-  const FileState database = state_of(options.sqlite.path);
-  if (options.sqlite.read_only || !options.sqlite.create || database != FileState::missing) {
-    // A database that is missing too, or empty (cut off, perhaps: not to be taken for a new one), is the
-    // greater trouble, and the backend says what to do.
-    if (database != FileState::present) {
-      if (const auto backend = sqlite_backend(options.sqlite); !backend.ok()) return backend.error();
+  for (int attempt = 1; state_of(key_file) == FileState::missing; ++attempt) {
+    const FileState database = state_of(options.sqlite.path);
+    if (options.sqlite.read_only || !options.sqlite.create || database != FileState::missing) {
+      // A database that is missing too, or empty (cut off, perhaps: not to be taken for a new one), is the
+      // greater trouble, and the backend says what to do.
+      if (database != FileState::present) {
+        if (const auto backend = sqlite_backend(options.sqlite); !backend.ok()) return backend.error();
+      }
+      return key_missing(key_file);
     }
-    return key_missing(key_file);
+    const Result<Keyring> keyring = new_keyring(options.store);
+    if (!keyring.ok()) return keyring.error();
+    const Result<void> written = keyring->write_new_file(key_file);
+    if (written.ok()) return true;
+    // Still missing: somebody else made it and has taken it back, or this fails for a reason that stays.
+    if (attempt == most_attempts && state_of(key_file) == FileState::missing) return written.error();
   }
-  const Result<Keyring> keyring = new_keyring(options.store);
-  if (!keyring.ok()) return keyring.error();
-  const Result<void> written = keyring->write_new_file(key_file);
-  if (written.ok()) return true;
-  if (state_of(key_file) != FileState::missing) return false;
-  return written.error();
+  return false;
 }
 
 Result<Opened> open_with_key_file(const OpenSqlite& options) {
   const std::string& database = options.sqlite.path;
   const std::string key_file = options.key_file.empty() ? database + ".key" : options.key_file;
-  constexpr int most_attempts = 10;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const Result<bool> created = create_key_file(options, key_file);
     if (!created.ok()) return created.error();
