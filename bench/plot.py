@@ -16,6 +16,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 # The same run gives the same file.
 matplotlib.rcParams["svg.hashsalt"] = "tokenstore"
+# There are more contenders than matplotlib's usual ten colours.
+PAIRS = plt.get_cmap("tab20").colors
+matplotlib.rcParams["axes.prop_cycle"] = plt.cycler(color=[*PAIRS[::2], *PAIRS[1::2]])
 SAVE = {"metadata": {"Date": None}, "bbox_inches": "tight"}
 
 
