@@ -138,7 +138,7 @@ Result<void> check_header(Connection& connection, const std::string& path, const
   code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
   if (code == SQLITE_IOERR_SHORT_READ) code = SQLITE_NOTADB;
   if (code != SQLITE_OK) return opening_error_of(code, path);
-  constexpr std::string_view magic("SQLite format 3", 16);  // with its NUL
+  constexpr std::string_view magic("SQLite format 3\0", 16);
   if (!std::equal(magic.begin(), magic.end(), header.begin())) return opening_error_of(SQLITE_NOTADB, path);
   if (big_endian_32(&header[68]) != application_id) return foreign(path);
   const std::int64_t version = big_endian_32(&header[60]);
