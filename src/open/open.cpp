@@ -63,6 +63,8 @@ Result<bool> create_key_file(const OpenSqlite& options, const std::string& key_f
   for (int attempt = 1; state_of(key_file) == FileState::missing; ++attempt) {
     const FileState database = state_of(options.sqlite.path);
     if (options.sqlite.read_only || !options.sqlite.create || database != FileState::missing) {
+      // Somebody may have made both since the key was looked for.
+      if (state_of(key_file) != FileState::missing) return false;
       // A database that is missing too, or empty (cut off, perhaps: not to be taken for a new one), is the
       // greater trouble, and the backend says what to do.
       if (database != FileState::present) {

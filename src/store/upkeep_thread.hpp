@@ -48,6 +48,7 @@ class UpkeepThread final : private base::AtFork {
 
     void run() {
       std::unique_lock lock(mutex);
+      self = std::this_thread::get_id();
       busy = false;
       while (!wake.wait_for(lock, pause, [this] { return stopping; })) {
         lock.unlock();
@@ -70,11 +71,14 @@ class UpkeepThread final : private base::AtFork {
     bool stopping = false;
     std::atomic<bool> busy{true};  // until it has come up
     std::atomic<bool> forking{false};
+    std::atomic<std::thread::id> self{};
     std::thread thread;
   };
 
   void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
     state_->forking = true;
+    // A host's own storage may fork from the turn itself, which is then not what to wait for.
+    if (state_->self.load() == std::this_thread::get_id()) return;
     while (state_->busy && !guard_.forked() && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }

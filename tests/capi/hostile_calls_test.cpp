@@ -12,6 +12,30 @@
 using namespace tokenstore;
 using namespace tokenstore::test;
 
+namespace {
+
+/// The first load of a token reads storage, and answers only when it is let go.
+class HeldLoad {
+ public:
+  explicit HeldLoad(HostileBackend& backend) {
+    backend.after = [this](Entry entry, tokenstore_answer*) -> std::optional<std::int32_t> {
+      if (entry == Entry::load_token && !held_.exchange(true)) wait_for(let_go_);
+      return std::nullopt;
+    };
+  }
+  void wait_until_held() const { wait_for(held_); }
+  void let_go() { let_go_ = true; }
+
+ private:
+  static void wait_for(const std::atomic<bool>& flag) {
+    while (!flag) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::atomic<bool> held_{false};
+  std::atomic<bool> let_go_{false};
+};
+
+}  // namespace
+
 TEST_CASE("hostile: an answer that is used after the call returned is deaf") {
   HostileHost host;
   const auto token = host.issue();
@@ -91,22 +115,13 @@ TEST_CASE("hostile: a thread that answers old questions all the time makes no re
 TEST_CASE("hostile: an answer that comes late is as good as one in time, and holds nothing up that comes later") {
   HostileHost host;
   const auto token = host.issue();
-  std::atomic<bool> waiting{false};
-  std::atomic<bool> go_on{false};
-  std::atomic<bool> slow{true};
-  host.backend.after = [&](Entry entry, tokenstore_answer*) -> std::optional<std::int32_t> {
-    if (entry == Entry::load_token && slow.exchange(false)) {
-      waiting.store(true);
-      while (!go_on.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return std::nullopt;
-  };
+  HeldLoad load(host.backend);
   HostileHost::Answer answer{};
   std::thread early([&] { answer = host.validate(token.text); });
-  while (!waiting.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  load.wait_until_held();
   REQUIRE(host.revoke(token.id) == TOKENSTORE_OK);
   CHECK(host.validate(token.text).reason == TOKENSTORE_REASON_REVOKED);
-  go_on.store(true);
+  load.let_go();
   early.join();
   CHECK(answer.outcome != TOKENSTORE_OUTCOME_UNAVAILABLE);  // it began before the revocation: either is right
   CHECK(host.validate(token.text).reason == TOKENSTORE_REASON_REVOKED);
@@ -115,20 +130,11 @@ TEST_CASE("hostile: an answer that comes late is as good as one in time, and hol
 TEST_CASE("hostile: with a cache, a load that began before a revocation and answers after it leaves nothing valid") {
   HostileHost host(TOKENSTORE_BACKEND_THREAD_SAFE, 0);
   const auto token = host.issue();
-  std::atomic<bool> waiting{false};
-  std::atomic<bool> go_on{false};
-  std::atomic<bool> slow{true};
-  host.backend.after = [&](Entry entry, tokenstore_answer*) -> std::optional<std::int32_t> {
-    if (entry == Entry::load_token && slow.exchange(false)) {
-      waiting.store(true);
-      while (!go_on.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return std::nullopt;
-  };
+  HeldLoad load(host.backend);
   std::thread early([&] { static_cast<void>(host.validate(token.text)); });
-  while (!waiting.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  load.wait_until_held();
   REQUIRE(host.revoke(token.id) == TOKENSTORE_OK);
-  go_on.store(true);
+  load.let_go();
   early.join();
   CHECK(host.validate(token.text).reason == TOKENSTORE_REASON_REVOKED);
 }

@@ -8,36 +8,24 @@ import unittest
 
 from support import (CANNOT_OPEN, CONFLICT, INVALID, NOT_FOUND, OK, REFUSED, TOKEN, UNAVAILABLE, USAGE, CommandCase,
                      id_of, secret_of)
+from throwaway_postgres import ThrowawayPostgres
 
 PASSWORD = "Kanarienvogel-7391"
 WRONG = "Zaunkoenig-8264-xy"
 
 
-class Postgres:
-    """A throw-away server with a role that needs a password, and one that needs none."""
+class Postgres(ThrowawayPostgres):
+    """With a role that needs a password, and one that needs none."""
 
     def __enter__(self):
-        self.process = subprocess.Popen([os.environ["THROWAWAY_POSTGRES"]], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        conninfo = self.process.stdout.readline().strip()
-        assert conninfo, "PostgreSQL did not start"
-        self.directory = re.search(r"host=(\S+)", conninfo)[1]
+        super().__enter__()
+        self.directory = re.search(r"host=(\S+)", self.conninfo)[1]
         self.sql("CREATE ROLE guest LOGIN")
         self.sql("SET password_encryption = 'scram-sha-256'; CREATE ROLE app LOGIN PASSWORD '%s'" % PASSWORD)
         rules = pathlib.Path(self.directory, "data", "pg_hba.conf")
         rules.write_text("local all app scram-sha-256\n" + rules.read_text())
         self.sql("SELECT pg_reload_conf()")
         return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        assert self.process.wait(timeout=120) == 0
-        self.process.stdout.close()
-
-    def tell(self, word):
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n", word
 
     def sql(self, command, database="postgres"):
         done = subprocess.run(["psql", "-h", self.directory, "-U", "postgres", "-d", database, "-qAt", "-v",

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <set>
 #include <thread>
 
+#include "support/count_from.hpp"
 #include "support/forwarding_backend.hpp"
 #include "support/temp_directory.hpp"
 #include "tokenstore/backends/sqlite.hpp"
@@ -82,8 +82,7 @@ TEST_CASE("a forked child denies at once what it has ended itself, although the 
 }
 
 TEST_CASE("a store opened before fork works in the child and in the parent") {
-  const char* wanted = std::getenv("TOKENSTORE_FORKS");
-  const int forks = wanted != nullptr ? std::atoi(wanted) : 100;
+  const int forks = test::count_from("TOKENSTORE_FORKS", 100);
   for (const bool sqlite : {false, true}) {
     for (const bool upkeep_thread : {false, true}) {
       INFO((sqlite ? "sqlite" : "memory") << (upkeep_thread ? ", with the upkeep thread" : ""));
@@ -120,8 +119,7 @@ TEST_CASE("a store opened before fork works in the child and in the parent") {
 }
 
 TEST_CASE("a store that other threads are using is forked, and the child works") {
-  const char* wanted = std::getenv("TOKENSTORE_FORKS");
-  const int forks = wanted != nullptr ? std::atoi(wanted) : 100;
+  const int forks = test::count_from("TOKENSTORE_FORKS", 100);
   for (const bool sqlite : {false, true}) {
     INFO((sqlite ? "sqlite" : "memory"));
     const test::TempDirectory directory;

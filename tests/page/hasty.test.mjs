@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { Browser, Server, signIn } from "./support.mjs";
+import { Browser, Server, fromMenu, row, signIn } from "./support.mjs";
 
 let server;
 let browser;
@@ -16,13 +16,6 @@ after(async () => {
   await server?.stop();
 });
 
-const row = (page, name) => page.getByRole("row", { name: new RegExp(name) });
-
-async function fromMenu(page, name, item) {
-  await row(page, name).getByRole("button", { name: /Actions/ }).click();
-  await page.getByRole("menuitem", { name: item }).click();
-}
-
 // Every request of this method waits until the function that this returns is called.
 async function held(page, method) {
   let release;
@@ -32,6 +25,18 @@ async function held(page, method) {
     await route.continue();
   });
   return release;
+}
+
+// Bob generates a token and closes the form; the answer comes when it is released.
+async function closedWhileGenerating() {
+  const page = await browser.person(server);
+  await signIn(page, "bob");
+  const release = await held(page, "POST");
+  await page.getByRole("button", { name: "Generate new token" }).click();
+  await page.getByLabel("data:read").check();
+  await page.getByRole("button", { name: "Generate token" }).click();
+  await page.keyboard.press("Escape");
+  return { page, release };
 }
 
 test("a dialog that is opened again before its close event arrives does what it says", async () => {
@@ -72,26 +77,14 @@ test("a change that is under way when its dialog is closed is shown when it is d
 });
 
 test("a token that arrives after its form was closed is shown all the same", async () => {
-  const page = await browser.person(server);
-  await signIn(page, "bob");
-  const release = await held(page, "POST");
-  await page.getByRole("button", { name: "Generate new token" }).click();
-  await page.getByLabel("data:read").check();
-  await page.getByRole("button", { name: "Generate token" }).click();
-  await page.keyboard.press("Escape");
+  const { page, release } = await closedWhileGenerating();
   release();
   await page.locator("#token-value").waitFor();
   await page.context().close();
 });
 
 test("a token that arrives when its form is open again leaves what is being typed there", async () => {
-  const page = await browser.person(server);
-  await signIn(page, "bob");
-  const release = await held(page, "POST");
-  await page.getByRole("button", { name: "Generate new token" }).click();
-  await page.getByLabel("data:read").check();
-  await page.getByRole("button", { name: "Generate token" }).click();
-  await page.keyboard.press("Escape");
+  const { page, release } = await closedWhileGenerating();
   await page.getByRole("button", { name: "Generate new token" }).click();
   await page.getByLabel("Description").fill("still typing");
   release();

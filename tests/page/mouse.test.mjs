@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { Browser, Server, signIn, traces } from "./support.mjs";
+import { Browser, Server, fromMenu, row, signIn, traces } from "./support.mjs";
 
 let server;
 let browser;
@@ -16,13 +16,7 @@ after(async () => {
   await server?.stop();
 });
 
-const row = (page, name) => page.getByRole("row", { name: new RegExp(name) });
 const rows = (page) => page.locator("#rows tr");
-
-async function fromMenu(page, name, item) {
-  await row(page, name).getByRole("button", { name: /Actions/ }).click();
-  await page.getByRole("menuitem", { name: item }).click();
-}
 
 async function inWindow(user, work, options) {
   const page = await browser.person(server, options);

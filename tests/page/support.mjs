@@ -114,6 +114,13 @@ export async function signIn(page, user) {
 }
 
 // Fails with what axe found, in words.
+export const row = (page, name) => page.getByRole("row", { name: new RegExp(name) });
+
+export async function fromMenu(page, name, item) {
+  await row(page, name).getByRole("button", { name: /Actions/ }).click();
+  await page.getByRole("menuitem", { name: item }).click();
+}
+
 export async function assertAccessible(page, where) {
   await page.evaluate(`if (!window.axe) { ${AXE} }`);
   const { violations, passes } = await page.evaluate(() => window.axe.run(document, {

@@ -1,6 +1,6 @@
 """The page with its tokens in PostgreSQL, on a throw-away server.
 
-    ACCESS_TOKENS_PAGE=program THROWAWAY_POSTGRES=program python3 test_postgres.py
+    ACCESS_TOKENS_PAGE=program THROWAWAY_POSTGRES=program PYTHONPATH=../support python3 test_postgres.py
 """
 
 import os
@@ -12,32 +12,15 @@ import time
 import unittest
 
 from support import Server
+from throwaway_postgres import ThrowawayPostgres
 
 COLLECTION = "/v4/apiAccessTokens"
-
-
-class Postgres:
-    def __enter__(self):
-        self.process = subprocess.Popen([os.environ["THROWAWAY_POSTGRES"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.conninfo = self.process.stdout.readline().strip()
-        assert self.conninfo, "PostgreSQL did not start"
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        assert self.process.wait(timeout=120) == 0
-        self.process.stdout.close()
-
-    def tell(self, word):
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n", word
 
 
 class OnPostgres(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.postgres = cls.enterClassContext(Postgres())
+        cls.postgres = cls.enterClassContext(ThrowawayPostgres())
         cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         cls.key_file = cls.folder / "tokens.key"
 

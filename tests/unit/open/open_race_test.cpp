@@ -4,12 +4,12 @@
 
 #include <catch2/catch.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "support/canary.hpp"
+#include "support/count_from.hpp"
 #include "support/temp_directory.hpp"
 #include "tokenstore/open.hpp"
 
@@ -45,8 +45,7 @@ int open_badly(const std::string& path) {
 }
 
 TEST_CASE("processes that make one store at once share one key although others fail and clean up") {
-  const char* wanted = std::getenv("TOKENSTORE_OPEN_RACES");
-  const int rounds = wanted != nullptr ? std::atoi(wanted) : 50;
+  const int rounds = test::count_from("TOKENSTORE_OPEN_RACES", 50);
   constexpr int good = 4;
   constexpr int bad = 3;
   for (int round = 0; round < rounds; ++round) {

@@ -55,6 +55,29 @@ TEST_CASE("a fork waits no longer than it may for a turn that does not end") {
   let_go = true;
 }
 
+TEST_CASE("a fork from the turn itself does not wait for the turn's end") {
+  /// Takes part before the upkeep thread does, and so rests after it.
+  struct Left final : base::AtFork {
+    void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
+      waited_out = std::chrono::steady_clock::now() >= deadline;
+    }
+    void resume(bool) noexcept override {}
+    std::atomic<bool> waited_out{false};
+  } left;
+  const base::AtForkEntry entry(left);
+  std::atomic<int> status{-1};
+  UpkeepThread upkeep(std::chrono::milliseconds(1), [&] {
+    if (status != -1) return;
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(0);
+    int code = 0;
+    status = ::waitpid(child, &code, 0) == child ? code : 1;
+  });
+  while (status == -1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(status == 0);
+  CHECK_FALSE(left.waited_out);
+}
+
 TEST_CASE("in a child the upkeep thread ends without its thread, and a new one works, for forks of its own too") {
   std::atomic<int> turns{0};
   auto upkeep = std::make_unique<UpkeepThread>(std::chrono::milliseconds(1), [&] { ++turns; });
