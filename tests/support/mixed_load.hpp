@@ -58,6 +58,9 @@ class MixedLoadRun {
     // Every store sees the tokens before anything changes: one that may be stale need not know them yet.
     const auto start = nanos();
     while (nanos() - start < staleness()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (TokenStore* store : load_.stores) {
+      for (std::size_t slot = 0; slot < slots_.size(); ++slot) look(*store, slot);
+    }
     std::vector<std::thread> changers;
     std::vector<std::thread> others;
     for (std::size_t i = 0; i < load_.stores.size(); ++i) {
@@ -115,6 +118,8 @@ class MixedLoadRun {
   }
 
   void change(std::size_t number) {
+    // Not before all are there that are to see it.
+    while (validating_ < 2 * load_.stores.size()) std::this_thread::yield();
     TokenStore& store = *load_.stores[number];
     const Actor host = Actor::host();
     for (std::size_t slot = number; slot < slots_.size() * 9 / 10; slot += load_.stores.size()) {
@@ -154,6 +159,7 @@ class MixedLoadRun {
   void validate(std::size_t number, std::uint64_t seed) {
     TokenStore& store = *load_.stores[number];
     SeededRandom random(seed);
+    ++validating_;
     while (!done_) {
       const std::size_t which = random.below(slots_.size());
       const Slot& token = slots_[which];
@@ -206,6 +212,7 @@ class MixedLoadRun {
   const MixedLoad& load_;
   std::vector<Slot> slots_;
   std::atomic<bool> done_{false};
+  std::atomic<std::size_t> validating_{0};
   std::atomic<std::uint64_t> valid_{0}, invalid_{0}, unavailable_{0}, failed_calls_{0}, stale_{0}, wrongly_denied_{0};
   std::atomic<std::uint64_t> lost_{0}, mixed_up_{0}, errors_{0};
   std::string first_error_;  ///< written by whoever made errors_ 1, read when all threads have ended
