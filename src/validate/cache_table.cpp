@@ -93,7 +93,7 @@ CacheTable::Position CacheTable::empty_way(const Bank& bank, std::size_t set) no
 
 std::optional<Use> CacheTable::use_in(Slot slot, UseWord use) {
   if (use.time() == 0) return std::nullopt;
-  const PackedAddress address{use.address_kind(), slot.load(Slot::address_high), slot.load(Slot::address_low)};
+  const PackedAddress address = slot.address(use);
   Use noted;
   noted.id.resize(text::id_size);
   unpack_id(slot.id(), noted.id);
@@ -101,6 +101,15 @@ std::optional<Use> CacheTable::use_in(Slot slot, UseWord use) {
   // An address that is being written is left to the next time.
   if (!use.locked()) noted.used_from = address.text();
   return noted;
+}
+
+std::optional<Use> CacheTable::current_use(Slot slot) {
+  // Somebody may be booking another: the words of an address belong together only if the use is still the same.
+  for (;;) {
+    const UseWord use = slot.use_word();
+    std::optional<Use> noted = use_in(slot, use);
+    if (slot.use_word().word == use.word) return noted;
+  }
 }
 
 UseWord CacheTable::take_use(Slot slot) noexcept {
@@ -417,8 +426,7 @@ std::optional<Use> CacheTable::use_of(std::string_view id) {
   if (!found || EntryTraits::unpack(bank.slot(found.set, found.way).load(Slot::traits)).kind != EntryKind::live) {
     return std::nullopt;
   }
-  const Slot slot = bank.slot(found.set, found.way);
-  return use_in(slot, slot.use_word());
+  return current_use(bank.slot(found.set, found.way));
 }
 
 std::vector<Use> CacheTable::uses_since(UnixMillis since) {
@@ -438,7 +446,7 @@ std::vector<Use> CacheTable::uses_since(UnixMillis since) {
         const UseWord word = slot.use_word();
         if (bank.mark(set, way) == 0 || word.time() == 0 || word.time() < since) continue;
         if (EntryTraits::unpack(slot.load(Slot::traits)).kind != EntryKind::live) continue;
-        if (auto use = use_in(slot, word)) uses.push_back(std::move(*use));
+        if (auto use = current_use(slot)) uses.push_back(std::move(*use));
       }
     }
     if (set == bank.sets) return uses;

@@ -147,6 +147,7 @@ class CacheTable {
   bool grow();
   void move_all(Bank& from, Bank& to);
   static std::optional<Use> use_in(Slot slot, UseWord use);
+  static std::optional<Use> current_use(Slot slot);
   void account() noexcept;
 
   const std::size_t budget_;
@@ -186,7 +187,10 @@ inline bool CacheTable::note_use(Slot slot, UseWord before, UnixMillis now, cons
   if (now <= before.time() || before.locked()) return true;
   const std::uint64_t heat = std::min<std::uint64_t>(before.heat() + 1U, UseWord::hottest);
   const std::uint64_t after = UseWord::pack(now, before.version(), heat, from.kind);
-  if (from.kind != PackedAddress::Kind::none) return note_use_from(slot, before, after, from);
+  // Clients seldom move. If one does, or another books meanwhile, the use word is another than `before` was.
+  if (from.kind != PackedAddress::Kind::none && from != slot.address(before)) {
+    return note_use_from(slot, before, after, from);
+  }
   std::uint64_t expected = before.word;
   return slot.at[Slot::use].compare_exchange_strong(expected, after, std::memory_order_acq_rel,
                                                     std::memory_order_acquire) ||

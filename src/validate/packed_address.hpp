@@ -18,6 +18,7 @@ struct PackedAddress {
   static PackedAddress parse(std::string_view text) noexcept;
   /// RFC 5952 form; empty for `none`.
   std::string text() const;
+  friend bool operator==(const PackedAddress&, const PackedAddress&) = default;
 };
 
 }  // namespace tokenstore::validate

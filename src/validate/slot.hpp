@@ -104,15 +104,20 @@ struct Slot {
   std::uint64_t load(std::size_t word) const noexcept { return at[word].load(std::memory_order_acquire); }
   void store(std::size_t word, std::uint64_t value) const noexcept { at[word].store(value, std::memory_order_release); }
 
-  /// All lines that a hit reads.
+  /// All lines that a hit reads, unless the request says where it comes from.
   void prefetch() const noexcept {
     __builtin_prefetch(at);
     __builtin_prefetch(at + use);
     __builtin_prefetch(at + owner_end - 1);
   }
+  void prefetch_address() const noexcept { __builtin_prefetch(at + address_low); }
 
   PackedId id() const noexcept { return {load(id_high), static_cast<std::uint32_t>(load(owner_end - 1) >> 32)}; }
   UseWord use_word() const noexcept { return {load(use)}; }
+  /// Where the use came from. Belongs to it only if the use word is still the same, and not locked.
+  PackedAddress address(UseWord of) const noexcept {
+    return {of.address_kind(), load(address_high), load(address_low)};
+  }
   void begin_write() const noexcept { store(sequence, load(sequence) + 1); }
   void end_write() const noexcept { store(sequence, load(sequence) + 1); }
 };

@@ -133,6 +133,7 @@ void Validator::check(std::string_view text, const Demand& demand, Verdict& verd
 
   const std::string_view id = text.substr(id_at_, text::id_size);
   const CacheTable::Home home = known.table->locate(known.fingerprinter.place(IdWords::of(id.data())));
+  if (!demand.client_address.empty()) home.slot.prefetch_address();
   const std::optional<std::uint64_t> current = known.freshness->current();
   const Asked asked{known.table->scope_sets().wanted(demand.scope),
                     demand.client_address.empty() ? PackedAddress{} : PackedAddress::parse(demand.client_address),

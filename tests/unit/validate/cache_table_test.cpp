@@ -245,6 +245,55 @@ TEST_CASE("a use is booked with its address, and never on the slot's next token"
   CHECK(world.table.uses_since(2).empty());
 }
 
+TEST_CASE("a client that stays is booked again, one that moves is booked anew") {
+  TableWorld world(std::size_t{1} << 20);
+  world.put(Made(1), 10);
+  const auto booked = [&](UnixMillis now, const char* from) {
+    CHECK(world.use(Made(1), now, from));
+    const auto use = world.table.use_of(Made(1).id);
+    REQUIRE(use);
+    CHECK(use->used_at == now);
+    CHECK(use->used_from == from);
+  };
+  booked(20, "192.0.2.9");
+  booked(30, "192.0.2.9");
+  booked(40, "192.0.2.8");
+  booked(50, "2001:db8::7");
+  booked(60, "2001:db8::7");
+  booked(70, "2001:db8:0:1::7");  // differs in the first word
+  booked(80, "2001:db8:0:1::8");  // in the second
+  booked(90, "::192.0.2.9");      // the same number as an IPv4 address, of the other kind
+  booked(100, "192.0.2.9");
+
+  // The same client comes late, to a slot that is another token's.
+  Found found;
+  REQUIRE(world.look(Made(1), found));
+  const validate::UseWord before = found.slot.use_word();
+  world.table.drop(Made(1).id, 0, world.displaced);
+  CHECK_FALSE(CacheTable::note_use(found.slot, before, 110, validate::PackedAddress::parse("192.0.2.9")));
+}
+
+TEST_CASE("an address that changes while it is read comes back whole, and with its own time") {
+  TableWorld world(std::size_t{1} << 20);
+  world.put(Made(1), 1);
+  constexpr UnixMillis last = 200'000;
+  std::thread client([&] {
+    for (UnixMillis now = 2; now <= last; ++now) world.use(Made(1), now, now % 2 == 0 ? "2001:db8::7" : "fe80::9");
+  });
+  std::uint64_t mixed = 0;
+  std::uint64_t whole = 0;
+  for (UnixMillis at = 0; at < last;) {
+    for (const Use& use : world.table.uses_since(0)) {
+      at = use.used_at;
+      if (use.used_from.empty()) continue;  // being written
+      ++(use.used_from == (at % 2 == 0 ? "2001:db8::7" : "fe80::9") ? whole : mixed);
+    }
+  }
+  client.join();
+  CHECK(whole > 100);
+  CHECK(mixed == 0);
+}
+
 TEST_CASE("a table that grows keeps every token and its use") {
   TableWorld world(std::size_t{32} << 20);
   for (std::uint64_t number = 1; number <= 100'000; ++number) {
