@@ -21,7 +21,7 @@ static_assert(sizeof(Slot) == 64);
 /// Direct-mapped: of two tokens with one slot the later keeps it, and the other's probe costs the same.
 class Floor final : public LookUp {
  public:
-  Floor(const Population& population, Pages pages) : texts_(population.texts), count_(population.tokens) {
+  Floor(const Population& population, Pages pages) : count_(population.tokens) {
     crypto_shorthash_keygen(key_);
     bytes_ = count_ * sizeof(Slot);
     memory_ = mmap(nullptr, bytes_ + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -31,7 +31,7 @@ class Floor final : public LookUp {
     slots_ = reinterpret_cast<Slot*>((address + huge_page - 1) / huge_page * huge_page);
     for (std::size_t i = 0; i < count_; ++i) new (&slots_[i]) Slot;
     for (std::size_t i = 0; i < count_; ++i) {
-      const Slot wanted = print(texts_[i]);
+      const Slot wanted = print(population.texts[i]);
       slot(wanted) = wanted;
       slot(wanted).mark = population.marks[i];
     }
@@ -40,10 +40,10 @@ class Floor final : public LookUp {
   Floor(const Floor&) = delete;
   Floor& operator=(const Floor&) = delete;
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
-      const Slot wanted = print(texts_[token]);
+    for (const Request& request : requests) {
+      const Slot wanted = print(request.text);
       const Slot& found = slot(wanted);
       if (found.high == wanted.high && found.low == wanted.low) sum += found.mark;
     }
@@ -66,7 +66,6 @@ class Floor final : public LookUp {
     return slots_[static_cast<std::size_t>(wide{wanted.high} * count_ >> 64)];
   }
 
-  const Texts& texts_;
   std::size_t count_;
   std::size_t bytes_ = 0;
   void* memory_ = nullptr;

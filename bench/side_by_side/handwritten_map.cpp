@@ -39,18 +39,18 @@ bool holds(std::string_view scopes, std::string_view wanted) {
 template <typename Map>
 class HandwrittenMap final : public LookUp {
  public:
-  explicit HandwrittenMap(const Population& population) : texts_(population.texts) {
+  explicit HandwrittenMap(const Population& population) {
     const std::int64_t end = now_millis() + 86'400'000;
     for (std::size_t i = 0; i < population.tokens; ++i) {
-      map_.emplace(digest_of(texts_[i]), Stored{owner_name(i), "repo:read repo:write", end, false});
+      map_.emplace(digest_of(population.texts[i]), Stored{owner_name(i), "repo:read repo:write", end, false});
     }
   }
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
     std::string owner;
-    for (const std::uint32_t token : slice) {
-      if (find(texts_[token], owner)) sum += mark_of(owner);
+    for (const Request& request : requests) {
+      if (find(request.text, owner)) sum += mark_of(owner);
     }
     return sum;
   }
@@ -67,7 +67,6 @@ class HandwrittenMap final : public LookUp {
     return true;
   }
 
-  const Texts& texts_;
   std::shared_mutex mutex_;
   Map map_;
 };

@@ -12,13 +12,13 @@ namespace {
 class HandwrittenSqlite final : public LookUp {
  public:
   HandwrittenSqlite(const Population& population, const std::filesystem::path& file)
-      : texts_(population.texts), database_(fill(population, file)), select_(database_, query) {}
+      : database_(fill(population, file)), select_(database_, query) {}
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
+    for (const Request& request : requests) {
       using namespace std::chrono;
-      const Digest digest = digest_of(texts_[token]);
+      const Digest digest = digest_of(request.text);
       select_.blob(1, digest);
       const std::int64_t now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
       if (select_.step() && select_.number_at(2) > now && select_.number_at(3) == 0 &&
@@ -49,7 +49,6 @@ class HandwrittenSqlite final : public LookUp {
     return file;
   }
 
-  const Texts& texts_;
   Database database_;
   Statement select_;
 };

@@ -33,11 +33,11 @@ class Jwt final : public LookUp {
     }
   }
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
+    for (const Request& request : requests) {
       jwt_t* jwt = nullptr;
-      if (jwt_decode(&jwt, texts_[token % texts_.size()].c_str(), key_octets, key_size) != 0) continue;
+      if (jwt_decode(&jwt, texts_[request.token % texts_.size()].c_str(), key_octets, key_size) != 0) continue;
       const char* scopes = jwt_get_grant(jwt, "scope");
       if (jwt_get_grant_int(jwt, "exp") > std::time(nullptr) && scopes != nullptr &&
           std::strstr(scopes, scope.data()) != nullptr) {

@@ -92,45 +92,39 @@ void measure_misses(const Settings& settings, const Population& population, Repo
   const std::size_t calls = std::min(order.size() / (settings.rounds + 1), settings.calls / 20);
   const auto strangers = population.open(population.ample_cache());
   const auto acquainted = population.open(population.ample_cache());
-  const auto with_owner = our_look_up(population, *strangers, false);
-  const auto token_alone = our_look_up(population, *acquainted, false);
+  const auto with_owner = our_look_up(*strangers, false);
+  const auto token_alone = our_look_up(*acquainted, false);
   Database database(population.file);
   Statement select(database, select_token);
-  const auto bare = [&](Slice slice) {
+  const auto bare = [&](const Requests& requests) {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
-      const std::string_view text = population.texts[token];
-      select.text(1, id_of(text));
+    for (const Request& request : requests) {
+      select.text(1, id_of(request.text));
       if (select.step()) sum += mark_of(select.text_at(3));
       select.reset();
     }
     return sum;
   };
-  const auto timed = [&](std::size_t round, const auto& run) {
-    const Slice slice = slice_of_round(order, round, calls);
-    std::uint64_t sum = 0;
-    const double ns = time_parts(
-        slice.size(), [&](std::size_t first, std::size_t count) { sum += run(slice.subspan(first, count)); });
-    if (sum != population.expected(slice)) give_up("wrong answers on misses");
-    return ns;
+  const auto timed = [&](std::size_t round, const Answer& answer) {
+    return time_right_requests(population, slice_of_round(order, round, calls), answer, "misses");
   };
   const auto make_owners_known = [&](std::size_t round) {
     Order firsts;
     for (const std::uint32_t token : slice_of_round(order, round, calls)) {
       firsts.push_back(token - token % tokens_per_owner);
     }
-    if (token_alone->run(firsts) != population.expected(firsts)) give_up("wrong answers on misses");
+    ask_about(population, firsts, answer_of(*token_alone));
   };
-  const auto group = take_turns(
-      {{"tokenstore, a token not in the cache",
-        [&](std::size_t round) {
-          make_owners_known(round);
-          return timed(round, [&](Slice slice) { return token_alone->run(slice); });
-        }},
-       {"bare SQLite point select in the same file", [&](std::size_t round) { return timed(round, bare); }},
-       {"tokenstore, neither token nor owner in the cache",
-        [&](std::size_t round) { return timed(round, [&](Slice slice) { return with_owner->run(slice); }); }}},
-      settings.rounds);
+  const auto group =
+      take_turns({{"tokenstore, a token not in the cache",
+                   [&](std::size_t round) {
+                     make_owners_known(round);
+                     return timed(round, answer_of(*token_alone));
+                   }},
+                  {"bare SQLite point select in the same file", [&](std::size_t round) { return timed(round, bare); }},
+                  {"tokenstore, neither token nor owner in the cache",
+                   [&](std::size_t round) { return timed(round, answer_of(*with_owner)); }}},
+                 settings.rounds);
   for (const auto* store : {&strangers, &acquainted}) {
     if ((*store)->statistics().misses < calls * settings.rounds) give_up("the misses were no misses");
   }
@@ -151,13 +145,15 @@ void measure_forgeries(const Settings& settings, const Population& population, R
   const auto group = take_turns(
       {{"tokenstore, forged token refused",
         [&](std::size_t) {
-          return time_parts(forged.size(), [&](std::size_t first, std::size_t count) {
-            for (std::size_t i = first; i < first + count; ++i) {
-              if (store->validate(forged[i], tokenstore::Demand(scope)).reason() != tokenstore::Reason::forged) {
-                give_up("a forged token was not recognised as forged");
-              }
-            }
-          });
+          return time_parts(
+              forged.size(), [](std::size_t, std::size_t) {},
+              [&](std::size_t first, std::size_t count) {
+                for (std::size_t i = first; i < first + count; ++i) {
+                  if (store->validate(forged[i], tokenstore::Demand(scope)).reason() != tokenstore::Reason::forged) {
+                    give_up("a forged token was not recognised as forged");
+                  }
+                }
+              });
         }}},
       settings.rounds);
   if (store->statistics().misses != 0) give_up("a forged token reached storage");
@@ -170,9 +166,8 @@ void measure_memory(const Settings&, const Population& population, Report& repor
   // A quarter of what all would need: full, and evicting.
   const std::size_t budget = population.tokens * 32;
   const auto store = population.open(budget);
-  const auto ours = our_look_up(population, *store, false);
-  const Order all = shuffled_order(population.tokens, 31);
-  if (ours->run(all) != population.expected(all)) give_up("wrong answers under eviction");
+  const auto ours = our_look_up(*store, false);
+  ask_about(population, shuffled_order(population.tokens, 31), answer_of(*ours));
   const auto figures = store->statistics();
   report.require({"octets of cache for each hot token, cache full", Requirement::Sense::at_most, 128,
                   static_cast<double>(figures.cache_bytes) / static_cast<double>(figures.cached_tokens), "octets"});

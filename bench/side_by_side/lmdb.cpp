@@ -27,7 +27,7 @@ std::string record_of(std::size_t token) {
 
 class Lmdb final : public LookUp {
  public:
-  Lmdb(const Population& population, const std::filesystem::path& directory) : texts_(population.texts) {
+  Lmdb(const Population& population, const std::filesystem::path& directory) {
     std::filesystem::create_directories(directory);
     check(mdb_env_create(&environment_));
     check(mdb_env_set_mapsize(environment_, population.tokens * 512 + (std::size_t{64} << 20)));
@@ -36,7 +36,7 @@ class Lmdb final : public LookUp {
     check(mdb_txn_begin(environment_, nullptr, 0, &writing));
     check(mdb_dbi_open(writing, nullptr, 0, &database_));
     for (std::size_t i = 0; i < population.tokens; ++i) {
-      Digest digest = digest_of(texts_[i]);
+      Digest digest = digest_of(population.texts[i]);
       std::string record = record_of(i);
       MDB_val key{digest.size(), digest.data()};
       MDB_val value{record.size(), record.data()};
@@ -53,10 +53,10 @@ class Lmdb final : public LookUp {
   Lmdb(const Lmdb&) = delete;
   Lmdb& operator=(const Lmdb&) = delete;
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
-      Digest digest = digest_of(texts_[token]);
+    for (const Request& request : requests) {
+      Digest digest = digest_of(request.text);
       // A transaction for each request, or a revocation would never be seen.
       check(mdb_txn_renew(reading_));
       MDB_val key{digest.size(), digest.data()};
@@ -79,7 +79,6 @@ class Lmdb final : public LookUp {
     return mark_of(record.substr(sizeof expires_at, end - sizeof expires_at));
   }
 
-  const Texts& texts_;
   MDB_env* environment_ = nullptr;
   MDB_dbi database_ = 0;
   MDB_txn* reading_ = nullptr;

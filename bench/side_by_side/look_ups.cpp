@@ -17,40 +17,34 @@ Contender contender(const Population& population, std::string name, LookUp& way,
                     std::size_t modulus = 0) {
   auto run = [&population, &way, &order, calls, modulus, name](std::size_t round) {
     const Slice slice = slice_of_round(order, round, calls);
-    std::uint64_t sum = 0;
-    const double ns = time_parts(
-        slice.size(), [&](std::size_t first, std::size_t count) { sum += way.run(slice.subspan(first, count)); });
+    const Answered answered = time_requests(population, slice, answer_of(way));
     std::uint64_t expected = 0;
     if (modulus == 0) {
       expected = population.expected(slice);
     } else {
       for (const std::uint32_t token : slice) expected += population.marks[token % modulus];
     }
-    if (sum != expected) give_up("wrong answers from " + name);
-    return ns;
+    if (answered.sum != expected) give_up("wrong answers from " + name);
+    return answered.ns;
   };
   return {std::move(name), std::move(run)};
 }
 
 /// The floor's table forgets tokens that share a slot, so its sum cannot be held to anything.
-Contender floor_contender(std::string name, LookUp& way, const Order& order, std::size_t calls) {
-  return {std::move(name), [&way, &order, calls](std::size_t round) {
-            const Slice slice = slice_of_round(order, round, calls);
-            std::uint64_t sum = 0;
-            const double ns = time_parts(slice.size(), [&](std::size_t first, std::size_t count) {
-              sum += way.run(slice.subspan(first, count));
-            });
-            if (sum == 0) give_up("the floor finds nothing");
-            return ns;
+Contender floor_contender(const Population& population, std::string name, LookUp& way, const Order& order,
+                          std::size_t calls) {
+  return {std::move(name), [&population, &way, &order, calls](std::size_t round) {
+            const Answered answered = time_requests(population, slice_of_round(order, round, calls), answer_of(way));
+            if (answered.sum == 0) give_up("the floor finds nothing");
+            return answered.ns;
           }};
 }
 
 std::unique_ptr<tokenstore::TokenStore> warm_store(const Population& population) {
   progress(fmt::format("filling the cache with {} tokens", population.tokens));
   auto store = population.open(population.ample_cache());
-  const auto way = our_look_up(population, *store, false);
-  const Order all = shuffled_order(population.tokens, 11);
-  if (way->run(all) != population.expected(all)) give_up("a token of the store did not validate");
+  const auto way = our_look_up(*store, false);
+  ask_about(population, shuffled_order(population.tokens, 11), answer_of(*way));
   return store;
 }
 
@@ -100,8 +94,8 @@ void require_look_ups(const Settings& settings, std::size_t tokens, const std::v
 
 void compare_look_ups(const Settings& settings, const Population& population, bool only_floor, Report& report) {
   const auto store = warm_store(population);
-  const auto ours = our_look_up(population, *store, false);
-  const auto ours_from = our_look_up(population, *store, true);
+  const auto ours = our_look_up(*store, false);
+  const auto ours_from = our_look_up(*store, true);
   progress(fmt::format("building the contenders for {} tokens", population.tokens));
   const auto small_floor = floor_look_up(population, Pages::small);
   const auto huge_floor = floor_look_up(population, Pages::huge);
@@ -122,8 +116,8 @@ void compare_look_ups(const Settings& settings, const Population& population, bo
     const Order order = zipf ? zipf_order(population.tokens, length, 5) : uniform_order(population.tokens, length, 5);
     std::vector<Contender> contenders;
     contenders.push_back(contender(population, "tokenstore", *ours, order, settings.calls));
-    contenders.push_back(floor_contender(small_pages, *small_floor, order, settings.calls));
-    contenders.push_back(floor_contender(huge_pages, *huge_floor, order, settings.calls));
+    contenders.push_back(floor_contender(population, small_pages, *small_floor, order, settings.calls));
+    contenders.push_back(floor_contender(population, huge_pages, *huge_floor, order, settings.calls));
     contenders.push_back(contender(population, "tokenstore, with client address", *ours_from, order, settings.calls));
     if (!only_floor) {
       contenders.push_back(contender(population, std_map, *unordered, order, settings.calls));
@@ -148,7 +142,7 @@ void compare_look_ups(const Settings& settings, const Population& population, bo
 
 void compare_threads(const Settings& settings, const Population& population, Report& report) {
   const auto store = warm_store(population);
-  const auto ours = our_look_up(population, *store, false);
+  const auto ours = our_look_up(*store, false);
   const auto flat = map_look_up(population, MapKind::absl_flat);
   progress("threads");
   const Order different = uniform_order(population.tokens, settings.calls * 4, 7);
@@ -162,10 +156,18 @@ void compare_threads(const Settings& settings, const Population& population, Rep
             {fmt::format("{}, {} thread{}", is_map ? absl_map : "tokenstore", threads, threads == 1 ? "" : "s"),
              [&, is_map, threads](std::size_t) {
                LookUp& way = is_map ? *flat : *ours;
-               return time_threads(threads, settings.calls * threads, [&](unsigned thread) {
+               std::vector<Requests> requests;
+               for (unsigned thread = 0; thread < threads; ++thread) {
+                 requests.emplace_back(population, slice_of_round(order, thread, settings.calls));
+               }
+               std::vector<std::uint64_t> sums(threads);
+               const double ns = time_threads(threads, settings.calls * threads,
+                                              [&](unsigned thread) { sums[thread] = way.run(requests[thread]); });
+               for (unsigned thread = 0; thread < threads; ++thread) {
                  const Slice slice = slice_of_round(order, thread, settings.calls);
-                 if (way.run(slice) != population.expected(slice)) give_up("wrong answers");
-               });
+                 if (sums[thread] != population.expected(slice)) give_up("wrong answers");
+               }
+               return ns;
              }});
       }
     }

@@ -6,19 +6,22 @@
 #include <cstdint>
 #include <memory>
 
-#include "access.hpp"
-#include "population.hpp"
+#include "requests.hpp"
 
 namespace bench {
 
 class LookUp {
  public:
   virtual ~LookUp() = default;
-  /// Asks about every token of the slice and returns the sum of the owners' marks.
-  virtual std::uint64_t run(Slice slice) = 0;
+  /// Answers every request and returns the sum of the owners' marks.
+  virtual std::uint64_t run(const Requests& requests) = 0;
 };
 
-std::unique_ptr<LookUp> our_look_up(const Population& population, tokenstore::TokenStore& store, bool with_address);
+inline Answer answer_of(LookUp& way) {
+  return [&way](const Requests& requests) { return way.run(requests); };
+}
+
+std::unique_ptr<LookUp> our_look_up(tokenstore::TokenStore& store, bool with_address);
 
 enum class Pages { small, huge };
 /// SipHash of the text and one probe of a table of 64-octet slots. Does not know the owner.

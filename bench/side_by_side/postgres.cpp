@@ -109,28 +109,20 @@ class OneProcessor {
   pid_t server_ = 0;
 };
 
-double timed(const Population& population, Slice slice, const std::function<std::uint64_t(Slice)>& run) {
-  std::uint64_t sum = 0;
-  const double ns =
-      time_parts(slice.size(), [&](std::size_t first, std::size_t count) { sum += run(slice.subspan(first, count)); });
-  if (sum != population.expected(slice)) give_up("wrong answers on PostgreSQL");
-  return ns;
-}
-
 void compare_hot(const Settings& settings, const Population& here, const Population& on_sqlite,
                  const std::string& conninfo, Report& report) {
   const Host host(conninfo);
   const auto embedded = on_sqlite.open(on_sqlite.ample_cache());
-  const auto ours = our_look_up(here, *host.store, false);
-  const auto sqlite = our_look_up(on_sqlite, *embedded, false);
+  const auto ours = our_look_up(*host.store, false);
+  const auto sqlite = our_look_up(*embedded, false);
   const Order all = shuffled_order(here.tokens, 11);
-  if (ours->run(all) != here.expected(all)) give_up("a token on PostgreSQL did not validate");
-  sqlite->run(all);
+  ask_about(here, all, answer_of(*ours));
+  ask_about(on_sqlite, all, answer_of(*sqlite));
   const Order order = uniform_order(here.tokens, settings.calls * (settings.rounds + 1), 5);
   const auto hot = [&](const Population& population, LookUp& way) {
     return [&](std::size_t round) {
-      return timed(population, slice_of_round(order, round, settings.calls),
-                   [&](Slice slice) { return way.run(slice); });
+      return time_right_requests(population, slice_of_round(order, round, settings.calls), answer_of(way),
+                                 "PostgreSQL");
     };
   };
   const auto group =
@@ -146,14 +138,13 @@ void compare_misses(const Settings& settings, const Population& here, const toke
   const OneProcessor bound(cluster);
   const std::string conninfo = cluster.conninfo();
   const Host host(conninfo);
-  const auto ours = our_look_up(here, *host.store, false);
+  const auto ours = our_look_up(*host.store, false);
   Bare bare(conninfo);
   bare.prepare("select", std::string("SELECT ") + columns + " FROM tokenstore.token WHERE workspace = $1 AND id = $2");
-  const auto select = [&](Slice slice) {
+  const auto select = [&](const Requests& requests) {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
-      const std::string_view text = here.texts[token];
-      PGresult* row = bare.run("select", std::array<std::string_view, 2>{"default", id_of(text)});
+    for (const Request& request : requests) {
+      PGresult* row = bare.run("select", std::array<std::string_view, 2>{"default", id_of(request.text)});
       if (PQntuples(row) == 1) sum += mark_of(value_of(row, 4));
       PQclear(row);
     }
@@ -163,15 +154,15 @@ void compare_misses(const Settings& settings, const Population& here, const toke
   std::erase_if(order, [](std::uint32_t token) { return token % tokens_per_owner == 0; });
   Order firsts;
   for (std::uint32_t token = 0; token < here.tokens; token += tokens_per_owner) firsts.push_back(token);
-  if (ours->run(firsts) != here.expected(firsts)) give_up("wrong answers on PostgreSQL");
+  ask_about(here, firsts, answer_of(*ours));
   const std::size_t calls = order.size() / (settings.rounds + 1);
+  const auto missed = [&](const Answer& answer) {
+    return [&, answer](std::size_t round) {
+      return time_right_requests(here, slice_of_round(order, round, calls), answer, "misses on PostgreSQL");
+    };
+  };
   const auto group = take_turns(
-      {{"tokenstore, a token not in the cache",
-        [&](std::size_t round) {
-          return timed(here, slice_of_round(order, round, calls), [&](Slice slice) { return ours->run(slice); });
-        }},
-       {"bare prepared select",
-        [&](std::size_t round) { return timed(here, slice_of_round(order, round, calls), select); }}},
+      {{"tokenstore, a token not in the cache", missed(answer_of(*ours))}, {"bare prepared select", missed(select)}},
       settings.rounds);
   if (host.store->statistics().misses < calls * settings.rounds) give_up("the misses were no misses");
   report.add("PostgreSQL: misses", here.tokens, 1, group);

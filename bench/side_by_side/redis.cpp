@@ -55,10 +55,10 @@ class Server {
 class Redis final : public LookUp {
  public:
   Redis(const Population& population, const std::filesystem::path& directory)
-      : texts_(population.texts), server_(directory), context_(server_.connect()) {
+      : server_(directory), context_(server_.connect()) {
     constexpr std::size_t pipelined = 1000;
     for (std::size_t i = 0; i < population.tokens; ++i) {
-      const Digest digest = digest_of(texts_[i]);
+      const Digest digest = digest_of(population.texts[i]);
       redisAppendCommand(context_, "SET %b %s", digest.data(), digest.size(),
                          (owner_name(i) + " repo:read repo:write").c_str());
       if ((i + 1) % pipelined == 0) take(pipelined);
@@ -69,10 +69,10 @@ class Redis final : public LookUp {
   Redis(const Redis&) = delete;
   Redis& operator=(const Redis&) = delete;
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
-      const Digest digest = digest_of(texts_[token]);
+    for (const Request& request : requests) {
+      const Digest digest = digest_of(request.text);
       auto* reply = static_cast<redisReply*>(redisCommand(context_, "GET %b", digest.data(), digest.size()));
       if (reply == nullptr) give_up("redis-server went away");
       if (reply->type == REDIS_REPLY_STRING) {
@@ -93,7 +93,6 @@ class Redis final : public LookUp {
     }
   }
 
-  const Texts& texts_;
   Server server_;
   redisContext* context_;
 };

@@ -57,12 +57,13 @@ double ratio(const Samples& slow, const Samples& fast) {
   return median_of(std::move(ratios));
 }
 
-double time_parts(std::size_t calls, const std::function<void(std::size_t, std::size_t)>& part) {
+double time_parts(std::size_t calls, const Part& prepare, const Part& part) {
   constexpr std::size_t parts = 100;
   const std::size_t step = std::max<std::size_t>(calls / parts, 1);
   std::vector<double> times;
   for (std::size_t first = 0; first < calls; first += step) {
     const std::size_t count = std::min(step, calls - first);
+    prepare(first, count);
     times.push_back(time_per_call(count, [&] { part(first, count); }));
   }
   return median_of(std::move(times));

@@ -31,9 +31,11 @@ std::vector<Samples> take_turns(const std::vector<Contender>& contenders, std::s
 double ratio(const Samples& slow, const Samples& fast);
 double median_of(std::vector<double> values);
 
-/// Runs `calls` calls in a hundred parts of `count` calls each, timed one by one, and returns the median part's
-/// nanoseconds per call: a part during which the kernel ran somebody else does not count.
-double time_parts(std::size_t calls, const std::function<void(std::size_t first, std::size_t count)>& part);
+/// A part of a round: `count` calls from call `first` on.
+using Part = std::function<void(std::size_t first, std::size_t count)>;
+/// Runs `calls` calls in a hundred parts, timed one by one, and returns the median part's nanoseconds per call: a part
+/// during which the kernel ran somebody else does not count. `prepare` comes before each part, untimed.
+double time_parts(std::size_t calls, const Part& prepare, const Part& part);
 /// Nanoseconds that `work` takes, divided by `calls`.
 double time_per_call(std::size_t calls, const std::function<void()>& work);
 /// The same for `threads` threads that each run `work(thread)`, started together; from the start to the

@@ -56,12 +56,12 @@ class Scitokens final : public LookUp {
     scitoken_key_destroy(key);
   }
 
-  std::uint64_t run(Slice slice) override {
+  std::uint64_t run(const Requests& requests) override {
     std::uint64_t sum = 0;
-    for (const std::uint32_t token : slice) {
+    for (const Request& request : requests) {
       SciToken found = nullptr;
       char* error = nullptr;
-      if (scitoken_deserialize(texts_[token % texts_.size()].c_str(), &found, nullptr, &error) != 0) {
+      if (scitoken_deserialize(texts_[request.token % texts_.size()].c_str(), &found, nullptr, &error) != 0) {
         give_up(std::string("libscitokens: ") + error);
       }
       char* owner = nullptr;
