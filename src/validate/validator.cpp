@@ -43,6 +43,10 @@ void merge_uses(std::vector<Use>& logged, std::vector<Use> cached) {
   logged.insert(logged.end(), std::make_move_iterator(further.begin()), std::make_move_iterator(further.end()));
 }
 
+bool comes_first(const Use& one, const Use& other) {
+  return one.id < other.id;
+}
+
 }  // namespace
 
 Validator::Validator(ValidatorParts parts)
@@ -321,6 +325,11 @@ Result<void> Validator::flush_uses(bool all) {
   if (known.table) {
     merge_uses(uses, known.table->uses_since(known.unwritten_since.load()));
   }
+  // In the order of storage, in which neighbours share its pages. What was logged stays in front: only that would be
+  // lost if it cannot be written.
+  const auto first_cached = uses.begin() + static_cast<std::ptrdiff_t>(logged);
+  std::sort(uses.begin(), first_cached, comes_first);
+  std::sort(first_cached, uses.end(), comes_first);
   for (std::size_t from = 0; from < uses.size(); from += uses_slice) {
     const std::size_t count = std::min(uses_slice, uses.size() - from);
     auto written = parts_.backend.record_uses(parts_.workspace, std::span(uses).subspan(from, count));

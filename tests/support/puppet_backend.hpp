@@ -50,6 +50,8 @@ class PuppetBackend final : public Backend {
   std::function<void(std::optional<WorkspaceRecord>&)> alter_workspace{};
   std::function<void(TokenList&)> alter_list{};
   std::function<void(OwnerList&)> alter_owners{};
+  /// What was recorded.
+  std::function<void(std::span<const Use>)> recorded{};
   std::atomic<bool> only_reads{false};
 
   std::uint64_t calls(Call call) const { return counts_[static_cast<std::size_t>(call)].load(); }
@@ -128,7 +130,9 @@ class PuppetBackend final : public Backend {
   Pulse pulse() noexcept override { return inner_->pulse(); }
   Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override {
     if (auto error = begin(Call::record_uses)) return *error;
-    return inner_->record_uses(workspace, uses);
+    auto answer = inner_->record_uses(workspace, uses);
+    if (recorded && answer.ok()) recorded(uses);
+    return answer;
   }
   Result<bool> maintain(std::chrono::milliseconds budget) override {
     if (auto error = begin(Call::maintain)) return *error;

@@ -1,4 +1,6 @@
 /// Last used: shown at once, written in batches, never by a request.
+#include <algorithm>
+
 #include "unit/rules/world.hpp"
 
 using namespace tokenstore;
@@ -149,5 +151,39 @@ TEST_CASE("uses that could not be written are kept and written later") {
     world.clock->advance(interval);
     REQUIRE(world.store->maintain().ok());
     CHECK(world.stored(token.id).last_used_at == test::new_year_2026);
+  }
+}
+
+TEST_CASE("many uses are written in the order of their ids, and after a failure in the middle none is lost") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    constexpr std::size_t count = 2'500;
+    IssueRequest request;
+    request.owner = "alice";
+    request.scopes = {"read"};
+    std::vector<test::Kept> tokens;
+    for (const Issued& issued : world.store->issue_many(Actor::host(), std::vector(count, request)).value()) {
+      tokens.push_back({std::string(issued.text.reveal()), issued.info.id});
+    }
+    for (std::size_t i = 0; i < count; ++i) use(world, tokens[i * 1'999 % count]);
+
+    std::vector<std::string> recorded;
+    world.backend->recorded = [&](std::span<const Use> uses) {
+      for (const Use& one : uses) recorded.push_back(one.id);
+    };
+    int call = 0;
+    world.backend->fail = [&](Call which) -> std::optional<Error> {
+      if (which == Call::record_uses && ++call == 2) return Error(Status::storage_full, "full");
+      return std::nullopt;
+    };
+    world.clock->advance(interval);
+    CHECK_FALSE(world.store->maintain().ok());
+    CHECK(recorded.size() < count);
+    CHECK_FALSE(recorded.empty());
+    world.clock->advance(interval);
+    recorded.clear();
+    REQUIRE(world.store->maintain().ok());
+    CHECK(std::is_sorted(recorded.begin(), recorded.end()));
+    for (const test::Kept& token : tokens) REQUIRE(world.stored(token.id).last_used_at == test::new_year_2026);
   }
 }
