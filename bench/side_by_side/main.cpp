@@ -16,7 +16,7 @@ namespace {
 constexpr const char* usage =
     "usage: side_by_side [--quick | --full] [--json FILE] [--directory DIRECTORY]\n"
     "  --quick      small sizes, under a minute\n"
-    "  --full       10 million tokens as well (10 GB of disk, 6 GB of memory, half an hour)\n"
+    "  --full       10 million tokens as well (6 GB of disk, 6 GB of memory, 15 minutes)\n"
     "  --json       write the figures to FILE\n"
     "  --directory  work in a new folder there (default: the current one); not a RAM disk, or durability is free\n";
 
