@@ -48,7 +48,7 @@ TokenStore::~TokenStore() {
   impl_->upkeep.reset();
   try {
     // Nobody is left to tell: a last use that cannot be written is lost, as it is in a crash.
-    static_cast<void>(impl_->validator.flush_uses(true).ok());
+    static_cast<void>(impl_->validator.write_all_uses().ok());
   } catch (...) {  // NOLINT(bugprone-empty-catch): as above
   }
 }

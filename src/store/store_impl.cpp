@@ -131,8 +131,13 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
 
 Result<bool> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
   if (backend->read_only()) return false;
-  if (auto flushed = validator.flush_uses(false); !flushed.ok()) return flushed.error();
-  return backend->maintain(budget);
+  const std::int64_t start = clock.monotonic();
+  auto uses = validator.write_due_uses(budget);
+  // The backend's turn comes in any case: a lease may depend on it.
+  const std::chrono::milliseconds spent(clock.monotonic() - start);
+  auto rest = backend->maintain(budget - std::min(budget, spent));
+  if (!uses.ok() || !rest.ok()) return uses.ok() ? rest.error() : uses.error();
+  return *uses || *rest;
 }
 
 void TokenStore::Impl::start_upkeep(std::chrono::milliseconds pause) {
@@ -140,8 +145,10 @@ void TokenStore::Impl::start_upkeep(std::chrono::milliseconds pause) {
   upkeep = std::make_unique<UpkeepThread>(pause, [this] {
     try {
       // A failure shows in the statistics and is tried again at the next turn.
-      static_cast<void>(maintain(upkeep_budget).ok());
-    } catch (...) {  // NOLINT(bugprone-empty-catch): no memory now, perhaps at the next turn
+      const auto more = maintain(upkeep_budget);
+      return more.ok() && *more;
+    } catch (...) {
+      return false;  // no memory now, perhaps at the next turn
     }
   });
 }

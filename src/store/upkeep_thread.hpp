@@ -1,6 +1,7 @@
 /// The one thread of a store, for hosts that asked for it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -16,12 +17,12 @@
 
 namespace tokenstore {
 
-/// Calls `work` every `interval` until destroyed; the destructor waits for a call under way. A fork waits for it too
-/// (AtFork), so that a child inherits nothing that `work` had half done. A forked child has no such thread: there
-/// the object is inert.
+/// Calls `work` every `interval`, or soon after a turn that says with `true` that it left some, until destroyed; the
+/// destructor waits for a call under way. A fork waits for it too (AtFork), so that a child inherits nothing that
+/// `work` had half done. A forked child has no such thread: there the object is inert.
 class UpkeepThread final : private base::AtFork {
  public:
-  UpkeepThread(std::chrono::milliseconds interval, std::function<void()> work)
+  UpkeepThread(std::chrono::milliseconds interval, std::function<bool()> work)
       : state_(std::make_unique<State>(interval, std::move(work))) {}
   ~UpkeepThread() override {
     at_fork_.reset();
@@ -33,7 +34,7 @@ class UpkeepThread final : private base::AtFork {
 
  private:
   struct State {
-    State(std::chrono::milliseconds interval, std::function<void()> task)
+    State(std::chrono::milliseconds interval, std::function<bool()> task)
         : pause(interval), work(std::move(task)), thread([this] { run(); }) {}
     ~State() {
       {
@@ -50,22 +51,27 @@ class UpkeepThread final : private base::AtFork {
       std::unique_lock lock(mutex);
       self = std::this_thread::get_id();
       busy = false;
-      while (!wake.wait_for(lock, pause, [this] { return stopping; })) {
+      bool more = false;
+      while (!wake.wait_for(lock, more ? std::min(pause, short_pause) : pause, [this] { return stopping; })) {
         lock.unlock();
-        take_turn();
+        more = take_turn();
         lock.lock();
       }
     }
 
     // With sequentially consistent stores, either this sees that a fork has begun, or the fork sees this busy.
-    void take_turn() {
+    bool take_turn() {
       busy = true;
-      if (!forking) work();
+      const bool more = !forking && work();
       busy = false;
+      return more;
     }
 
+    /// Others want the storage too.
+    static constexpr std::chrono::milliseconds short_pause{20};
+
     const std::chrono::milliseconds pause;
-    const std::function<void()> work;
+    const std::function<bool()> work;
     std::mutex mutex;
     std::condition_variable wake;
     bool stopping = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <memory>
 
 #include "validate/cache_table.hpp"
@@ -13,16 +14,19 @@
 #include "validate/generations.hpp"
 #include "validate/remembered_settings.hpp"
 #include "validate/use_log.hpp"
+#include "validate/use_writer.hpp"
 
 namespace tokenstore::validate {
 
 struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
   Memory(Backend& backend, base::EffectiveClock& clock, RandomSource& random, const std::string& workspace,
-         StoredSettings& stored, std::size_t cache_bytes)
-      : fingerprinter(random), settings(stored, owners, fingerprinter, cache_bytes), last_flush(clock.monotonic()) {
-    if (cache_bytes == 0) return;
-    table = std::make_unique<CacheTable>(cache_bytes - std::min(cache_bytes, settings.bytes()), fingerprinter);
+         StoredSettings& stored, std::size_t cache_bytes, std::chrono::milliseconds use_interval)
+      : fingerprinter(random),
+        settings(stored, owners, fingerprinter, cache_bytes),
+        table(new_table(cache_bytes)),
+        use_writer(backend, clock, workspace, use_interval, uses, table.get(), unwritten_since) {
+    if (!table) return;
     freshness =
         std::make_unique<Freshness>(backend, clock, workspace, *table, settings, tokens, owners, uses, unwritten_since);
   }
@@ -36,7 +40,13 @@ struct Memory {
   std::unique_ptr<CacheTable> table;
   std::unique_ptr<Freshness> freshness;
   std::atomic<UnixMillis> unwritten_since{0};  ///< uses of cached tokens from here on are not in storage
-  std::atomic<std::int64_t> last_flush;        ///< monotonic
+  UseWriter use_writer;
+
+ private:
+  std::unique_ptr<CacheTable> new_table(std::size_t cache_bytes) const {
+    if (cache_bytes == 0) return nullptr;
+    return std::make_unique<CacheTable>(cache_bytes - std::min(cache_bytes, settings.bytes()), fingerprinter);
+  }
 };
 
 }  // namespace tokenstore::validate

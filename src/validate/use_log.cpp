@@ -1,5 +1,6 @@
 #include "validate/use_log.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace tokenstore::validate {
@@ -23,12 +24,16 @@ std::optional<Use> UseLog::find(std::string_view id) {
   return found->second;
 }
 
-std::vector<Use> UseLog::take() {
+std::size_t UseLog::size() const {
+  const std::lock_guard lock(mutex_);
+  return uses_.size();
+}
+
+std::vector<Use> UseLog::take(std::size_t count) {
   std::vector<Use> taken;
   const std::lock_guard lock(mutex_);
-  taken.reserve(uses_.size());
-  for (auto& [id, use] : uses_) taken.push_back(std::move(use));
-  uses_.clear();
+  taken.reserve(std::min(count, uses_.size()));
+  while (taken.size() < count && !uses_.empty()) taken.push_back(std::move(uses_.extract(uses_.begin()).mapped()));
   return taken;
 }
 

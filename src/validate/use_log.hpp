@@ -5,11 +5,12 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "tokenstore/backend.hpp"
@@ -23,17 +24,14 @@ class UseLog {
   /// Keeps the later of two uses of a token.
   void note(std::string_view id, UnixMillis at, std::string_view from);
   std::optional<Use> find(std::string_view id);
-  /// Takes everything out.
-  std::vector<Use> take();
+  std::size_t size() const;
+  /// Takes out the uses of up to `count` tokens, those with the lowest ids.
+  std::vector<Use> take(std::size_t count);
 
  private:
-  struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
-  };
-
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::size_t most_;
-  std::unordered_map<std::string, Use, Hash, std::equal_to<>> uses_;
+  std::map<std::string, Use, std::less<>> uses_;
 };
 
 }  // namespace tokenstore::validate

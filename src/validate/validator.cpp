@@ -1,9 +1,6 @@
 #include "validate/validator.hpp"
 
-#include <algorithm>
-#include <iterator>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -23,30 +20,6 @@ bool is_final(Reason reason) noexcept {
          reason == Reason::retired_key;
 }
 
-constexpr std::size_t uses_slice = 1000;
-
-/// Adds what the table knows to what was logged. A token that was dropped and remembered anew is in both,
-/// and is written once.
-void merge_uses(std::vector<Use>& logged, std::vector<Use> cached) {
-  std::unordered_map<std::string_view, Use*> known;
-  for (Use& use : logged) known.emplace(use.id, &use);
-  std::vector<Use> further;
-  for (Use& use : cached) {
-    const auto found = known.find(use.id);
-    if (found == known.end()) {
-      further.push_back(std::move(use));
-    } else if (use.used_at >= found->second->used_at) {
-      found->second->used_at = use.used_at;
-      found->second->used_from = std::move(use.used_from);
-    }
-  }
-  logged.insert(logged.end(), std::make_move_iterator(further.begin()), std::make_move_iterator(further.end()));
-}
-
-bool comes_first(const Use& one, const Use& other) {
-  return one.id < other.id;
-}
-
 }  // namespace
 
 Validator::Validator(ValidatorParts parts)
@@ -64,7 +37,7 @@ Validator::~Validator() {
 
 std::unique_ptr<Memory> Validator::new_memory() {
   return std::make_unique<Memory>(parts_.backend, parts_.clock, parts_.random, parts_.workspace, stored_settings_,
-                                  parts_.cache_bytes);
+                                  parts_.cache_bytes, parts_.use_interval);
 }
 
 void Validator::start_afresh() {
@@ -307,40 +280,15 @@ std::optional<Use> Validator::pending_use(std::string_view id) {
   return logged->used_at > cached->used_at ? logged : cached;
 }
 
-Result<void> Validator::flush_uses(bool all) {
-  if (parts_.backend.read_only()) return {};
+Result<bool> Validator::write_due_uses(std::chrono::milliseconds budget) {
   // A child that did not use the store has nothing of its own to write.
-  if (fork_guard_.forked()) return {};
-  Memory& known = memory();
-  const std::int64_t now = parts_.clock.monotonic();
-  std::int64_t last = known.last_flush.load();
-  if (!all && now - last < parts_.use_interval.count()) return {};
-  // Of several threads that find it due, one writes.
-  if (!known.last_flush.compare_exchange_strong(last, now) && !all) return {};
+  if (parts_.backend.read_only() || fork_guard_.forked()) return false;
+  return memory().use_writer.write_due(budget);
+}
 
-  // Uses are noted with a clock that lags: what is noted from here on must count as unwritten.
-  const UnixMillis next_unwritten = parts_.clock.now() - parts_.clock.coarse_lag() - 1;
-  std::vector<Use> uses = known.uses.take();
-  const std::size_t logged = uses.size();
-  if (known.table) {
-    merge_uses(uses, known.table->uses_since(known.unwritten_since.load()));
-  }
-  // In the order of storage, in which neighbours share its pages. What was logged stays in front: only that would be
-  // lost if it cannot be written.
-  const auto first_cached = uses.begin() + static_cast<std::ptrdiff_t>(logged);
-  std::sort(uses.begin(), first_cached, comes_first);
-  std::sort(first_cached, uses.end(), comes_first);
-  for (std::size_t from = 0; from < uses.size(); from += uses_slice) {
-    const std::size_t count = std::min(uses_slice, uses.size() - from);
-    auto written = parts_.backend.record_uses(parts_.workspace, std::span(uses).subspan(from, count));
-    if (!written.ok()) {
-      for (std::size_t at = from; at < logged; ++at) known.uses.note(uses[at].id, uses[at].used_at, uses[at].used_from);
-      return written;
-    }
-    uses_written_.fetch_add(count, std::memory_order_relaxed);
-  }
-  known.unwritten_since.store(next_unwritten);
-  return {};
+Result<void> Validator::write_all_uses() {
+  if (parts_.backend.read_only() || fork_guard_.forked()) return {};
+  return memory().use_writer.write_all();
 }
 
 Statistics Validator::statistics() const noexcept {
@@ -351,8 +299,8 @@ Statistics Validator::statistics() const noexcept {
   figures.malformed = counters_.sum(Count::malformed);
   figures.forged = counters_.sum(Count::forged);
   figures.unavailable = counters_.sum(Count::unavailable);
-  figures.uses_written = uses_written_.load(std::memory_order_relaxed);
   const Memory& known = *memory_.load(std::memory_order_acquire);
+  figures.uses_written = known.use_writer.written();
   if (known.table) {
     figures.catch_ups = known.freshness->catch_ups();
     figures.dropped_all = known.freshness->dropped_all();

@@ -57,8 +57,9 @@ class Validator {
 
   /// The latest use of a token that may not be in storage yet.
   std::optional<Use> pending_use(std::string_view id);
-  /// Writes out last uses; unless `all`, only if the interval has passed since the last time.
-  Result<void> flush_uses(bool all);
+  /// Writes out last uses for about `budget`, if they are due or some were left. True: there is more to write.
+  Result<bool> write_due_uses(std::chrono::milliseconds budget);
+  Result<void> write_all_uses();
 
   Statistics statistics() const noexcept;
 
@@ -114,7 +115,6 @@ class Validator {
   std::atomic<int> adopting_{0};  ///< process whose thread is at start_afresh()
   std::atomic<Memory*> memory_;
   Counters counters_;
-  std::atomic<std::uint64_t> uses_written_{0};
 };
 
 }  // namespace tokenstore::validate

@@ -27,6 +27,7 @@ class HalfDone {
                          under_way_ = true;
                          std::this_thread::sleep_for(std::chrono::milliseconds(2));
                          under_way_ = false;
+                         return false;
                        }};
 };
 
@@ -45,6 +46,7 @@ TEST_CASE("a fork waits no longer than it may for a turn that does not end") {
   UpkeepThread upkeep(std::chrono::milliseconds(1), [&] {
     inside = true;
     while (!let_go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return false;
   });
   while (!inside) std::this_thread::yield();
   const pid_t child = ::fork();
@@ -67,11 +69,12 @@ TEST_CASE("a fork from the turn itself does not wait for the turn's end") {
   const base::AtForkEntry entry(left);
   std::atomic<int> status{-1};
   UpkeepThread upkeep(std::chrono::milliseconds(1), [&] {
-    if (status != -1) return;
+    if (status != -1) return false;
     const pid_t child = ::fork();
     if (child == 0) ::_exit(0);
     int code = 0;
     status = ::waitpid(child, &code, 0) == child ? code : 1;
+    return false;
   });
   while (status == -1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   CHECK(status == 0);
@@ -80,13 +83,17 @@ TEST_CASE("a fork from the turn itself does not wait for the turn's end") {
 
 TEST_CASE("in a child the upkeep thread ends without its thread, and a new one works, for forks of its own too") {
   std::atomic<int> turns{0};
-  auto upkeep = std::make_unique<UpkeepThread>(std::chrono::milliseconds(1), [&] { ++turns; });
+  const auto count = [&turns] {
+    ++turns;
+    return false;
+  };
+  auto upkeep = std::make_unique<UpkeepThread>(std::chrono::milliseconds(1), count);
   while (turns == 0) std::this_thread::yield();
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(60);
     const int before = turns;
-    upkeep = std::make_unique<UpkeepThread>(std::chrono::milliseconds(1), [&] { ++turns; });
+    upkeep = std::make_unique<UpkeepThread>(std::chrono::milliseconds(1), count);
     while (turns == before) std::this_thread::yield();
     const pid_t grandchild = ::fork();
     if (grandchild == 0) {
@@ -103,6 +110,16 @@ TEST_CASE("in a child the upkeep thread ends without its thread, and a new one w
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
   for (const int then = turns; turns == then;) std::this_thread::yield();
+}
+
+TEST_CASE("a turn that leaves something is followed by the next before the interval is over") {
+  constexpr std::chrono::seconds interval(1);
+  std::atomic<int> turns{0};
+  const UpkeepThread upkeep(interval, [&] { return ++turns < 5; });
+  while (turns == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto first = std::chrono::steady_clock::now();
+  while (turns < 5) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(std::chrono::steady_clock::now() - first < 3 * interval);  // four of them without what is tested
 }
 
 }  // namespace

@@ -15,6 +15,17 @@ TokenInfo info_of(World& world, const test::Kept& token) {
   return world.store->get(Actor::host(), token.id).value();
 }
 
+std::vector<test::Kept> issue_many(World& world, std::size_t count) {
+  IssueRequest request;
+  request.owner = "alice";
+  request.scopes = {"read"};
+  std::vector<test::Kept> tokens;
+  for (const Issued& issued : world.store->issue_many(Actor::host(), std::vector(count, request)).value()) {
+    tokens.push_back({std::string(issued.text.reveal()), issued.info.id});
+  }
+  return tokens;
+}
+
 void use(World& world, const test::Kept& token, std::string_view from = {}) {
   REQUIRE(world.store->validate(token.text, Demand("read", from)).valid());
 }
@@ -158,13 +169,7 @@ TEST_CASE("many uses are written in the order of their ids, and after a failure 
   for (const std::size_t cache : test::cache_sizes()) {
     World world(cache);
     constexpr std::size_t count = 2'500;
-    IssueRequest request;
-    request.owner = "alice";
-    request.scopes = {"read"};
-    std::vector<test::Kept> tokens;
-    for (const Issued& issued : world.store->issue_many(Actor::host(), std::vector(count, request)).value()) {
-      tokens.push_back({std::string(issued.text.reveal()), issued.info.id});
-    }
+    const std::vector<test::Kept> tokens = issue_many(world, count);
     for (std::size_t i = 0; i < count; ++i) use(world, tokens[i * 1'999 % count]);
 
     std::vector<std::string> recorded;
@@ -186,4 +191,67 @@ TEST_CASE("many uses are written in the order of their ids, and after a failure 
     CHECK(std::is_sorted(recorded.begin(), recorded.end()));
     for (const test::Kept& token : tokens) REQUIRE(world.stored(token.id).last_used_at == test::new_year_2026);
   }
+}
+
+TEST_CASE("writing uses stops when the time is over, and goes on with the next call") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    constexpr std::size_t count = 5'500;
+    const std::vector<test::Kept> tokens = issue_many(world, count);
+    for (const test::Kept& token : tokens) use(world, token);
+    std::size_t recorded = 0;
+    world.backend->recorded = [&](std::span<const Use> uses) {
+      recorded += uses.size();
+      world.clock->advance(30);  // so long does storage take
+    };
+    world.clock->advance(interval);
+
+    constexpr std::chrono::milliseconds budget(50);
+    std::size_t turns = 0;
+    for (bool more = true; more; ++turns) {
+      const std::size_t before = recorded;
+      more = world.store->maintain(budget).value();
+      CHECK(recorded - before <= 2'000);
+      if (turns > 0) continue;
+      CHECK(more);
+      // Shown at once although neither it nor what comes after it is written, and not lost.
+      use(world, tokens.back(), "192.0.2.1");
+      CHECK(info_of(world, tokens.back()).last_used_from == "192.0.2.1");
+      CHECK(info_of(world, tokens.front()).last_used_at == test::new_year_2026);
+    }
+    CHECK(turns == 3);
+    for (const test::Kept& token : tokens) REQUIRE(world.stored(token.id).last_used_at >= test::new_year_2026);
+    world.clock->advance(interval);
+    REQUIRE(world.store->maintain().ok());
+    CHECK(world.stored(tokens.back().id).last_used_from == "192.0.2.1");
+    CHECK_FALSE(world.store->maintain().value());
+  }
+}
+
+TEST_CASE("a store that closes in the middle of writing uses writes the rest, and those since") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const std::vector<test::Kept> tokens = issue_many(world, 3'500);
+    for (const test::Kept& token : tokens) use(world, token);
+    world.clock->advance(interval);
+    REQUIRE(world.store->maintain(std::chrono::milliseconds(0)).value());
+    use(world, tokens.front(), "192.0.2.1");
+    world.store.reset();
+    for (const test::Kept& token : tokens) REQUIRE(world.stored(token.id).last_used_at >= test::new_year_2026);
+    CHECK(world.stored(tokens.front().id).last_used_from == "192.0.2.1");
+  }
+}
+
+TEST_CASE("storage has its turn of upkeep although uses cannot be written") {
+  World world;
+  const auto token = world.issue("alice");
+  use(world, token);
+  world.clock->advance(interval);
+  world.backend->fail = [](Call call) -> std::optional<Error> {
+    if (call == Call::record_uses) return Error(Status::storage_full, "full");
+    return std::nullopt;
+  };
+  const auto before = world.backend->calls(Call::maintain);
+  CHECK(world.store->maintain().status() == Status::storage_full);
+  CHECK(world.backend->calls(Call::maintain) == before + 1);
 }
