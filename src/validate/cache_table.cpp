@@ -257,6 +257,7 @@ bool CacheTable::move(Bank& bank, Position from, Position to) {
   target.store(Slot::use, UseWord::pack(use.time(), target.use_word().version() + 1, use.heat(), kind));
   target.end_write();
   bank.set_mark(to.set, to.way, bank.mark(from.set, from.way));
+  moved_[moves_++ % moved_.size()] = target.id();
   clear(bank, from);
   return !use.locked();
 }
@@ -275,7 +276,7 @@ CacheTable::Position CacheTable::make_room(Bank& bank, std::size_t set) {
   return {};
 }
 
-CacheTable::Position CacheTable::home_or(Bank& bank, std::uint64_t place, Position room) const {
+CacheTable::Position CacheTable::home_or(Bank& bank, std::uint64_t place, Position room) {
   const Position home{bank.first_set(place), Bank::home_way(place)};
   if (room.set == home.set && room.way == home.way) return home;
   const Slot slot = bank.slot(home.set, home.way);
@@ -418,39 +419,51 @@ void CacheTable::drop(std::string_view id, UnixMillis unwritten_since, std::vect
 }
 
 std::optional<Use> CacheTable::use_of(std::string_view id) {
-  const PackedId packed = pack_id(id);
-  const std::uint64_t place = fingerprinter_.place(IdWords::of(id.data()));
+  return use_of(pack_id(id));
+}
+
+std::optional<Use> CacheTable::use_of(const PackedId& id) {
+  const std::uint64_t place = place_of(id);
   const std::lock_guard lock(writer_);
   const Bank& bank = *bank_.load(std::memory_order_relaxed);
-  const Position found = find_id(bank, place, packed);
+  const Position found = find_id(bank, place, id);
   if (!found || EntryTraits::unpack(bank.slot(found.set, found.way).load(Slot::traits)).kind != EntryKind::live) {
     return std::nullopt;
   }
   return current_use(bank.slot(found.set, found.way));
 }
 
-std::vector<Use> CacheTable::uses_since(UnixMillis since) {
+std::vector<PackedId> CacheTable::used_since(UnixMillis since) {
   // In steps, so that whoever has to drop an entry meanwhile does not wait for the whole table.
   constexpr std::size_t step = 512;
-  std::vector<Use> uses;
+  std::vector<PackedId> ids;
   const Bank* seen = nullptr;
+  std::uint64_t moves_seen = 0;
   for (std::size_t set = 0;;) {
     const std::lock_guard lock(writer_);
     const Bank& bank = *bank_.load(std::memory_order_relaxed);
-    if (&bank != seen) set = 0;  // it grew: what was read is read again
+    if (&bank != seen || moves_ - moves_seen > moved_.size()) {
+      set = 0;  // it grew, or more moved than is known: what was read is read again
+    } else {
+      // From a set that is still to be read into one that was.
+      for (; moves_seen != moves_; ++moves_seen) ids.push_back(moved_[moves_seen % moved_.size()]);
+    }
     seen = &bank;
+    moves_seen = moves_;
     const std::size_t end = std::min(set + step, bank.sets);
     for (; set < end; ++set) {
       for (std::size_t way = 0; way < ways; ++way) {
         const Slot slot = bank.slot(set, way);
         const UseWord word = slot.use_word();
         if (bank.mark(set, way) == 0 || word.time() == 0 || word.time() < since) continue;
-        if (EntryTraits::unpack(slot.load(Slot::traits)).kind != EntryKind::live) continue;
-        if (auto use = current_use(slot)) uses.push_back(std::move(*use));
+        if (EntryTraits::unpack(slot.load(Slot::traits)).kind == EntryKind::live) ids.push_back(slot.id());
       }
     }
-    if (set == bank.sets) return uses;
+    if (set == bank.sets) break;
   }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
 }
 
 void CacheTable::account() noexcept {

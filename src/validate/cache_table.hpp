@@ -95,8 +95,9 @@ class CacheTable {
   void drop(std::string_view id, UnixMillis unwritten_since, std::vector<Use>& displaced);
 
   std::optional<Use> use_of(std::string_view id);
-  /// Uses at or after a time, of every entry.
-  std::vector<Use> uses_since(UnixMillis since);
+  std::optional<Use> use_of(const PackedId& id);
+  /// The tokens that were used at or after a time, in the order of their ids, and perhaps some more.
+  std::vector<PackedId> used_since(UnixMillis since);
 
   std::uint64_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
   std::uint64_t evictions() const noexcept { return evictions_.load(std::memory_order_relaxed); }
@@ -130,9 +131,9 @@ class CacheTable {
   /// Moves an entry of a full set to its other set. The freed way, if any.
   Position make_room(Bank& bank, std::size_t set);
   /// Moves an entry to a free way. False: a reader is still booking a use on the old one, so it cannot be filled.
-  static bool move(Bank& bank, Position from, Position to);
+  bool move(Bank& bank, Position from, Position to);
   /// The home of a place if it is free or a guest there can go to `room`; else `room`.
-  Position home_or(Bank& bank, std::uint64_t place, Position room) const;
+  Position home_or(Bank& bank, std::uint64_t place, Position room);
   Position coldest(const Bank& bank, std::uint64_t place) const noexcept;
   /// Empties a slot. False: a reader is still booking a use on it, so it cannot be filled yet.
   bool evict(Bank& bank, Position at, UnixMillis unwritten_since, std::vector<Use>& displaced);
@@ -158,6 +159,8 @@ class CacheTable {
   ExtraPool extras_;
   ScopeSets scope_sets_;
   std::size_t entries_ = 0;
+  std::array<PackedId, 256> moved_{};  ///< the latest, for whoever goes through the table meanwhile
+  std::uint64_t moves_ = 0;
   std::atomic<std::uint64_t> live_{0}, evictions_{0}, bytes_{0};
 };
 

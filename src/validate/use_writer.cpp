@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <span>
+#include <utility>
 
 namespace tokenstore::validate {
 
@@ -50,10 +50,10 @@ void UseWriter::begin(std::int64_t now) {
   next_unwritten_ = clock_.now() - clock_.coarse_lag() - 1;
   logged_left_ = log_.size();
   next_cached_ = 0;
-  cached_.clear();
-  if (table_ != nullptr) cached_ = table_->uses_since(unwritten_since_.load());
-  // In the order of storage, in which neighbours share its pages.
-  std::sort(cached_.begin(), cached_.end(), [](const Use& one, const Use& other) { return one.id < other.id; });
+  cached_ = {};
+  // In the order of storage, in which neighbours share its pages. Ids alone: the uses of all would take as much memory
+  // as the cache.
+  if (table_ != nullptr) cached_ = table_->used_since(unwritten_since_.load());
   under_way_ = true;
 }
 
@@ -87,10 +87,18 @@ Result<void> UseWriter::write_logged() {
 }
 
 Result<void> UseWriter::write_cached() {
-  const auto uses = std::span(cached_).subspan(next_cached_, std::min(slice, cached_.size() - next_cached_));
-  auto written = backend_.record_uses(workspace_, uses);
-  if (!written.ok()) return written;
-  next_cached_ += uses.size();
+  std::vector<Use> uses;
+  std::size_t next = next_cached_;
+  const UnixMillis since = unwritten_since_.load();
+  while (next < cached_.size() && uses.size() < slice) {
+    // What has left the cache meanwhile is in the log.
+    auto use = table_->use_of(cached_[next++]);
+    if (use && use->used_at >= since) uses.push_back(std::move(*use));
+  }
+  if (!uses.empty()) {
+    if (auto written = backend_.record_uses(workspace_, uses); !written.ok()) return written;
+  }
+  next_cached_ = next;
   written_.fetch_add(uses.size(), std::memory_order_relaxed);
   return {};
 }

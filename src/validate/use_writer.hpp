@@ -51,7 +51,7 @@ class UseWriter {
   bool under_way_ = false;
   UnixMillis next_unwritten_ = 0;  ///< `unwritten_since_` once this writing is done
   std::size_t logged_left_ = 0;
-  std::vector<Use> cached_;  ///< in the order of their ids
+  std::vector<PackedId> cached_;  ///< the cached tokens to write, in the order of their ids
   std::size_t next_cached_ = 0;
 };
 
