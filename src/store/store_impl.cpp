@@ -1,5 +1,7 @@
 #include "store/store_impl.hpp"
 
+#include <algorithm>
+
 #include "store/rules.hpp"
 
 namespace tokenstore {
@@ -131,6 +133,7 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
 
 Result<bool> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
   if (backend->read_only()) return false;
+  budget = std::clamp(budget, std::chrono::milliseconds(0), longest_budget);
   const std::int64_t start = clock.monotonic();
   auto uses = validator.write_due_uses(budget);
   // The backend's turn comes in any case: a lease may depend on it.

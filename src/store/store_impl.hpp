@@ -5,6 +5,7 @@
 /// itself.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -22,6 +23,9 @@ namespace tokenstore {
 
 /// `revoked_at` and `suspended_at` of what is neither.
 inline constexpr UnixMillis not_ended = std::numeric_limits<UnixMillis>::max();
+
+/// A time budget beyond a lifetime of the process is no limit, and must not overflow.
+inline constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{24 * 366 * 100};
 
 class TokenStore::Impl {
  public:

@@ -112,8 +112,6 @@ Result<PurgeResult> TokenStore::purge(const Actor& actor, UnixMillis ended_befor
                  "tokens can be purged that ended before a time gone by; the time lies ahead");
   }
   if (budget.count() < 1) return Error(Status::invalid_argument, "the time budget is below 1 ms");
-  // A budget beyond a lifetime of the process is no limit, and must not overflow.
-  constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{24 * 366 * 100};
   const std::int64_t stop_at = impl_->clock.monotonic() + std::min(budget, longest_budget).count();
   PurgeResult result;
   do {

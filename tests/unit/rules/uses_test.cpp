@@ -228,6 +228,18 @@ TEST_CASE("writing uses stops when the time is over, and goes on with the next c
   }
 }
 
+TEST_CASE("any time budget will do") {
+  using std::chrono::milliseconds;
+  for (const milliseconds budget : {milliseconds::max(), milliseconds(1), milliseconds(0), milliseconds::min()}) {
+    World world;
+    const auto token = world.issue("alice");
+    use(world, token);
+    world.clock->advance(interval);
+    REQUIRE(world.store->maintain(budget).ok());
+    CHECK(world.stored(token.id).last_used_at == test::new_year_2026);
+  }
+}
+
 TEST_CASE("a store that closes in the middle of writing uses writes the rest, and those since") {
   for (const std::size_t cache : test::cache_sizes()) {
     World world(cache);
