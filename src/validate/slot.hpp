@@ -12,7 +12,6 @@
 
 #include <array>
 #include <atomic>
-#include <compare>
 #include <cstdint>
 
 #include "tokenstore/environment.hpp"
@@ -26,8 +25,11 @@ namespace tokenstore::validate {
 struct PackedId {
   std::uint64_t high = 0;
   std::uint32_t low = 0;
+  friend bool operator==(const PackedId&, const PackedId&) = default;
   /// As their texts are ordered.
-  friend auto operator<=>(const PackedId&, const PackedId&) = default;
+  friend bool operator<(const PackedId& one, const PackedId& other) noexcept {
+    return one.high != other.high ? one.high < other.high : one.low < other.low;
+  }
 };
 
 enum class EntryKind : std::uint8_t { none = 0, live = 1, gone = 2 };

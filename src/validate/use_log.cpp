@@ -24,16 +24,13 @@ std::optional<Use> UseLog::find(std::string_view id) {
   return found->second;
 }
 
-std::size_t UseLog::size() const {
-  const std::lock_guard lock(mutex_);
-  return uses_.size();
-}
-
-std::vector<Use> UseLog::take(std::size_t count) {
+std::vector<Use> UseLog::take(std::size_t count, std::string_view after) {
   std::vector<Use> taken;
   const std::lock_guard lock(mutex_);
   taken.reserve(std::min(count, uses_.size()));
-  while (taken.size() < count && !uses_.empty()) taken.push_back(std::move(uses_.extract(uses_.begin()).mapped()));
+  for (auto next = uses_.upper_bound(after); next != uses_.end() && taken.size() < count; next = uses_.erase(next)) {
+    taken.push_back(std::move(next->second));
+  }
   return taken;
 }
 

@@ -24,12 +24,11 @@ class UseLog {
   /// Keeps the later of two uses of a token.
   void note(std::string_view id, UnixMillis at, std::string_view from);
   std::optional<Use> find(std::string_view id);
-  std::size_t size() const;
-  /// Takes out the uses of up to `count` tokens, those with the lowest ids.
-  std::vector<Use> take(std::size_t count);
+  /// Takes out the uses of up to `count` tokens, those with the lowest ids above `after`.
+  std::vector<Use> take(std::size_t count, std::string_view after);
 
  private:
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::size_t most_;
   std::map<std::string, Use, std::less<>> uses_;
 };

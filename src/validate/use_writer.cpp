@@ -48,7 +48,8 @@ void UseWriter::begin(std::int64_t now) {
   last_begun_ = now;
   // Uses are noted with a clock that lags: what is noted from here on must count as unwritten.
   next_unwritten_ = clock_.now() - clock_.coarse_lag() - 1;
-  logged_left_ = log_.size();
+  logged_left_ = true;
+  logged_to_.clear();
   next_cached_ = 0;
   cached_ = {};
   // In the order of storage, in which neighbours share its pages. Ids alone: the uses of all would take as much memory
@@ -58,9 +59,9 @@ void UseWriter::begin(std::int64_t now) {
 }
 
 Result<bool> UseWriter::go_on(std::int64_t until) {
-  const auto left = [this] { return logged_left_ > 0 || next_cached_ < cached_.size(); };
+  const auto left = [this] { return logged_left_ || next_cached_ < cached_.size(); };
   while (left()) {
-    if (auto written = logged_left_ > 0 ? write_logged() : write_cached(); !written.ok()) {
+    if (auto written = logged_left_ ? write_logged() : write_cached(); !written.ok()) {
       // What is cached is still there, and still counts as unwritten: an interval later all of it is tried again.
       under_way_ = false;
       return written.error();
@@ -74,9 +75,10 @@ Result<bool> UseWriter::go_on(std::int64_t until) {
 }
 
 Result<void> UseWriter::write_logged() {
-  const std::vector<Use> uses = log_.take(std::min(slice, logged_left_));
-  logged_left_ = uses.empty() ? 0 : logged_left_ - uses.size();
+  const std::vector<Use> uses = log_.take(slice, logged_to_);
+  logged_left_ = uses.size() == slice;
   if (uses.empty()) return {};
+  logged_to_ = uses.back().id;
   auto written = backend_.record_uses(workspace_, uses);
   if (!written.ok()) {
     for (const Use& use : uses) log_.note(use.id, use.used_at, use.used_from);

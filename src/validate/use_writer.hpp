@@ -50,7 +50,8 @@ class UseWriter {
   std::int64_t last_begun_;  ///< monotonic
   bool under_way_ = false;
   UnixMillis next_unwritten_ = 0;  ///< `unwritten_since_` once this writing is done
-  std::size_t logged_left_ = 0;
+  bool logged_left_ = false;
+  std::string logged_to_;         ///< the id up to which the log was gone through; what is used again comes next time
   std::vector<PackedId> cached_;  ///< the cached tokens to write, in the order of their ids
   std::size_t next_cached_ = 0;
 };

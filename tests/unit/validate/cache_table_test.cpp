@@ -323,7 +323,7 @@ TEST_CASE("whoever asks for the tokens in use misses none that moves meanwhile")
   }
   filler.join();
   CHECK(world.table.evictions() == 0);
-  CHECK(asked > 10);
+  CHECK(asked > 2);
   CHECK(least == early);
 }
 
