@@ -149,7 +149,7 @@ TokenInfo describe(const TokenRecord& record, UnixMillis now) {
   info.state = state_at(record, now);
   info.created_at = record.created_at;
   info.created_by = record.created_by;
-  info.not_before = record.not_before;
+  info.not_before = record.not_before == 0 ? record.created_at : record.not_before;
   info.expires_at = record.expires_at;
   if (record.revoked_at != not_ended) info.revoked_at = record.revoked_at;
   info.revoked_by = record.revoked_by;

@@ -139,3 +139,14 @@ TEST_CASE("a token without an end outlasts every time, and its state says so") {
     CHECK(world.store->purge(Actor::host(), world.store->now()).value().removed == 0);
   }
 }
+
+TEST_CASE("a token is valid at once where the clock is behind the one that it was issued by") {
+  World world;
+  world.clock->advance(200);
+  const auto token = world.issue("alice");
+  const auto issued = world.store->get(Actor::host(), token.id).value();
+  CHECK(issued.not_before == issued.created_at);
+  World elsewhere(0, world.backend, issued.created_at - 200);
+  CHECK(elsewhere.ask(token) == Reason::none);
+  CHECK(elsewhere.store->get(Actor::host(), token.id).value().state == TokenState::active);
+}
