@@ -178,7 +178,7 @@ void measure_memory(const Settings&, const Population& population, Report& repor
 void measure_issue(const Settings& settings, Report& report) {
   progress("durable issue");
   const auto store = open_store(fresh(settings.directory / "issue.db"));
-  must(store->issue_many(Actor::host(), requests(0, 1000)));
+  must(store->issue_many(Actor::host(), issue_requests(0, 1000)));
   const Rows rows(settings.directory / "issue.db", 1000);
   Database bare(fresh(settings.directory / "issue-bare.db"));
   bare.run(rows.schema());
@@ -188,7 +188,7 @@ void measure_issue(const Settings& settings, Report& report) {
     return [&, threads](std::size_t) {
       return time_threads(threads, settings.single_issues * threads, [&](unsigned thread) {
         for (std::size_t i = 0; i < settings.single_issues; ++i) {
-          must(store->issue(Actor::host(), requests(thread * tokens_per_owner, 1).front()));
+          must(store->issue(Actor::host(), issue_requests(thread * tokens_per_owner, 1).front()));
         }
       });
     };
@@ -220,7 +220,7 @@ void measure_bulk_issue(const Settings& settings, Report& report) {
   progress("bulk issue");
   const auto ours = [&](std::size_t) {
     const auto store = open_store(fresh(settings.directory / "bulk.db"));
-    const auto wanted = requests(0, settings.bulk);
+    const auto wanted = issue_requests(0, settings.bulk);
     return time_per_call(settings.bulk, [&] { must(store->issue_many(Actor::host(), wanted)); });
   };
   ours(0);
@@ -259,7 +259,7 @@ void measure_purge(const Settings& settings, Report& report) {
   Samples samples{"tokenstore, purge", {}};
   for (std::size_t round = 0; round < 2; ++round) {
     const auto store = open_store(fresh(settings.directory / "purge.db"));
-    auto wanted = requests(0, settings.bulk);
+    auto wanted = issue_requests(0, settings.bulk);
     for (tokenstore::IssueRequest& one : wanted) one.lifetime = tokenstore::Lifetime::millis(1);
     must(store->issue_many(Actor::host(), wanted));
     std::this_thread::sleep_for(20ms);

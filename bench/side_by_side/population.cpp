@@ -10,7 +10,7 @@ std::string owner_name(std::size_t token) {
   return fmt::format("owner-{:08}", token / tokens_per_owner);
 }
 
-std::vector<tokenstore::IssueRequest> requests(std::size_t first, std::size_t count) {
+std::vector<tokenstore::IssueRequest> issue_requests(std::size_t first, std::size_t count) {
   std::vector<tokenstore::IssueRequest> all(count);
   for (std::size_t i = 0; i < count; ++i) {
     all[i].owner = owner_name(first + i);
@@ -47,7 +47,7 @@ void fill(tokenstore::TokenStore& store, std::size_t tokens, Population& made) {
   constexpr std::size_t batch = 20'000;
   for (std::size_t first = 0; first < tokens; first += batch) {
     const auto issued =
-        must(store.issue_many(tokenstore::Actor::host(), requests(first, std::min(batch, tokens - first))));
+        must(store.issue_many(tokenstore::Actor::host(), issue_requests(first, std::min(batch, tokens - first))));
     if (first == 0) made.texts.reserve(tokens, issued.front().text.size());
     for (const tokenstore::Issued& one : issued) {
       made.texts.add(one.text.reveal());

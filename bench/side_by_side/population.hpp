@@ -66,7 +66,7 @@ struct Population {
 Population populate(const std::filesystem::path& directory, std::size_t tokens);
 /// The same into a store of any backend. The population knows no file, and cannot be opened.
 void fill(tokenstore::TokenStore& store, std::size_t tokens, Population& made);
-std::vector<tokenstore::IssueRequest> requests(std::size_t first, std::size_t count);
+std::vector<tokenstore::IssueRequest> issue_requests(std::size_t first, std::size_t count);
 
 /// The value, or the end of the program with the error's message.
 template <typename T>

@@ -187,7 +187,7 @@ void compare_issue(const Settings& settings, const std::string& conninfo, Report
     return [&, threads](std::size_t) {
       return time_threads(threads, calls * threads, [&](unsigned thread) {
         for (std::size_t i = 0; i < calls; ++i) {
-          must(host.store->issue(Actor::host(), requests(thread * tokens_per_owner, 1).front()));
+          must(host.store->issue(Actor::host(), issue_requests(thread * tokens_per_owner, 1).front()));
         }
       });
     };

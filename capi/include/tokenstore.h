@@ -423,7 +423,7 @@ typedef struct tokenstore_token_info {
   const char* last_used_from; /* client address; empty: not known */
   size_t last_used_from_size;
   int64_t created_at;
-  int64_t not_before;
+  int64_t not_before;   /* `created_at` if none was asked for */
   int64_t expires_at;   /* or TOKENSTORE_NEVER */
   int64_t revoked_at;   /* 0: not revoked */
   int64_t last_used_at; /* 0: not used yet */

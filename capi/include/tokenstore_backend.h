@@ -119,7 +119,7 @@ typedef struct tokenstore_token_record {
   const char* last_used_from; /* not sealed; written by record_uses alone */
   size_t last_used_from_size;
   int64_t created_at;
-  int64_t not_before;
+  int64_t not_before;   /* 0: none */
   int64_t expires_at;   /* INT64_MAX: never */
   int64_t revoked_at;   /* INT64_MAX: not revoked */
   int64_t last_used_at; /* 0: not used yet. Not sealed; written by record_uses alone */

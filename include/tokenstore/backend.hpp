@@ -44,8 +44,8 @@ struct TokenRecord {
   std::string metadata;
   UnixMillis created_at = 0;
   std::string created_by;
-  UnixMillis not_before = 0;
-  UnixMillis expires_at = 0;                                       ///< INT64_MAX: never
+  UnixMillis not_before = 0;  ///< 0: none. Not the creation: other hosts' clocks may be a little behind
+  UnixMillis expires_at = 0;  ///< INT64_MAX: never
   UnixMillis revoked_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not revoked
   std::string revoked_by;
   std::string revoke_reason;

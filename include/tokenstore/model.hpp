@@ -108,8 +108,8 @@ struct TokenInfo {
   std::string metadata;
   TokenState state = TokenState::active;
   UnixMillis created_at = 0;
-  std::string created_by;  ///< "user:alice", "administrator:root" or "host"
-  UnixMillis not_before = 0;
+  std::string created_by;     ///< "user:alice", "administrator:root" or "host"
+  UnixMillis not_before = 0;  ///< its creation if none was asked for
   UnixMillis expires_at = never;
   std::optional<UnixMillis> revoked_at;
   std::string revoked_by;

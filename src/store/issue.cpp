@@ -125,8 +125,7 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, Un
   record.metadata = request.metadata;
   record.created_at = now;
   record.created_by = rules::actor_label(actor_);
-  // Not `now`: the clock of whoever validates may be a little behind this one.
-  record.not_before = request.not_before.value_or(0);
+  if (request.not_before) record.not_before = *request.not_before;
   record.expires_at = *end;
 
   const SecretText secret = text::make_secret(*store_.random);

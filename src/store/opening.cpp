@@ -107,7 +107,9 @@ void TokenStore::validate(std::string_view text, const Demand& demand, Verdict& 
 }
 
 Result<bool> TokenStore::maintain(std::chrono::milliseconds budget) {
-  return impl_->maintain(budget);
+  const auto left = impl_->maintain(budget);
+  if (!left.ok()) return left.error();
+  return left->uses || left->storage;
 }
 Statistics TokenStore::statistics() const noexcept {
   return impl_->validator.statistics();

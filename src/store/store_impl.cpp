@@ -131,8 +131,8 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
   return worded ? *done.error : Error(Status::unavailable, "storage failed; nothing was changed");
 }
 
-Result<bool> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
-  if (backend->read_only()) return false;
+Result<TokenStore::Impl::Left> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
+  if (backend->read_only()) return Left{};
   budget = std::clamp(budget, std::chrono::milliseconds(0), longest_budget);
   const std::int64_t start = clock.monotonic();
   auto uses = validator.write_due_uses(budget);
@@ -140,7 +140,7 @@ Result<bool> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
   const std::chrono::milliseconds spent(clock.monotonic() - start);
   auto rest = backend->maintain(budget - std::min(budget, spent));
   if (!uses.ok() || !rest.ok()) return uses.ok() ? rest.error() : uses.error();
-  return *uses || *rest;
+  return Left{*uses, *rest};
 }
 
 void TokenStore::Impl::start_upkeep(std::chrono::milliseconds pause) {
@@ -148,8 +148,9 @@ void TokenStore::Impl::start_upkeep(std::chrono::milliseconds pause) {
   upkeep = std::make_unique<UpkeepThread>(pause, [this] {
     try {
       // A failure shows in the statistics and is tried again at the next turn.
-      const auto more = maintain(upkeep_budget);
-      return more.ok() && *more;
+      const auto left = maintain(upkeep_budget);
+      // What storage leaves (somebody still reads the log) is not done sooner by asking more often.
+      return left.ok() && left->uses;
     } catch (...) {
       return false;  // no memory now, perhaps at the next turn
     }

@@ -75,7 +75,12 @@ class TokenStore::Impl {
     return attempt();
   }
 
-  Result<bool> maintain(std::chrono::milliseconds budget);
+  /// What a call of maintain() had no time for.
+  struct Left {
+    bool uses = false;
+    bool storage = false;
+  };
+  Result<Left> maintain(std::chrono::milliseconds budget);
   /// Starts the upkeep thread, or starts it again in a forked child.
   void start_upkeep(std::chrono::milliseconds pause);
 

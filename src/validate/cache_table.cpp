@@ -419,11 +419,14 @@ void CacheTable::drop(std::string_view id, UnixMillis unwritten_since, std::vect
 }
 
 std::optional<Use> CacheTable::use_of(std::string_view id) {
-  return use_of(pack_id(id));
+  return use_at(fingerprinter_.place(IdWords::of(id.data())), pack_id(id));
 }
 
 std::optional<Use> CacheTable::use_of(const PackedId& id) {
-  const std::uint64_t place = place_of(id);
+  return use_at(place_of(id), id);
+}
+
+std::optional<Use> CacheTable::use_at(std::uint64_t place, const PackedId& id) {
   const std::lock_guard lock(writer_);
   const Bank& bank = *bank_.load(std::memory_order_relaxed);
   const Position found = find_id(bank, place, id);
@@ -431,6 +434,13 @@ std::optional<Use> CacheTable::use_of(const PackedId& id) {
     return std::nullopt;
   }
   return current_use(bank.slot(found.set, found.way));
+}
+
+bool CacheTable::used_in(const Bank& bank, Position at, UnixMillis since) noexcept {
+  const Slot slot = bank.slot(at.set, at.way);
+  const UseWord word = slot.use_word();
+  return bank.mark(at.set, at.way) != 0 && word.time() != 0 && word.time() >= since &&
+         EntryTraits::unpack(slot.load(Slot::traits)).kind == EntryKind::live;
 }
 
 std::vector<PackedId> CacheTable::used_since(UnixMillis since) {
@@ -446,17 +456,17 @@ std::vector<PackedId> CacheTable::used_since(UnixMillis since) {
       set = 0;  // it grew, or more moved than is known: what was read is read again
     } else {
       // From a set that is still to be read into one that was.
-      for (; moves_seen != moves_; ++moves_seen) ids.push_back(moved_[moves_seen % moved_.size()]);
+      for (; moves_seen != moves_; ++moves_seen) {
+        const PackedId& id = moved_[moves_seen % moved_.size()];
+        if (const Position at = find_id(bank, place_of(id), id); at && used_in(bank, at, since)) ids.push_back(id);
+      }
     }
     seen = &bank;
     moves_seen = moves_;
     const std::size_t end = std::min(set + step, bank.sets);
     for (; set < end; ++set) {
       for (std::size_t way = 0; way < ways; ++way) {
-        const Slot slot = bank.slot(set, way);
-        const UseWord word = slot.use_word();
-        if (bank.mark(set, way) == 0 || word.time() == 0 || word.time() < since) continue;
-        if (EntryTraits::unpack(slot.load(Slot::traits)).kind == EntryKind::live) ids.push_back(slot.id());
+        if (used_in(bank, {set, way}, since)) ids.push_back(bank.slot(set, way).id());
       }
     }
     if (set == bank.sets) break;

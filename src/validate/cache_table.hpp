@@ -96,7 +96,7 @@ class CacheTable {
 
   std::optional<Use> use_of(std::string_view id);
   std::optional<Use> use_of(const PackedId& id);
-  /// The tokens that were used at or after a time, in the order of their ids, and perhaps some more.
+  /// The tokens that were used at or after a time, in the order of their ids.
   std::vector<PackedId> used_since(UnixMillis since);
 
   std::uint64_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
@@ -149,6 +149,8 @@ class CacheTable {
   void move_all(Bank& from, Bank& to);
   static std::optional<Use> use_in(Slot slot, UseWord use);
   static std::optional<Use> current_use(Slot slot);
+  std::optional<Use> use_at(std::uint64_t place, const PackedId& id);
+  static bool used_in(const Bank& bank, Position at, UnixMillis since) noexcept;
   void account() noexcept;
 
   const std::size_t budget_;

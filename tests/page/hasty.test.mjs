@@ -97,6 +97,12 @@ test("a token that arrives when its form is open again leaves what is being type
   await page.context().close();
 });
 
+// Until the settings are there the box is not checked either, and to uncheck it then is to do nothing.
+async function uncheckMayGenerate(page) {
+  await page.locator("#users-may-generate:checked:enabled").waitFor();
+  await page.getByLabel("Users may generate tokens").uncheck();
+}
+
 test("settings cannot be changed before they are there", async () => {
   const page = await browser.person(server);
   await signIn(page, "ada");
@@ -105,10 +111,33 @@ test("settings cannot be changed before they are there", async () => {
   await page.getByRole("heading", { level: 1, name: "Workspace" }).waitFor();
   assert.ok(await page.getByLabel("Users may generate tokens").isDisabled());
   release();
-  await page.getByLabel("Users may generate tokens").uncheck();
+  await uncheckMayGenerate(page);
   await page.getByRole("button", { name: "Save settings" }).click();
   await page.getByText("Settings saved.").waitFor();
   await server.ask("ada", "PATCH", "/v4/admin/workspace", { usersMayGenerate: true });
+  await page.context().close();
+});
+
+test("an older answer does not undo what is being changed in the settings", async () => {
+  const page = await browser.person(server);
+  await signIn(page, "ada");
+  let release;
+  let first = true;
+  await page.route("**/v4/admin/workspace", async (route) => {
+    const older = first;
+    first = false;
+    if (older) await new Promise((resolve) => (release = resolve));
+    await route.continue();
+  });
+  for (const name of ["Workspace", "People", "Workspace"]) {
+    await page.getByRole("link", { name, exact: true }).click();
+  }
+  await uncheckMayGenerate(page);
+  const late = page.waitForEvent("requestfinished", (request) => request.url().endsWith("/v4/admin/workspace"));
+  release();
+  await late;
+  await page.waitForTimeout(200);  // the answer has had its time
+  assert.equal(await page.getByLabel("Users may generate tokens").isChecked(), false);
   await page.context().close();
 });
 

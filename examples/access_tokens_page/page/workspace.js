@@ -6,6 +6,7 @@ import { confirm } from "./dialogs.js";
 import { byId, setError } from "./dom.js";
 
 let shown = null;
+let asked = 0;
 
 function fill(settings) {
   shown = settings;
@@ -27,17 +28,21 @@ function changes() {
   return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => value !== shown[name]));
 }
 
-// Until the settings are there, nobody can change what they would then overwrite.
+// Until the settings are there, nobody can change what they would then overwrite. An answer that comes after another
+// was asked for is left alone, for the same reason.
 export async function openWorkspace() {
+  const mine = ++asked;
   byId("workspace-error").textContent = "";
   setError(byId("longest"), byId("longest-error"), "");
   byId("workspace-fields").disabled = true;
   shown = null;
   try {
-    fill(await call("GET", "/v4/admin/workspace"));
+    const settings = await call("GET", "/v4/admin/workspace");
+    if (mine !== asked) return;
+    fill(settings);
     byId("workspace-fields").disabled = false;
   } catch (problem) {
-    if (problem.status !== 401) byId("workspace-error").textContent = problem.message;
+    if (mine === asked && problem.status !== 401) byId("workspace-error").textContent = problem.message;
   }
 }
 

@@ -1,5 +1,6 @@
 /// Last used: shown at once, written in batches, never by a request.
 #include <algorithm>
+#include <thread>
 
 #include "unit/rules/world.hpp"
 
@@ -266,4 +267,19 @@ TEST_CASE("storage has its turn of upkeep although uses cannot be written") {
   const auto before = world.backend->calls(Call::maintain);
   CHECK(world.store->maintain().status() == Status::storage_full);
   CHECK(world.backend->calls(Call::maintain) == before + 1);
+}
+
+TEST_CASE("the upkeep thread hurries for uses that are left, and not for what storage cannot do yet") {
+  World world;
+  world.store.reset();
+  world.backend->never_tidy = true;
+  StoreOptions options = world.options();
+  options.clock = nullptr;
+  options.use_interval = std::chrono::milliseconds(200);
+  options.upkeep_thread = true;
+  const auto store = TokenStore::open(world.backend, test::one_key(), std::move(options)).value();
+  const auto before = world.backend->calls(Call::maintain);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  CHECK(world.backend->calls(Call::maintain) > before);
+  CHECK(world.backend->calls(Call::maintain) <= before + 10);  // five or fewer; in a hurry it were some forty
 }
