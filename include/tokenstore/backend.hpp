@@ -28,6 +28,7 @@
 
 namespace tokenstore {
 
+using Bytes16 = std::array<std::uint8_t, 16>;
 using Bytes32 = std::array<std::uint8_t, 32>;
 
 /// A record's own count of changes: 1 when it is put for the first time. 0 means "absent".
@@ -39,6 +40,8 @@ struct TokenRecord {
   std::string key_id;  ///< 2 octets; key of the token text's tag and of the verifier
   Bytes32 verifier{};
   std::string owner;
+  Bytes16 owner_birth{};               ///< of the owner's record under which it was issued
+  std::uint64_t revoke_all_count = 0;  ///< of that record, then: a later "revoke all" has ended the token
   std::string description;
   std::string scopes;  ///< sorted, separated by single spaces; empty grants nothing
   std::string metadata;
@@ -46,6 +49,8 @@ struct TokenRecord {
   std::string created_by;
   UnixMillis not_before = 0;  ///< 0: none. Not the creation: other hosts' clocks may be a little behind
   UnixMillis expires_at = 0;  ///< INT64_MAX: never
+  /// INT64_MAX: nobody has expired it by hand. Else it has ended, whatever anybody's clock says.
+  UnixMillis expired_at = std::numeric_limits<UnixMillis>::max();
   UnixMillis revoked_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not revoked
   std::string revoked_by;
   std::string revoke_reason;
@@ -63,6 +68,7 @@ struct TokenRecord {
 /// An owner's settings as stored.
 struct OwnerRecord {
   std::string owner;  ///< the primary key within its workspace
+  Bytes16 birth{};    ///< random, drawn when the record was made: what tokens are bound to
   bool may_issue = true;
   bool may_use = true;
   UnixMillis suspended_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not suspended
@@ -77,6 +83,7 @@ struct OwnerRecord {
 /// A workspace and its policy as stored.
 struct WorkspaceRecord {
   std::string workspace;  ///< the primary key
+  Bytes16 birth{};        ///< random, drawn when the record was made: every seal in the workspace covers it
   bool tokens_enabled = true;
   bool users_may_issue = true;
   bool never_allowed = false;
@@ -89,9 +96,19 @@ struct WorkspaceRecord {
   Bytes32 seal{};
 };
 
-using Record = std::variant<TokenRecord, OwnerRecord, WorkspaceRecord>;
+/// The store itself: one record for all of its workspaces, born with the first.
+struct StoreRecord {
+  Bytes16
+      id{};  ///< random: every seal in the store covers it, so that no row of another store is taken for one of its own
+  UnixMillis created_at = 0;
+  RecordRevision revision = 0;
+  std::string seal_key_id;
+  Bytes32 seal{};
+};
 
-enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3 };
+using Record = std::variant<TokenRecord, OwnerRecord, WorkspaceRecord, StoreRecord>;
+
+enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3, store = 4 };
 
 /// One step of a batch. The precondition is that the record is absent (`expected` 0) or at record
 /// revision `expected`; for `put`, the record's own `revision` is then expected + 1. A step whose kind and
@@ -101,7 +118,7 @@ enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3 };
 struct Mutation {
   enum class Action : std::uint8_t {
     put,     ///< insert or replace. The stored last use of a token is kept on replace.
-    remove,  ///< delete a token (never an owner or workspace)
+    remove,  ///< delete a token (never another record)
     check,   ///< only check the precondition
   };
 
@@ -111,9 +128,21 @@ struct Mutation {
 
   Action action = Action::check;
   RecordKind kind = RecordKind::token;
-  std::string key;  ///< token id, owner name or workspace name
+  std::string key;  ///< token id, owner name, workspace name; of the store: empty
   RecordRevision expected = 0;
   Record record;  ///< for `put`
+};
+
+/// What a commit tells those who remember what it changes: one entry of the workspace's change feed.
+///
+/// A backend keeps `entry` and `link` as they are. The link is a keyed MAC over the entry, its revision and the
+/// link before it, so that whoever reads on from a revision notices an entry that is missing, changed or moved.
+class Announcement {
+ public:
+  virtual ~Announcement() = default;
+  virtual std::string_view entry() const noexcept = 0;
+  /// Pure; does not block. To be asked inside the transaction, where the revision is settled.
+  virtual Bytes32 link(std::uint64_t revision, const Bytes32& previous) const noexcept = 0;
 };
 
 enum class CommitOutcome : std::uint8_t {
@@ -125,28 +154,31 @@ enum class CommitOutcome : std::uint8_t {
 
 struct CommitResult {
   CommitOutcome outcome = CommitOutcome::failed;
-  std::uint64_t revision = 0;  ///< of the store after this batch, if committed
+  std::uint64_t revision = 0;  ///< of the workspace after this batch, if committed
   std::optional<Error> error;  ///< if failed or unknown; its status says why (read_only, storage_full, unavailable...)
 };
 
 /// A cheap sign that something has changed.
 struct Pulse {
-  /// Differs from every counter returned before the last commit by anybody, in any process.
+  /// Differs from every counter returned before the last announced commit by anybody, in any process.
   std::uint64_t counter = 0;
   /// Clock::monotonic() until which `counter` can be relied on; INT64_MAX: for ever. Past it, the
   /// store reads through to the backend.
   std::int64_t trusted_until = 0;
 };
 
-/// What has been committed in a workspace after a revision.
+/// What has been announced in a workspace after a revision.
 struct Changes {
-  struct Item {
-    RecordKind kind;
-    std::string key;
+  struct Entry {
+    std::uint64_t revision = 0;
+    std::string text;  ///< Announcement::entry()
+    Bytes32 link{};
   };
-  std::uint64_t revision = 0;  ///< the workspace's revision, as of which `items` is complete
-  bool everything = false;     ///< too far behind or ahead (an older state was put back), or no feed: forget everything
-  std::vector<Item> items;     ///< in any order, repeats allowed
+  std::uint64_t revision = 0;       ///< the workspace's; 0: nothing was announced yet
+  Bytes32 link{};                   ///< of that revision; zeroes for 0
+  std::uint64_t complete_from = 0;  ///< the lowest revision that could be asked for
+  bool everything = false;          ///< too far behind or ahead (an older state was put back), or no feed
+  std::vector<Entry> entries;       ///< one for each revision after the one asked for, in order
 };
 
 /// A part of the list of tokens, in order of id from high to low.
@@ -208,6 +240,7 @@ class Backend {
   virtual Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) = 0;
   virtual Result<std::optional<OwnerRecord>> load_owner(std::string_view workspace, std::string_view owner) = 0;
   virtual Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) = 0;
+  virtual Result<std::optional<StoreRecord>> load_store() = 0;
 
   virtual Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) = 0;
   /// Owners by name above `after` (empty: from the first), at most `limit`.
@@ -223,9 +256,11 @@ class Backend {
   virtual Result<std::vector<EndedToken>> list_ended(std::string_view workspace, UnixMillis ended_before,
                                                      std::size_t limit) = 0;
 
-  /// All or nothing, durable on return. Raises the workspace's revision by one and appends what
-  /// changed to its change feed, together with the batch. A batch of `check`s alone changes nothing.
-  virtual CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) = 0;
+  /// All or nothing, durable on return. With an announcement, raises the workspace's revision by one and appends
+  /// the entry to its change feed, together with the batch, which may then be empty. Without one nobody can have
+  /// remembered what the batch changes: no revision is raised and nothing is appended.
+  virtual CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                              const Announcement* announcement) = 0;
 
   /// See Changes. A backend without a feed answers "everything".
   virtual Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) = 0;

@@ -192,10 +192,26 @@ struct PurgeResult {
   bool complete = false;  ///< false: the time budget ran out, call again
 };
 
+/// How far sealing anew under the active key has come.
+struct ResealResult {
+  std::uint64_t resealed = 0;  ///< records that were under another key
+  std::uint64_t kept = 0;      ///< under the active key already
+  std::uint64_t refused = 0;   ///< not genuine: left as they are, for check() to name
+  std::string next;            ///< cursor for the next call; empty: all of the workspace is done
+};
+
+/// What hangs on a key of the keyring. A key can be taken out when both are 0 in every workspace.
+struct KeyUsage {
+  std::string key_id;
+  std::uint64_t seals = 0;          ///< genuine records of the workspace that it sealed
+  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
+};
+
 /// What the check of a whole store found.
 struct CheckReport {
   std::uint64_t tokens = 0;  ///< records read
   std::uint64_t owners = 0;
+  std::vector<KeyUsage> keys;         ///< by key id; the keys that anything hangs on, and the active one
   std::vector<std::string> problems;  ///< one line each, at most 1,000; empty: all is well
   std::uint64_t problem_count = 0;
 };

@@ -18,6 +18,9 @@ struct Statistics {
   std::uint64_t uses_written = 0;
   std::uint64_t cached_tokens = 0;
   std::uint64_t cache_bytes = 0;  ///< memory the cache holds now
+  /// Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
+  /// library, or an older state was put back. Everything was forgotten then.
+  std::uint64_t feed_mismatches = 0;
 };
 
 }  // namespace tokenstore

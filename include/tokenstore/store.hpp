@@ -87,7 +87,12 @@ class TokenStore {
   Result<PurgeResult> purge(const Actor& actor, UnixMillis ended_before,
                             std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
 
-  /// Verifies every seal of the workspace and the storage's own integrity. May take long.
+  /// Seals records anew under the active key, in slices, for about `budget`, while the store is in use. `cursor` is
+  /// empty at first, then the `next` of the call before: it may be kept, and used by another process. What is sealed
+  /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
+  Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
+                              std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
+  /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
 
   /// Housekeeping for about `budget`: writes out last uses that are due, lets the backend tidy up.

@@ -14,7 +14,8 @@ RecordKind kind_of(const Record& record) noexcept {
 std::string key_of(const Record& record) {
   if (const auto* token = std::get_if<TokenRecord>(&record)) return token->id;
   if (const auto* owner = std::get_if<OwnerRecord>(&record)) return owner->owner;
-  return std::get<WorkspaceRecord>(record).workspace;
+  if (const auto* workspace = std::get_if<WorkspaceRecord>(&record)) return workspace->workspace;
+  return {};
 }
 
 }  // namespace
@@ -51,6 +52,7 @@ namespace base {
 
 bool is_well_formed(std::string_view workspace, const Mutation& mutation) noexcept {
   if (mutation.kind == RecordKind::workspace && mutation.key != workspace) return false;
+  if (mutation.kind == RecordKind::store && !mutation.key.empty()) return false;
   switch (mutation.action) {
     case Mutation::Action::check:
       return true;
@@ -66,6 +68,7 @@ bool is_well_formed(std::string_view workspace, const Mutation& mutation) noexce
       if (const auto* settings = std::get_if<WorkspaceRecord>(&mutation.record)) {
         return mutation.kind == RecordKind::workspace && settings->workspace == mutation.key;
       }
+      return mutation.kind == RecordKind::store && std::holds_alternative<StoreRecord>(mutation.record);
   }
   return false;
 }

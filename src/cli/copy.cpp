@@ -2,14 +2,14 @@
 #include <fmt/format.h>
 
 #include "cli/command.hpp"
-#include "cli/mirror.hpp"
 #include "cli/terminal.hpp"
 #include "tokenstore/backends/sqlite.hpp"
+#include "tokenstore/transfer.hpp"
 
 namespace tokenstore::cli {
 namespace {
 
-struct CopyOptions {
+struct CopyArguments {
   std::string from;
   std::string to;
   bool delete_extra = false;
@@ -47,7 +47,7 @@ CheckReport check_copy(const std::shared_ptr<Backend>& to, const std::string& ke
   }));
 }
 
-ExitCode run_copy(Session& session, const CopyOptions& options) {
+ExitCode run_copy(Session& session, const CopyArguments& options) {
   const std::string from_place = options.from.empty() ? session.globals().database : options.from;
   if (from_place.empty()) throw usage_failure("no source: give --from or --db, or set TOKENSTORE_DB");
   if (from_place == options.to) throw usage_failure("the source and the target are the same");
@@ -60,50 +60,42 @@ ExitCode run_copy(Session& session, const CopyOptions& options) {
   const auto from = open_place(from_place, session.globals().schema, false);
   const auto to = open_place(options.to, session.globals().schema, true);
 
-  std::uint64_t workspaces = 0;
-  MirrorCounts all;
-  std::uint64_t different = 0;
+  CopyReport report;
+  {
+    ProgressLine line("copied", session.quiet());
+    tokenstore::CopyOptions how;
+    how.delete_extra = options.delete_extra;
+    how.progress = [&line](const std::string&, std::uint64_t done) {
+      line.update(done, 0);
+      return true;
+    };
+    report = take(copy_store(*from, *to, take(Keyring::from_file(key_file)), how));
+  }
   std::uint64_t problems = 0;
-  std::string after;
-  for (;;) {
-    const auto page = take(from->list_workspaces(after, 100));
-    if (page.empty()) break;
-    for (const WorkspaceRecord& record : page) {
-      after = record.workspace;
-      ++workspaces;
-      {
-        ProgressLine line("copied", session.quiet());
-        Mirror mirror(*from, *to, options.delete_extra, [&line](std::uint64_t done) { line.update(done, 0); });
-        const MirrorCounts counts = mirror.copy(record.workspace);
-        all.tokens += counts.tokens;
-        all.owners += counts.owners;
-        all.written += counts.written;
-        different += mirror.differences(record.workspace);
-      }
-      problems += check_copy(to, key_file, record.workspace, session.globals().prefix, session.quiet()).problem_count;
-    }
+  for (const std::string& workspace : report.workspaces) {
+    problems += check_copy(to, key_file, workspace, session.globals().prefix, session.quiet()).problem_count;
   }
   Json json;
-  json["workspaces"] = workspaces;
-  json["tokens"] = all.tokens;
-  json["owners"] = all.owners;
-  json["written"] = all.written;
-  json["different"] = different;
+  json["workspaces"] = report.workspaces.size();
+  json["tokens"] = report.tokens;
+  json["owners"] = report.owners;
+  json["written"] = report.written;
+  json["different"] = report.different;
   json["problems"] = problems;
-  std::string text = fmt::format("copied {} workspaces, {} tokens and {} owners: {} records written\n", workspaces,
-                                 all.tokens, all.owners, all.written);
-  if (different != 0) text += fmt::format("{} records changed meanwhile: copy again\n", different);
+  std::string text = fmt::format("copied {} workspaces, {} tokens and {} owners: {} records written\n",
+                                 report.workspaces.size(), report.tokens, report.owners, report.written);
+  if (report.different != 0) text += fmt::format("{} records changed meanwhile: copy again\n", report.different);
   if (problems != 0) text += fmt::format("{} seals of the copy do not verify: see tokenstore check\n", problems);
-  if (different == 0 && problems == 0) text += "the copy is complete, and every seal verifies\n";
+  if (report.different == 0 && problems == 0) text += "the copy is complete, and every seal verifies\n";
   session.answer(json, text);
   if (problems != 0) return ExitCode::damaged;
-  return different == 0 ? ExitCode::ok : ExitCode::conflict;
+  return report.different == 0 ? ExitCode::ok : ExitCode::conflict;
 }
 
 }  // namespace
 
 void add_copy_command(CLI::App& app, Run& chosen) {
-  std::shared_ptr<CopyOptions> options;
+  std::shared_ptr<CopyArguments> options;
   CLI::App* command =
       add_command(app, chosen, "copy", "Copy every workspace to another storage, and verify it", run_copy, options);
   command->add_option("--from", options->from, "a path, or a postgresql:// URI (default: --db)");

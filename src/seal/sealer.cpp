@@ -17,7 +17,8 @@ using MacState = crypto_auth_hmacsha256_state;
 
 constexpr std::uint64_t tag_space = 62ULL * 62 * 62 * 62 * 62 * 62 * 62 * 62;
 constexpr std::string_view record_label = "row";
-constexpr std::uint8_t record_schema = 1;
+constexpr std::string_view feed_label = "feed";
+constexpr std::uint8_t record_schema = 2;
 constexpr std::size_t field_max = std::numeric_limits<std::uint16_t>::max();
 
 /// Each sub-key's state after it has taken in the key: copying it saves every MAC two compressions.
@@ -98,22 +99,34 @@ class Mac {
   bool overlong_ = false;
 };
 
-/// What every record's encoding begins with. No two records of different kind, schema or workspace
-/// have the same encoding: every field has a fixed size or says its own.
-void add_heading(Mac& mac, RecordKind kind, std::string_view workspace, std::string_view seal_key_id) noexcept {
+/// What every record's encoding begins with. No two records of different kind, schema or place have the same
+/// encoding: every field has a fixed size or says its own, and the kind says which fields follow.
+void add_heading(Mac& mac, RecordKind kind, std::string_view seal_key_id) noexcept {
   mac.add_octets(record_label);
   mac.add_octet(record_schema);
   mac.add_octet(static_cast<std::uint8_t>(kind));
-  mac.add_field(workspace);
   mac.add_field(seal_key_id);
 }
 
-void add_record(Mac& mac, std::string_view workspace, const TokenRecord& record) noexcept {
-  add_heading(mac, RecordKind::token, workspace, record.seal_key_id);
+void add_birth(Mac& mac, const Bytes16& birth) noexcept {
+  mac.add(birth.data(), birth.size());
+}
+
+void add_place(Mac& mac, const Place& place) noexcept {
+  add_birth(mac, place.store);
+  add_birth(mac, place.workspace_birth);
+  mac.add_field(place.workspace);
+}
+
+void add_record(Mac& mac, const Place& place, const TokenRecord& record) noexcept {
+  add_heading(mac, RecordKind::token, record.seal_key_id);
+  add_place(mac, place);
   mac.add_field(record.id);
   mac.add_field(record.key_id);
   mac.add(record.verifier.data(), record.verifier.size());
   mac.add_field(record.owner);
+  add_birth(mac, record.owner_birth);
+  mac.add_number(record.revoke_all_count);
   mac.add_field(record.description);
   mac.add_field(record.scopes);
   mac.add_field(record.metadata);
@@ -121,15 +134,18 @@ void add_record(Mac& mac, std::string_view workspace, const TokenRecord& record)
   mac.add_field(record.created_by);
   mac.add_time(record.not_before);
   mac.add_time(record.expires_at);
+  mac.add_time(record.expired_at);
   mac.add_time(record.revoked_at);
   mac.add_field(record.revoked_by);
   mac.add_field(record.revoke_reason);
   mac.add_number(record.revision);
 }
 
-void add_record(Mac& mac, std::string_view workspace, const OwnerRecord& record) noexcept {
-  add_heading(mac, RecordKind::owner, workspace, record.seal_key_id);
+void add_record(Mac& mac, const Place& place, const OwnerRecord& record) noexcept {
+  add_heading(mac, RecordKind::owner, record.seal_key_id);
+  add_place(mac, place);
   mac.add_field(record.owner);
+  add_birth(mac, record.birth);
   mac.add_octet(record.may_issue ? 1 : 0);
   mac.add_octet(record.may_use ? 1 : 0);
   mac.add_time(record.suspended_at);
@@ -139,14 +155,27 @@ void add_record(Mac& mac, std::string_view workspace, const OwnerRecord& record)
   mac.add_number(record.revision);
 }
 
-void add_record(Mac& mac, std::string_view workspace, const WorkspaceRecord& record) noexcept {
-  add_heading(mac, RecordKind::workspace, workspace, record.seal_key_id);
+void add_record(Mac& mac, const Bytes16& store, const WorkspaceRecord& record) noexcept {
+  add_heading(mac, RecordKind::workspace, record.seal_key_id);
+  add_birth(mac, store);
+  mac.add_field(record.workspace);
+  add_birth(mac, record.birth);
   mac.add_octet(record.tokens_enabled ? 1 : 0);
   mac.add_octet(record.users_may_issue ? 1 : 0);
   mac.add_octet(record.never_allowed ? 1 : 0);
   mac.add_time(record.longest_lifetime);
   mac.add_time(record.default_lifetime);
   mac.add_number(record.most_active_per_owner);
+  mac.add_time(record.created_at);
+  mac.add_number(record.revision);
+}
+
+/// The store's own record belongs nowhere else.
+struct Anywhere {};
+
+void add_record(Mac& mac, Anywhere, const StoreRecord& record) noexcept {
+  add_heading(mac, RecordKind::store, record.seal_key_id);
+  add_birth(mac, record.id);
   mac.add_time(record.created_at);
   mac.add_number(record.revision);
 }
@@ -184,9 +213,24 @@ struct Sealer::Impl {
         std::find_if(entries.begin(), entries.end(), [&](const KeyEntry& known) { return known.id == key_id; });
     return found == entries.end() ? nullptr : &*found;
   }
+  const SubKeys& keys_of(const KeyEntry& known) const noexcept {
+    return keys[static_cast<std::size_t>(&known - entries.data())];
+  }
   const SubKeys* find(std::string_view key_id) const noexcept {
     const KeyEntry* found = entry(key_id);
-    return found == nullptr ? nullptr : &keys[static_cast<std::size_t>(found - entries.data())];
+    return found == nullptr ? nullptr : &keys_of(*found);
+  }
+  bool is_retired(std::string_view key_id) const noexcept {
+    const KeyEntry* found = entry(key_id);
+    return found != nullptr && found->use == KeyUse::retired;
+  }
+
+  // A retired key may have been stolen: whoever holds it may seal what they like. So it vouches for what is denied in
+  // any case, a token of a retired key, and for nothing else.
+  bool may_carry_retired_seal(const TokenRecord& record) const noexcept { return is_retired(record.key_id); }
+  template <typename Settings>
+  static bool may_carry_retired_seal(const Settings&) noexcept {
+    return false;
   }
 
   static void tag(const SubKeys& keys, std::string_view tagged, std::span<char, text::tag_size> digits) noexcept {
@@ -209,27 +253,29 @@ struct Sealer::Impl {
     mac.finish(out);
   }
 
-  template <typename Record>
-  void seal(std::string_view workspace, Record& record) const {
+  template <typename Where, typename Record>
+  void seal(const Where& where, Record& record) const {
     record.seal_key_id = entries[active].id;
     Mac mac(active_keys().row);
-    add_record(mac, workspace, record);
+    add_record(mac, where, record);
     mac.finish(record.seal);
     // No limit of the model allows such a field. Without a key's name the seal is nobody's.
     if (mac.overlong()) record.seal_key_id.clear();
   }
 
-  template <typename Record>
-  SealCheck verify(std::string_view workspace, const Record& record) const noexcept {
-    const SubKeys* held = find(record.seal_key_id);
+  template <typename Where, typename Record>
+  SealCheck verify(const Where& where, const Record& record) const noexcept {
+    const KeyEntry* held = entry(record.seal_key_id);
     if (held == nullptr) return SealCheck::unknown_key;
     Bytes32 seal;
-    Mac mac(held->row);
-    add_record(mac, workspace, record);
+    Mac mac(keys_of(*held).row);
+    add_record(mac, where, record);
     mac.finish(seal);
     const bool genuine = base::equal_constant_time(seal, record.seal) && !mac.overlong();
     base::wipe(seal.data(), seal.size());
-    return genuine ? SealCheck::genuine : SealCheck::tampered;
+    if (!genuine) return SealCheck::tampered;
+    if (held->use == KeyUse::retired && !may_carry_retired_seal(record)) return SealCheck::retired_key;
+    return SealCheck::genuine;
   }
 };
 
@@ -307,24 +353,46 @@ bool Sealer::verifier_matches(std::string_view workspace, const text::ParsedToke
   return matches;
 }
 
-void Sealer::seal(std::string_view workspace, TokenRecord& record) const {
-  impl_->seal(workspace, record);
+void Sealer::seal(const Place& place, TokenRecord& record) const {
+  impl_->seal(place, record);
 }
-void Sealer::seal(std::string_view workspace, OwnerRecord& record) const {
-  impl_->seal(workspace, record);
+void Sealer::seal(const Place& place, OwnerRecord& record) const {
+  impl_->seal(place, record);
 }
-void Sealer::seal(WorkspaceRecord& record) const {
-  impl_->seal(record.workspace, record);
+void Sealer::seal(const Bytes16& store, WorkspaceRecord& record) const {
+  impl_->seal(store, record);
+}
+void Sealer::seal(StoreRecord& record) const {
+  impl_->seal(Anywhere{}, record);
 }
 
-SealCheck Sealer::verify(std::string_view workspace, const TokenRecord& record) const noexcept {
-  return impl_->verify(workspace, record);
+SealCheck Sealer::verify(const Place& place, const TokenRecord& record) const noexcept {
+  return impl_->verify(place, record);
 }
-SealCheck Sealer::verify(std::string_view workspace, const OwnerRecord& record) const noexcept {
-  return impl_->verify(workspace, record);
+SealCheck Sealer::verify(const Place& place, const OwnerRecord& record) const noexcept {
+  return impl_->verify(place, record);
 }
-SealCheck Sealer::verify(const WorkspaceRecord& record) const noexcept {
-  return impl_->verify(record.workspace, record);
+SealCheck Sealer::verify(const Bytes16& store, const WorkspaceRecord& record) const noexcept {
+  return impl_->verify(store, record);
+}
+SealCheck Sealer::verify(const StoreRecord& record) const noexcept {
+  return impl_->verify(Anywhere{}, record);
+}
+
+std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
+                                         const Bytes32& previous, std::string_view entry) const noexcept {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
+  Bytes32 link;
+  Mac mac(impl_->keys_of(*held).row);
+  mac.add_octets(feed_label);
+  add_place(mac, place);
+  mac.add_number(revision);
+  mac.add(previous.data(), previous.size());
+  mac.add_field(entry);
+  mac.finish(link);
+  if (mac.overlong()) return std::nullopt;
+  return link;
 }
 
 }  // namespace tokenstore::seal

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,14 @@ enum class SealCheck : std::uint8_t {
   genuine,
   tampered,
   unknown_key,  ///< sealed with a key that the keyring does not hold
+  retired_key,  ///< sealed with a retired key, which vouches for nothing but tokens of a retired key
+};
+
+/// Where a record belongs. Every seal covers it, so that a record is genuine in its own place alone.
+struct Place {
+  Bytes16 store{};  ///< StoreRecord::id
+  std::string workspace;
+  Bytes16 workspace_birth{};  ///< WorkspaceRecord::birth
 };
 
 class Sealer {
@@ -47,14 +56,24 @@ class Sealer {
 
   /// Fills in seal_key_id (the active key) and seal. The record's other fields are final by then.
   /// May allocate.
-  void seal(std::string_view workspace, TokenRecord& record) const;
-  void seal(std::string_view workspace, OwnerRecord& record) const;
-  void seal(WorkspaceRecord& record) const;
+  void seal(const Place& place, TokenRecord& record) const;
+  void seal(const Place& place, OwnerRecord& record) const;
+  void seal(const Bytes16& store, WorkspaceRecord& record) const;
+  void seal(StoreRecord& record) const;
 
-  /// Whether a record is as it was sealed. The workspace is the one that it was asked of.
-  SealCheck verify(std::string_view workspace, const TokenRecord& record) const noexcept;
-  SealCheck verify(std::string_view workspace, const OwnerRecord& record) const noexcept;
-  SealCheck verify(const WorkspaceRecord& record) const noexcept;
+  /// Whether a record is as it was sealed, and where.
+  SealCheck verify(const Place& place, const TokenRecord& record) const noexcept;
+  SealCheck verify(const Place& place, const OwnerRecord& record) const noexcept;
+  SealCheck verify(const Bytes16& store, const WorkspaceRecord& record) const noexcept;
+  SealCheck verify(const StoreRecord& record) const noexcept;
+  template <typename Where, typename Record>
+  bool is_genuine(const Where& where, const Record& record) const noexcept {
+    return verify(where, record) == SealCheck::genuine;
+  }
+
+  /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
+  std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
+                                   const Bytes32& previous, std::string_view entry) const noexcept;
 
  private:
   struct Impl;

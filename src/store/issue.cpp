@@ -63,7 +63,7 @@ class Issue {
  private:
   Result<OwnerShares> read_owners();
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
-  Result<Draft> draft(const Policy& policy, const IssueRequest& request, UnixMillis now);
+  Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
 
   TokenStore::Impl& store_;
   const Actor& actor_;
@@ -103,7 +103,8 @@ Result<void> Issue::check_cap(const Policy& policy, const OwnerShares& shares, U
   return {};
 }
 
-Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, UnixMillis now) {
+Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner,
+                           UnixMillis now) {
   auto end = rules::end_of_life(policy, request.lifetime, now);
   if (!end.ok()) return end.error();
   if (request.not_before && *request.not_before >= *end) {
@@ -120,6 +121,8 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, Un
   record.id = text::make_id(now, random47 >> 17);
   record.key_id = store_.sealer->active_key_id();
   record.owner = request.owner;
+  record.owner_birth = owner.birth;
+  record.revoke_all_count = owner.revoke_all_count;
   record.description = request.description;
   record.scopes = rules::canonical_scopes(request.scopes);
   record.metadata = request.metadata;
@@ -151,8 +154,21 @@ Result<std::vector<Issued>> Issue::attempt() {
 
   std::vector<Mutation> batch;
   batch.reserve(requests_.size() + shares->size() + 1);
+  std::vector<Issued> issued;
+  issued.reserve(requests_.size());
+  for (const IssueRequest& request : requests_) {
+    auto made = draft(policy, request, shares->find(request.owner)->second.record, now);
+    if (!made.ok()) return made.error();
+    issued.push_back({std::move(made->text), rules::describe(made->record, now)});
+    batch.push_back(store_.next_revision(std::move(made->record)));
+  }
+  // By chance two tokens of one millisecond may have got the same id; others are drawn then.
+  if (has_equal_ids(issued)) return Error(Status::conflict, "two new tokens got the same id; ask again");
+
+  bool first_tokens = false;
   batch.push_back(Mutation::check(RecordKind::workspace, store_.workspace, workspace->revision));
   for (auto& [owner, share] : *shares) {
+    first_tokens = first_tokens || share.record.revision == 0;
     // Under a cap every issue changes its owner's record, so that of two that counted the same tokens
     // only one can commit.
     if (share.record.revision == 0 || policy.most_active_per_owner != 0) {
@@ -161,17 +177,10 @@ Result<std::vector<Issued>> Issue::attempt() {
       batch.push_back(Mutation::check(RecordKind::owner, owner, share.record.revision));
     }
   }
-  std::vector<Issued> issued;
-  issued.reserve(requests_.size());
-  for (const IssueRequest& request : requests_) {
-    auto made = draft(policy, request, now);
-    if (!made.ok()) return made.error();
-    issued.push_back({std::move(made->text), rules::describe(made->record, now)});
-    batch.push_back(store_.next_revision(std::move(made->record)));
-  }
-  // By chance two tokens of one millisecond may have got the same id; others are drawn then.
-  if (has_equal_ids(issued)) return Error(Status::conflict, "two new tokens got the same id; ask again");
-  if (auto done = store_.commit(batch); !done.ok()) return done.error();
+  // A new token's text is known to nobody yet, and nothing that is remembered of an owner changes with a new token.
+  // That an owner had no record may be remembered.
+  const auto done = first_tokens ? store_.commit(batch) : store_.commit_unannounced(batch);
+  if (!done.ok()) return done.error();
   return issued;
 }
 

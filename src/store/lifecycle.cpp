@@ -11,29 +11,56 @@ namespace {
 /// An ending that was asked for holds in this process at once, even if storage could not be told; once
 /// storage knows, it need not be remembered here.
 void remember_ending(validate::Denials& denials, std::string_view id, Status status) {
-  if (status == Status::ok || status == Status::not_found) {
+  if (status == Status::ok || status == Status::not_found || status == Status::tampered) {
     denials.allow_token(id);
   } else if (rules::storage_was_not_told(status)) {
     denials.deny_token(id);
   }
 }
 
+enum class Ends : std::uint8_t { at_once, later };
+
+/// What all endings of one token have in common: tries until nobody was faster, and sees to it that afterwards nobody
+/// accepts the token, whatever the attempt met. `attempt` loads the record by the function that it is given.
+template <typename T>
+Result<T> end_token(TokenStore::Impl& store, const Actor& actor, std::string_view id, Ends ends,
+                    const std::function<Result<T>(TokenRecord&)>& attempt) {
+  // Only for who was seen to be allowed: a record that cannot be read tells nobody whose token it is.
+  bool allowed = actor.kind() != Actor::Kind::user;
+  Result<T> answer = store.retrying<T>([&]() -> Result<T> {
+    auto record = store.load_visible_token(actor, id);
+    allowed = allowed || record.ok() || record.status() == Status::tampered;
+    if (!record.ok()) return record.error();
+    return attempt(*record);
+  });
+  if (!allowed || !text::is_id(id)) return answer;
+  answer = store.ended_everywhere(std::move(answer), RecordKind::token, id);
+  if (ends == Ends::at_once) remember_ending(store.validator.denials(), id, answer.status());
+  return answer;
+}
+
 constexpr std::size_t revoke_slice = 500;
 
-/// Revokes up to a slice of an owner's tokens in one state. Returns how many; `conflict` if one of
+/// What "revoke all" has ended already by its count gets its mark, so that lists show it. Of the tokens that this
+/// host's clock holds for expired, the latest too: another's clock may be behind.
+constexpr std::int64_t clocks_may_differ = millis_per_day;
+
+/// Marks up to a slice of an owner's tokens in one state. Returns how many had not ended; `conflict` if one of
 /// them was changed meanwhile.
-Result<std::uint64_t> revoke_some(TokenStore::Impl& store, const TokenQuery& query, const Actor& actor,
+Result<std::uint64_t> revoke_some(TokenStore::Impl& store, const TokenQuery& query, UnixMillis now, const Actor& actor,
                                   std::string_view reason, std::string& next) {
   auto list = store.list_part(query);
   if (!list.ok()) return list.error();
   std::vector<Mutation> batch;
   std::vector<std::string> ids;
+  std::uint64_t living = 0;
   for (TokenRecord& record : list->tokens) {
     // A record that does not verify is denied already, and a seal must not bless it.
-    if (store.sealer->verify(store.workspace, record) != seal::SealCheck::genuine) continue;
+    if (!store.sealer->is_genuine(store.place, record)) continue;
     if (record.owner != query.owner || record.revoked_at != not_ended) continue;
+    if (rules::state_at(record, now) != TokenState::expired) ++living;
     ids.push_back(record.id);
-    record.revoked_at = query.now;
+    record.revoked_at = now;
     record.revoked_by = rules::actor_label(actor);
     record.revoke_reason = reason;
     batch.push_back(store.next_revision(std::move(record)));
@@ -44,64 +71,53 @@ Result<std::uint64_t> revoke_some(TokenStore::Impl& store, const TokenQuery& que
     if (!done.ok()) return done.error();
   }
   next = list->next_before_id;
-  return batch.size();
+  return living;
 }
 
 }  // namespace
 
 Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, std::optional<UnixMillis> at) {
   if (auto good = rules::check_actor(actor); !good.ok()) return good.error();
-  bool ends_now = false;
-  auto answer = impl_->retrying<TokenInfo>([&]() -> Result<TokenInfo> {
-    auto record = impl_->load_visible_token(actor, id);
-    if (!record.ok()) return record.error();
+  const Ends ends = !at || *at <= impl_->clock.now() ? Ends::at_once : Ends::later;
+  return end_token<TokenInfo>(*impl_, actor, id, ends, [&](TokenRecord& record) -> Result<TokenInfo> {
     const UnixMillis now = impl_->clock.now();
-    const UnixMillis end = std::max(at.value_or(now), now);
-    ends_now = end == now;
-    const TokenState state = rules::state_at(*record, now);
-    if (at && *at > record->expires_at) {
+    if (at && *at > record.expires_at) {
       return Error(Status::invalid_argument,
                    "the new end is later than the token's; an end can only be brought forward");
     }
-    if (at && *at > latest_time && *at != record->expires_at) {
+    if (at && *at > latest_time && *at != record.expires_at) {
       return Error(Status::invalid_argument, "the new end is after the year 9999; give an earlier one");
     }
-    if (state == TokenState::revoked || state == TokenState::expired || end == record->expires_at) {
-      return rules::describe(*record, now);
+    if (record.revoked_at != not_ended || record.expired_at != not_ended) return rules::describe(record, now);
+    if (ends == Ends::at_once) {
+      // Marked as ended, also if it is over by this host's clock: another's may be behind.
+      record.expired_at = now;
+      record.expires_at = std::min(record.expires_at, now);
+    } else {
+      if (record.expires_at <= now || *at == record.expires_at) return rules::describe(record, now);
+      record.expires_at = *at;
     }
-    record->expires_at = end;
-    TokenInfo info = rules::describe(*record, now);
-    const Mutation batch[] = {impl_->next_revision(std::move(*record))};
+    TokenInfo info = rules::describe(record, now);
+    const Mutation batch[] = {impl_->next_revision(std::move(record))};
     if (auto done = impl_->commit(batch); !done.ok()) return done.error();
     return info;
   });
-  if (ends_now) remember_ending(impl_->validator.denials(), id, answer.status());
-  return answer;
 }
 
 Result<TokenInfo> TokenStore::revoke(const Actor& actor, std::string_view id, std::string_view reason) {
   if (auto good = rules::check_actor(actor); !good.ok()) return good.error();
   if (auto good = rules::check_reason(reason); !good.ok()) return good.error();
-  bool may_end = false;
-  auto answer = impl_->retrying<TokenInfo>([&]() -> Result<TokenInfo> {
-    auto record = impl_->load_visible_token(actor, id);
-    if (!record.ok()) return record.error();
-    may_end = true;
+  return end_token<TokenInfo>(*impl_, actor, id, Ends::at_once, [&](TokenRecord& record) -> Result<TokenInfo> {
     const UnixMillis now = impl_->clock.now();
-    if (record->revoked_at != not_ended) return rules::describe(*record, now);
-    record->revoked_at = now;
-    record->revoked_by = rules::actor_label(actor);
-    record->revoke_reason = reason;
-    TokenInfo info = rules::describe(*record, now);
-    const Mutation batch[] = {impl_->next_revision(std::move(*record))};
+    if (record.revoked_at != not_ended) return rules::describe(record, now);
+    record.revoked_at = now;
+    record.revoked_by = rules::actor_label(actor);
+    record.revoke_reason = reason;
+    TokenInfo info = rules::describe(record, now);
+    const Mutation batch[] = {impl_->next_revision(std::move(record))};
     if (auto done = impl_->commit(batch); !done.ok()) return done.error();
     return info;
   });
-  // Only for who was seen to be allowed: an unreadable record tells nobody whose token it is.
-  if (may_end || actor.kind() != Actor::Kind::user) {
-    remember_ending(impl_->validator.denials(), id, answer.status());
-  }
-  return answer;
 }
 
 Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_view owner, std::string_view reason) {
@@ -110,18 +126,19 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
   if (auto good = rules::check_reason(reason); !good.ok()) return good.error();
   if (!rules::may_act_on(actor, owner)) return rules::no_such_owner();
 
-  // First the owner's record, so that an issue under way cannot commit behind the list that follows.
-  auto fenced = impl_->retrying<bool>([&]() -> Result<bool> {
-    auto record = impl_->load_or_start_owner(owner);
+  // The owner's record counts, and every token of theirs knows the count it was issued under: with this commit all of
+  // them have ended, whatever their own records or anybody's clock say, and an issue under way cannot commit behind it.
+  auto ended = impl_->retrying<bool>([&]() -> Result<bool> {
+    auto record = impl_->load_owner(owner);
     if (!record.ok()) return record.error();
-    if (record->revision == 0) return false;
-    ++record->revoke_all_count;
-    const Mutation batch[] = {impl_->next_revision(std::move(*record))};
+    if (!record->has_value()) return rules::no_such_owner();
+    ++(*record)->revoke_all_count;
+    const Mutation batch[] = {impl_->next_revision(std::move(**record))};
     if (auto done = impl_->commit(batch); !done.ok()) return done.error();
     return true;
   });
-  if (!fenced.ok()) return fenced.error();
-  if (!*fenced) return rules::no_such_owner();
+  ended = impl_->ended_everywhere(std::move(ended), RecordKind::owner, owner);
+  if (!ended.ok()) return ended.error();
 
   std::uint64_t revoked = 0;
   // One time for both: what is pending in the first list must not become active before the second.
@@ -130,11 +147,11 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
     TokenQuery query;
     query.owner = owner;
     query.state = state;
-    query.now = now;
+    query.now = now - std::min(clocks_may_differ, now);
     query.limit = revoke_slice;
     do {
       std::string next;
-      auto some = impl_->retrying<std::uint64_t>([&] { return revoke_some(*impl_, query, actor, reason, next); });
+      auto some = impl_->retrying<std::uint64_t>([&] { return revoke_some(*impl_, query, now, actor, reason, next); });
       if (!some.ok()) return some.error();
       revoked += *some;
       query.before_id = std::move(next);
@@ -146,20 +163,23 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
 Result<void> TokenStore::remove(const Actor& actor, std::string_view id) {
   if (auto good = rules::check_actor(actor); !good.ok()) return good.error();
   if (!text::is_id(id)) return rules::no_such_token();
-  bool may_end = actor.kind() != Actor::Kind::user;
-  const auto answer = impl_->retrying<bool>([&]() -> Result<bool> {
+  bool allowed = actor.kind() != Actor::Kind::user;
+  auto answer = impl_->retrying<bool>([&]() -> Result<bool> {
     auto loaded = impl_->backend->load_token(impl_->workspace, id);
     if (!loaded.ok()) return loaded.error();
     // A record that does not verify can be deleted too: that is the way to be rid of it.
     if (!loaded->has_value() || !rules::may_act_on(actor, (*loaded)->owner)) return rules::no_such_token();
     // Whose the token is can only be believed of the record that was asked for.
     if ((*loaded)->id != id) return rules::tampered("the record of this token");
-    may_end = true;
+    allowed = true;
     const Mutation batch[] = {Mutation::remove_token(std::string(id), (*loaded)->revision)};
     if (auto done = impl_->commit(batch); !done.ok()) return done.error();
     return true;
   });
-  if (may_end) remember_ending(impl_->validator.denials(), id, answer.status());
+  if (allowed) {
+    answer = impl_->ended_everywhere(std::move(answer), RecordKind::token, id);
+    remember_ending(impl_->validator.denials(), id, answer.status());
+  }
   if (!answer.ok()) return answer.error();
   return {};
 }

@@ -1,23 +1,13 @@
 /// Looking at tokens: get, list, count.
 #include <fmt/format.h>
 
+#include "store/cursor.hpp"
 #include "store/rules.hpp"
 #include "store/store_impl.hpp"
 
 namespace tokenstore {
 
 namespace {
-
-/// A cursor is "c1" and the lowest id of the page before.
-constexpr std::string_view cursor_mark = "c1";
-
-Result<std::string> id_of_cursor(std::string_view cursor) {
-  if (cursor.empty()) return std::string();
-  if (cursor.starts_with(cursor_mark) && text::is_id(cursor.substr(cursor_mark.size()))) {
-    return std::string(cursor.substr(cursor_mark.size()));
-  }
-  return Error(Status::invalid_argument, "the cursor is unknown; pass the one that came with the page before");
-}
 
 Result<TokenQuery::State> state_filter(std::optional<TokenState> state) {
   if (!state) return TokenQuery::State::any;
@@ -59,7 +49,7 @@ Result<TokenPage> TokenStore::list(const Actor& actor, const ListQuery& query) {
   if (query.limit < 1 || query.limit > page_max) {
     return Error(Status::invalid_argument, fmt::format("a page holds 1 to {} tokens", page_max));
   }
-  auto before = id_of_cursor(query.cursor);
+  auto before = Cursor::key_of(Walk::tokens, query.cursor, text::is_id);
   if (!before.ok()) return before.error();
   auto state = state_filter(query.state);
   if (!state.ok()) return state.error();
@@ -81,7 +71,9 @@ Result<TokenPage> TokenStore::list(const Actor& actor, const ListQuery& query) {
 
   TokenPage page;
   for (const TokenRecord& record : list->tokens) {
-    if (impl_->sealer->verify(impl_->workspace, record) != seal::SealCheck::genuine) {
+    // Nobody could act on it by its id; check() names it.
+    if (!text::is_id(record.id)) continue;
+    if (!impl_->sealer->is_genuine(impl_->place, record)) {
       page.tokens.push_back(rules::describe_tampered(record));
       continue;
     }
@@ -91,7 +83,9 @@ Result<TokenPage> TokenStore::list(const Actor& actor, const ListQuery& query) {
     if (query.state && info.state != *query.state) continue;
     page.tokens.push_back(with_latest_use(std::move(info), impl_->validator));
   }
-  if (!list->next_before_id.empty()) page.next = std::string(cursor_mark) + list->next_before_id;
+  if (!list->next_before_id.empty()) {
+    page.next = Cursor::behind(Walk::tokens, list->next_before_id, text::is_id(list->next_before_id));
+  }
   return page;
 }
 

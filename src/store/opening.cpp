@@ -1,4 +1,6 @@
 /// Opening and closing a store, and the calls that only pass on.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -17,14 +19,21 @@ Error not_this_key() {
           "library; give the key file that was made with it"};
 }
 
-/// The keyring must be the one that this storage's workspaces were sealed with.
-Result<void> check_key(Backend& backend, const seal::Sealer& sealer) {
-  auto others = backend.list_workspaces({}, 1);
-  if (!others.ok()) return others.error();
-  for (const WorkspaceRecord& record : *others) {
-    if (sealer.verify(record) != seal::SealCheck::genuine) return not_this_key();
+/// A seal that does not open the store, as an error; empty if it is genuine.
+std::optional<Error> refusal(seal::SealCheck check, const std::string& key_id) {
+  switch (check) {
+    case seal::SealCheck::genuine:
+      return std::nullopt;
+    case seal::SealCheck::retired_key:
+      return Error(Status::wrong_key,
+                   fmt::format("the store's settings are sealed with key {}, which is retired; make it verify-only, "
+                               "seal everything anew, then retire it",
+                               key_id));
+    case seal::SealCheck::tampered:
+    case seal::SealCheck::unknown_key:
+      break;
   }
-  return {};
+  return not_this_key();
 }
 
 /// A workspace whose record was deleted must not come back with default settings.
@@ -38,6 +47,105 @@ Result<void> check_never_used(Backend& backend, const std::string& workspace) {
   if (!owners.ok()) return owners.error();
   if (tokens->tokens.empty() && tokens->next_before_id.empty() && owners->owners.empty()) return {};
   return rules::tampered("the record of this workspace is missing although it has owners or tokens: the store");
+}
+
+/// The records that say where a store's records belong. Absent: not made yet.
+struct Found {
+  std::optional<StoreRecord> store;
+  std::optional<WorkspaceRecord> workspace;
+};
+
+/// Reads them, and believes neither before its seal is verified.
+Result<Found> look(Backend& backend, const seal::Sealer& sealer, const std::string& workspace) {
+  Found found;
+  auto store = backend.load_store();
+  if (!store.ok()) return store.error();
+  found.store = std::move(*store);
+  auto settings = backend.load_workspace(workspace);
+  if (!settings.ok()) return settings.error();
+  found.workspace = std::move(*settings);
+
+  if (!found.store) {
+    auto others = backend.list_workspaces({}, 1);
+    if (!others.ok()) return others.error();
+    if (found.workspace || !others->empty()) {
+      return rules::tampered("the record of the store is missing although it has workspaces: the store");
+    }
+    return found;
+  }
+  if (auto no = refusal(sealer.verify(*found.store), found.store->seal_key_id)) return *no;
+  if (found.workspace) {
+    const WorkspaceRecord& record = *found.workspace;
+    if (record.workspace != workspace) return not_this_key();
+    if (auto no = refusal(sealer.verify(found.store->id, record), record.seal_key_id)) return *no;
+  }
+  return found;
+}
+
+Bytes16 drawn(RandomSource& random) {
+  Bytes16 birth;
+  random.fill(birth);
+  return birth;
+}
+
+/// Makes the workspace, and the store with the first of them. `conflict`: somebody else did.
+Result<void> create(Backend& backend, const seal::Sealer& sealer, RandomSource& random, UnixMillis now,
+                    const std::string& workspace, std::optional<StoreRecord> store) {
+  if (auto good = check_never_used(backend, workspace); !good.ok()) return good;
+  std::vector<Mutation> batch;
+  if (store) {
+    batch.push_back(Mutation::check(RecordKind::store, {}, store->revision));
+  } else {
+    store.emplace();
+    store->id = drawn(random);
+    store->created_at = now;
+    store->revision = 1;
+    sealer.seal(*store);
+    batch.push_back(Mutation::put(*store, 0));
+  }
+  WorkspaceRecord fresh;
+  fresh.workspace = workspace;
+  fresh.birth = drawn(random);
+  fresh.created_at = now;
+  fresh.revision = 1;
+  rules::set_policy(fresh, Policy{});
+  sealer.seal(store->id, fresh);
+  const seal::Place place{store->id, workspace, fresh.birth};
+  batch.push_back(Mutation::put(std::move(fresh), 0));
+  seal::SealedAnnouncement announcement(sealer, place);
+  announcement.name_changes(batch);
+  const CommitResult done = backend.commit(workspace, batch, &announcement);
+  switch (done.outcome) {
+    case CommitOutcome::committed:
+      return {};
+    case CommitOutcome::conflict:
+      return Error(Status::conflict, "somebody else makes the same workspace");
+    case CommitOutcome::failed:
+    case CommitOutcome::unknown:
+      break;
+  }
+  return done.error.value_or(Error(Status::unavailable, "storage failed while the workspace was made; open it again"));
+}
+
+/// Where the records of a workspace belong, which is made first if it has to be.
+Result<seal::Place> find_place(Backend& backend, const seal::Sealer& sealer, const StoreOptions& options) {
+  auto found = look(backend, sealer, options.workspace);
+  if (found.ok() && !found->workspace) {
+    if (!options.create_workspace || backend.read_only()) {
+      return Error(Status::not_found, "there is no workspace of this name; open it for writing once to create it");
+    }
+    const auto random = options.random ? options.random : system_random();
+    const auto clock = options.clock ? options.clock : system_clock();
+    auto made = create(backend, sealer, *random, clock->wall(), options.workspace, std::move(found->store));
+    // Whoever was faster made what is read now.
+    if (!made.ok() && made.status() != Status::conflict) return made.error();
+    found = look(backend, sealer, options.workspace);
+  }
+  if (!found.ok()) return found.error();
+  if (!found->workspace) {
+    return Error(Status::unavailable, "the workspace that was just made cannot be read; check the storage");
+  }
+  return seal::Place{found->store->id, options.workspace, found->workspace->birth};
 }
 
 }  // namespace
@@ -67,31 +175,11 @@ Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> ba
   auto sealer = seal::Sealer::create(std::move(keyring));
   if (!sealer.ok()) return sealer.error();
 
-  auto present = backend->load_workspace(options.workspace);
-  if (!present.ok()) return present.error();
-  const bool create_workspace = options.create_workspace;
+  auto place = find_place(*backend, **sealer, options);
+  if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
-  auto impl = std::make_unique<Impl>(std::move(backend), std::move(*sealer), std::move(options));
-
-  if (!present->has_value()) {
-    if (auto good = check_key(*impl->backend, *impl->sealer); !good.ok()) return good.error();
-    if (!create_workspace || impl->backend->read_only()) {
-      return Error(Status::not_found, "there is no workspace of this name; open it for writing once to create it");
-    }
-    if (auto good = check_never_used(*impl->backend, impl->workspace); !good.ok()) return good.error();
-    WorkspaceRecord fresh;
-    fresh.workspace = impl->workspace;
-    fresh.created_at = impl->clock.now();
-    rules::set_policy(fresh, Policy{});
-    const Mutation batch[] = {impl->next_revision(std::move(fresh))};
-    // A conflict is another process creating the same workspace; what it made is read below.
-    if (auto done = impl->commit(batch); !done.ok() && done.status() != Status::conflict) return done.error();
-  }
-  auto loaded = impl->load_workspace();
-  if (loaded.status() == Status::tampered) return not_this_key();
-  if (!loaded.ok()) return loaded.error();
-
+  auto impl = std::make_unique<Impl>(std::move(backend), std::move(*sealer), std::move(*place), std::move(options));
   if (upkeep_thread) impl->start_upkeep(pause);
   return std::unique_ptr<TokenStore>(new TokenStore(std::move(impl)));
 }

@@ -1,7 +1,7 @@
 /// Owners: settings, suspending and resuming.
 #include <fmt/format.h>
 
-#include "base/text_rules.hpp"
+#include "store/cursor.hpp"
 #include "store/rules.hpp"
 #include "store/store_impl.hpp"
 
@@ -9,38 +9,24 @@ namespace tokenstore {
 
 namespace {
 
-/// A record that is missing although its owner has tokens was deleted outside the library.
-enum class IfMissing : std::uint8_t {
-  refuse,       ///< storing a new one would make their tokens valid again
-  start_afresh  ///< the change stops the owner: the way to repair the store
-};
-
 /// Reads the owner's record (or starts one), lets `change` alter it, and stores it unless `change`
 /// says that it is as it should be.
 Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std::string_view owner,
-                               const std::function<bool(OwnerRecord&)>& change,
-                               IfMissing if_missing = IfMissing::refuse) {
+                               const std::function<bool(OwnerRecord&)>& change) {
   if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
   if (auto good = rules::check_owner_name(owner); !good.ok()) return good.error();
-  return store.retrying<OwnerInfo>([&]() -> Result<OwnerInfo> {
-    OwnerRecord record;
-    if (if_missing == IfMissing::refuse) {
-      auto loaded = store.load_or_start_owner(owner);
-      if (!loaded.ok()) return loaded.error();
-      record = std::move(*loaded);
-    } else {
-      auto loaded = store.load_owner(owner);
-      if (!loaded.ok()) return loaded.error();
-      record.owner = owner;
-      if (loaded->has_value()) record = std::move(**loaded);
-    }
-    const bool changed = change(record);
-    OwnerInfo info = rules::describe(record);
-    if (!changed && record.revision != 0) return info;
-    const Mutation batch[] = {store.next_revision(std::move(record))};
+  auto answer = store.retrying<OwnerInfo>([&]() -> Result<OwnerInfo> {
+    auto record = store.load_or_start_owner(owner);
+    if (!record.ok()) return record.error();
+    const bool changed = change(*record);
+    OwnerInfo info = rules::describe(*record);
+    if (!changed && record->revision != 0) return info;
+    const Mutation batch[] = {store.next_revision(std::move(*record))};
     if (auto done = store.commit(batch); !done.ok()) return done.error();
     return info;
   });
+  // A record that does not verify denies the owner: everybody has to look.
+  return store.ended_everywhere(std::move(answer), RecordKind::owner, owner);
 }
 
 /// An owner whom storage could not be told to stop is stopped in this process at once; once storage
@@ -70,13 +56,16 @@ Result<OwnerPage> TokenStore::list_owners(const Actor& actor, std::string_view c
   if (limit < 1 || limit > page_max) {
     return Error(Status::invalid_argument, fmt::format("a page holds 1 to {} owners", page_max));
   }
-  // The cursor is the last name of the page before: a name cannot be mistaken for another thing.
-  if (auto good = base::check_text("cursor", cursor, 0, owner_max); !good.ok()) return good.error();
-  auto list = impl_->backend->list_owners(impl_->workspace, cursor, limit);
+  const auto is_name = [](std::string_view name) { return rules::check_owner_name(name).ok(); };
+  auto after = Cursor::key_of(Walk::owners, cursor, is_name);
+  if (!after.ok()) return after.error();
+  auto list = impl_->backend->list_owners(impl_->workspace, *after, limit);
   if (!list.ok()) return list.error();
   OwnerPage page;
   for (const OwnerRecord& record : list->owners) {
-    if (impl_->sealer->verify(impl_->workspace, record) == seal::SealCheck::genuine) {
+    // Nobody could act on it by its name; check() names it.
+    if (!is_name(record.owner)) continue;
+    if (impl_->sealer->is_genuine(impl_->place, record)) {
       page.owners.push_back(rules::describe(record));
     } else {
       OwnerInfo info;
@@ -86,7 +75,10 @@ Result<OwnerPage> TokenStore::list_owners(const Actor& actor, std::string_view c
       page.owners.push_back(std::move(info));
     }
   }
-  if (list->more && !page.owners.empty()) page.next = page.owners.back().owner;
+  if (list->more && !list->owners.empty()) {
+    const std::string& last = list->owners.back().owner;
+    page.next = Cursor::behind(Walk::owners, last, is_name(last));
+  }
   return page;
 }
 
@@ -112,7 +104,7 @@ Result<OwnerInfo> TokenStore::suspend(const Actor& actor, std::string_view owner
     record.suspend_reason = reason;
     return true;
   };
-  auto answer = change_owner(*impl_, actor, owner, stop, IfMissing::start_afresh);
+  auto answer = change_owner(*impl_, actor, owner, stop);
   remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::suspension, answer.status());
   return answer;
 }

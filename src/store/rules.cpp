@@ -130,7 +130,7 @@ Result<UnixMillis> end_of_life(const Policy& policy, Lifetime lifetime, UnixMill
 
 TokenState state_at(const TokenRecord& record, UnixMillis now) noexcept {
   if (record.revoked_at != not_ended) return TokenState::revoked;
-  if (record.expires_at <= now) return TokenState::expired;
+  if (record.expired_at != not_ended || record.expires_at <= now) return TokenState::expired;
   if (record.not_before > now) return TokenState::pending;
   return TokenState::active;
 }

@@ -17,24 +17,25 @@ std::shared_ptr<T> or_else(std::shared_ptr<T> given, std::shared_ptr<T> (*make)(
 
 }  // namespace
 
-TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, StoreOptions options)
+TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, seal::Place where,
+                       StoreOptions options)
     : backend(std::move(storage)),
       sealer(std::move(seals)),
       random(or_else(std::move(options.random), system_random)),
       clock(or_else(std::move(options.clock), system_clock)),
-      workspace(std::move(options.workspace)),
+      place(std::move(where)),
       prefix(std::move(options.prefix)),
-      validator(
-          {*backend, *sealer, clock, *random, workspace, prefix, options.cache_bytes, options.use_interval, [this] {
-             if (upkeep) start_upkeep(upkeep_pause);
-           }}) {}
+      validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
+                   if (upkeep) start_upkeep(upkeep_pause);
+                 }}) {}
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
   auto loaded = backend->load_workspace(workspace);
   if (!loaded.ok()) return loaded.error();
   if (!loaded->has_value()) return rules::tampered("the record of this workspace is missing: the store");
   WorkspaceRecord& record = **loaded;
-  if (record.workspace != workspace || sealer->verify(record) != seal::SealCheck::genuine) {
+  if (record.workspace != workspace || record.birth != place.workspace_birth ||
+      !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
   return std::move(record);
@@ -44,7 +45,7 @@ Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view
   auto loaded = backend->load_owner(workspace, owner);
   if (!loaded.ok() || !loaded->has_value()) return loaded;
   const OwnerRecord& record = **loaded;
-  if (record.owner != owner || sealer->verify(workspace, record) != seal::SealCheck::genuine) {
+  if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
   return loaded;
@@ -54,17 +55,9 @@ Result<OwnerRecord> TokenStore::Impl::load_or_start_owner(std::string_view owner
   auto loaded = load_owner(owner);
   if (!loaded.ok()) return loaded.error();
   if (loaded->has_value()) return std::move(**loaded);
-  auto tokens = backend->count_live(workspace, owner, 0, 1);
-  if (!tokens.ok()) return tokens.error();
-  if (*tokens != 0) {
-    // Somebody may have issued the owner's first token in between, and with it the record, which nobody removes.
-    loaded = load_owner(owner);
-    if (!loaded.ok()) return loaded.error();
-    if (loaded->has_value()) return std::move(**loaded);
-    return rules::tampered("the record of this owner is missing although they have tokens: the store");
-  }
   OwnerRecord fresh;
   fresh.owner = owner;
+  fresh.birth = new_birth();
   return fresh;
 }
 
@@ -76,7 +69,7 @@ Result<TokenRecord> TokenStore::Impl::load_visible_token(const Actor& actor, std
   TokenRecord& record = **loaded;
   // Before the seal: a user learns nothing of a record that does not even claim to be theirs.
   if (!rules::may_act_on(actor, record.owner)) return rules::no_such_token();
-  if (record.id != id || sealer->verify(workspace, record) != seal::SealCheck::genuine) {
+  if (record.id != id || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this token");
   }
   return std::move(record);
@@ -92,28 +85,53 @@ Result<TokenList> TokenStore::Impl::list_part(const TokenQuery& query) {
 
 Mutation TokenStore::Impl::next_revision(TokenRecord record) const {
   const RecordRevision expected = record.revision++;
-  sealer->seal(workspace, record);
+  sealer->seal(place, record);
   return Mutation::put(std::move(record), expected);
 }
 
 Mutation TokenStore::Impl::next_revision(OwnerRecord record) const {
   const RecordRevision expected = record.revision++;
-  sealer->seal(workspace, record);
+  sealer->seal(place, record);
   return Mutation::put(std::move(record), expected);
 }
 
 Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) const {
   const RecordRevision expected = record.revision++;
-  sealer->seal(record);
+  sealer->seal(place.store, record);
   return Mutation::put(std::move(record), expected);
 }
 
+Bytes16 TokenStore::Impl::new_birth() const {
+  Bytes16 birth;
+  random->fill(birth);
+  return birth;
+}
+
 Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
+  seal::SealedAnnouncement announcement(*sealer, place);
+  announcement.name_changes(batch);
+  return commit(batch, &announcement);
+}
+
+Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batch) {
+  return commit(batch, nullptr);
+}
+
+Result<void> TokenStore::Impl::announce(RecordKind kind, std::string_view key) {
+  seal::SealedAnnouncement announcement(*sealer, place);
+  announcement.name(kind, key);
+  return commit({}, &announcement);
+}
+
+Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement) {
   if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
-  CommitResult done = backend->commit(workspace, batch);
+  CommitResult done = backend->commit(workspace, batch, announcement);
   // Before the caller is told, and whether or not the backend's pulse moves.
   const bool committed = done.outcome == CommitOutcome::committed;
-  if (committed || done.outcome == CommitOutcome::unknown) validator.committed(batch, committed);
+  if (committed || done.outcome == CommitOutcome::unknown) {
+    const std::string_view entry = announcement != nullptr ? announcement->entry() : std::string_view();
+    validator.committed(batch, entry, committed ? done.revision : 0);
+  }
   switch (done.outcome) {
     case CommitOutcome::committed:
       return {};

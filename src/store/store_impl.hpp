@@ -1,8 +1,8 @@
 /// What a TokenStore is made of, and the steps that its operations share.
 ///
-/// The operations themselves are in issue.cpp, lifecycle.cpp, listing.cpp, owners.cpp, policy.cpp and
-/// upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here is immutable or synchronises
-/// itself.
+/// The operations themselves are in issue.cpp, lifecycle.cpp, listing.cpp, owners.cpp, policy.cpp,
+/// resealing.cpp, checking.cpp and upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here is immutable
+/// or synchronises itself.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/effective_clock.hpp"
+#include "seal/announcement.hpp"
 #include "seal/sealer.hpp"
 #include "store/upkeep_thread.hpp"
 #include "tokenstore/store.hpp"
@@ -29,13 +30,14 @@ inline constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{2
 
 class TokenStore::Impl {
  public:
-  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, StoreOptions options);
+  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, seal::Place where, StoreOptions options);
 
   std::shared_ptr<Backend> backend;
   std::unique_ptr<seal::Sealer> sealer;
   std::shared_ptr<RandomSource> random;
   base::EffectiveClock clock;
-  const std::string workspace;
+  const seal::Place place;
+  const std::string& workspace = place.workspace;
   const std::string prefix;
   validate::Validator validator;
   std::unique_ptr<UpkeepThread> upkeep;
@@ -46,8 +48,8 @@ class TokenStore::Impl {
   Result<WorkspaceRecord> load_workspace();
   /// Empty if the owner has no record. `tampered` if its seal does not verify.
   Result<std::optional<OwnerRecord>> load_owner(std::string_view owner);
-  /// The same, or a new record (revision 0). `tampered` also if there is none although the owner has tokens:
-  /// a deleted record must not come back with default settings.
+  /// The same, or a new record (revision 0). Its birth is new too: tokens of an earlier record, which somebody must
+  /// have removed, stay denied.
   Result<OwnerRecord> load_or_start_owner(std::string_view owner);
   /// A token that the actor may see; else `not_found`, as for an id that never was. `tampered` if its
   /// seal does not verify.
@@ -62,8 +64,23 @@ class TokenStore::Impl {
   Mutation next_revision(OwnerRecord record) const;
   Mutation next_revision(WorkspaceRecord record) const;
 
-  /// Commits; anything but committed is an Error.
+  /// Commits and announces every record that the batch changes; anything but committed is an Error.
   Result<void> commit(std::span<const Mutation> batch);
+  /// Commits what nobody can have remembered: new tokens.
+  Result<void> commit_unannounced(std::span<const Mutation> batch);
+  /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
+  /// could change, because the record was changed or removed outside the library.
+  Result<void> announce(RecordKind kind, std::string_view key);
+  /// After an ending by somebody who may end it: whatever it met, nobody goes on by what is remembered. The answer is
+  /// the ending's, or why others could not be told.
+  template <typename T>
+  Result<T> ended_everywhere(Result<T> answer, RecordKind kind, std::string_view key) {
+    if (answer.status() != Status::tampered && answer.status() != Status::not_found) return answer;
+    if (auto told = announce(kind, key); !told.ok()) return told.error();
+    return answer;
+  }
+
+  Bytes16 new_birth() const;
 
   /// Runs `attempt` again while it answers `conflict`: somebody else changed what it had read.
   template <typename T>
@@ -85,6 +102,8 @@ class TokenStore::Impl {
   void start_upkeep(std::chrono::milliseconds pause);
 
  private:
+  Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement);
+
   /// Each lost race means that somebody else won it, so many in a row are progress, not a fault.
   static constexpr int most_attempts = 1000;
 };

@@ -1,36 +1,91 @@
 #include "validate/freshness.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "text/token_text.hpp"
 
 namespace tokenstore::validate {
+
+namespace {
+/// Beyond every revision that can be: asks only where the feed stands.
+constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
+}  // namespace
 
 bool Freshness::catch_up(const Pulse& seen) {
   const std::lock_guard lock(mutex_);
   if (synced_.load(std::memory_order_relaxed) == seen.counter) return true;
   // Read before the feed: a commit in between costs one more catch-up instead of being missed.
   const Pulse before = backend_.pulse();
-  auto changes = backend_.changes(workspace_, revision_);
+  const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);
+  auto changes = backend_.changes(place_.workspace, revision_.value_or(far_ahead));
   if (!changes.ok()) return false;
   catch_ups_.fetch_add(1, std::memory_order_relaxed);
-  forget(*changes, before.trusted_until == std::numeric_limits<std::int64_t>::max());
+  if (!revision_) {
+    // Nothing can be remembered yet but by a pulse that began at 0.
+    forget_everything();
+    revision_ = changes->revision;
+    link_ = changes->link;
+    synced_.store(before.counter, std::memory_order_release);
+    return true;
+  }
+  auto named = read_on(*changes);
+  if (changes->revision < committed) {
+    // The feed was put back behind what this process itself has announced.
+    named.reset();
+    feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
+    std::uint64_t known = committed;
+    committed_revision_.compare_exchange_strong(known, changes->revision, std::memory_order_acq_rel);
+  }
+  forget(named, before.trusted_until == std::numeric_limits<std::int64_t>::max());
   revision_ = changes->revision;
+  link_ = changes->link;
   synced_.store(before.counter, std::memory_order_release);
   return true;
 }
 
-void Freshness::forget(const Changes& changes, bool exact_pulse) {
-  if (changes.everything) {
+std::optional<std::vector<seal::ChangedRecord>> Freshness::read_on(const Changes& changes) {
+  if (changes.everything) return std::nullopt;
+  std::vector<seal::ChangedRecord> all;
+  std::uint64_t revision = *revision_;
+  Bytes32 link = link_;
+  bool fits = true;
+  bool everything = false;
+  for (const Changes::Entry& entry : changes.entries) {
+    fits = entry.revision == revision + 1 && seal::is_linked(sealer_, place_, entry, link);
+    if (!fits) break;
+    revision = entry.revision;
+    link = entry.link;
+    auto named = seal::changes_named(entry.text);
+    everything = everything || !named;
+    if (named) std::move(named->begin(), named->end(), std::back_inserter(all));
+  }
+  if (fits && revision == changes.revision && link == changes.link) {
+    if (everything) return std::nullopt;
+    return all;
+  }
+  feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
+  return std::nullopt;
+}
+
+void Freshness::forget(const std::optional<std::vector<seal::ChangedRecord>>& named, bool exact_pulse) {
+  if (!named) {
     dropped_all_.fetch_add(1, std::memory_order_relaxed);
     return forget_everything();
   }
   // A pulse that lags behind storage cannot tell that what is remembered is not newer than it.
   const auto owner_matters = [&](std::string_view owner) { return !exact_pulse || settings_.owner_changed(owner); };
   std::vector<Use> displaced;
-  for (const Changes::Item& item : changes.items) forget_one(item.kind, item.key, owner_matters, displaced);
+  for (const seal::ChangedRecord& changed : *named) forget_one(changed.kind, changed.key, owner_matters, displaced);
   keep_uses(displaced);
 }
 
-void Freshness::committed(std::span<const Mutation> batch, bool surely) noexcept {
+void Freshness::committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept {
+  const bool surely = revision != 0;
+  std::uint64_t known = committed_revision_.load(std::memory_order_relaxed);
+  while (surely && !entry.empty() && known < revision &&
+         !committed_revision_.compare_exchange_weak(known, revision, std::memory_order_acq_rel)) {
+  }
   try {
     std::vector<Use> displaced;
     for (const Mutation& step : batch) {
@@ -40,10 +95,19 @@ void Freshness::committed(std::span<const Mutation> batch, bool surely) noexcept
       const auto owner_matters = [&](std::string_view owner) {
         const auto* record = std::get_if<OwnerRecord>(&step.record);
         if (!surely || record == nullptr) return true;
-        const Reason now = StoredSettings::permits(*record);
-        return now != Reason::none || settings_.owner_changed(owner, now);
+        const OwnerStanding now = StoredSettings::standing_in(*record);
+        return now.reason != Reason::none || settings_.owner_changed(owner, now);
       };
       forget_one(step.kind, step.key, owner_matters, displaced);
+    }
+    // An ending is announced also where there was nothing left to change.
+    if (batch.empty() && !entry.empty()) {
+      const auto named = seal::changes_named(entry);
+      if (!named) return forget_everything();
+      for (const seal::ChangedRecord& changed : *named) {
+        forget_one(
+            changed.kind, changed.key, [](std::string_view) { return true; }, displaced);
+      }
     }
     keep_uses(displaced);
   } catch (...) {
@@ -69,6 +133,8 @@ void Freshness::forget_one(RecordKind kind, std::string_view key, const OwnerMat
       settings_.forget_workspace();
       owners_.raise_all();
       break;
+    case RecordKind::store:
+      break;  // sealed anew: says what it said
   }
 }
 

@@ -1,6 +1,9 @@
 /// Keeps what is remembered as fresh as storage: compares the pulse, reads the change feed, and drops
 /// what it names.
 ///
+/// The feed is not believed because it is stored: each of its entries is linked to the one before by a keyed MAC
+/// (seal/announcement.hpp). Where it does not fit, everything is forgotten.
+///
 /// The rule: nobody answers from memory unless everything up to a pulse that was read after the call
 /// began has been caught up with. Thread-safe.
 #pragma once
@@ -16,6 +19,7 @@
 #include <vector>
 
 #include "base/effective_clock.hpp"
+#include "seal/announcement.hpp"
 #include "tokenstore/backend.hpp"
 #include "validate/cache_table.hpp"
 #include "validate/generations.hpp"
@@ -26,12 +30,13 @@ namespace tokenstore::validate {
 
 class Freshness {
  public:
-  Freshness(Backend& backend, base::EffectiveClock& clock, const std::string& workspace, CacheTable& table,
-            RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
+  Freshness(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+            CacheTable& table, RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
             const std::atomic<UnixMillis>& unwritten_since)
       : backend_(backend),
+        sealer_(sealer),
         clock_(clock),
-        workspace_(workspace),
+        place_(place),
         table_(table),
         settings_(settings),
         tokens_(tokens),
@@ -51,11 +56,14 @@ class Freshness {
   /// that was caught up with, and may be remembered as such.
   bool unmoved(std::uint64_t counter) noexcept { return backend_.pulse().counter == counter; }
 
-  /// This process has committed a batch, or (not `surely`) may have. Forgets what it names without asking the pulse or
-  /// the feed: a backend that lies about them does not make a token outlive its end in the process that ended it.
-  void committed(std::span<const Mutation> batch, bool surely) noexcept;
+  /// This process has committed a batch with (or without) an announcement, or may have: `revision` is then 0. Forgets
+  /// what they name without asking the pulse or the feed: a backend that lies about them does not make a token outlive
+  /// its end in the process that ended it.
+  void committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept;
 
   std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
+  /// Catch-ups that met a feed which does not fit what was read of it before.
+  std::uint64_t feed_mismatches() const noexcept { return feed_mismatches_.load(std::memory_order_relaxed); }
   std::uint64_t dropped_all() const noexcept { return dropped_all_.load(std::memory_order_relaxed); }
 
  private:
@@ -64,7 +72,9 @@ class Freshness {
            clock_.coarse_monotonic() + clock_.coarse_lag() < pulse.trusted_until;
   }
   bool catch_up(const Pulse& seen);
-  void forget(const Changes& changes, bool exact_pulse);
+  /// What the feed names since the position caught up with. Empty: everything, or it does not fit.
+  std::optional<std::vector<seal::ChangedRecord>> read_on(const Changes& changes);
+  void forget(const std::optional<std::vector<seal::ChangedRecord>>& named, bool exact_pulse);
   /// `owner_matters(name)` is asked of an owner alone: does the change of their record matter?
   template <typename OwnerMatters>
   void forget_one(RecordKind kind, std::string_view key, const OwnerMatters& owner_matters,
@@ -73,8 +83,9 @@ class Freshness {
   void keep_uses(const std::vector<Use>& displaced);
 
   Backend& backend_;
+  const seal::Sealer& sealer_;
   base::EffectiveClock& clock_;
-  const std::string& workspace_;
+  const seal::Place& place_;
   CacheTable& table_;
   RememberedSettings& settings_;
   Generations& tokens_;
@@ -85,8 +96,12 @@ class Freshness {
   /// The pulse caught up with. 0 at first is as good as any: nothing is remembered yet.
   std::atomic<std::uint64_t> synced_{0};
   std::mutex mutex_;
-  std::uint64_t revision_ = 0;  ///< of the workspace, caught up with; guarded by mutex_
-  std::atomic<std::uint64_t> catch_ups_{0}, dropped_all_{0};
+  /// How far the feed has been read; guarded by mutex_. At first nothing is remembered, and where the feed stands is as
+  /// good a beginning as any.
+  std::optional<std::uint64_t> revision_;
+  Bytes32 link_{};
+  std::atomic<std::uint64_t> committed_revision_{0};  ///< the highest that this process was told of
+  std::atomic<std::uint64_t> catch_ups_{0}, dropped_all_{0}, feed_mismatches_{0};
 };
 
 }  // namespace tokenstore::validate

@@ -6,72 +6,103 @@ namespace tokenstore::validate {
 
 namespace {
 
-/// What a missing record is compared with, so that its absence costs what its presence does.
-const TokenRecord& dummy_record() {
-  static const TokenRecord record = [] {
-    TokenRecord made;
-    made.id = std::string(text::id_size, '0');
-    made.key_id = "00";
-    made.owner = "nobody.in.particular";
-    made.scopes = "none";
-    made.created_by = "user:nobody.in.particular";
-    return made;
-  }();
+constexpr UnixMillis not_ended = std::numeric_limits<UnixMillis>::max();
+
+/// Why a record with this seal decides nothing; `none` if it is genuine.
+Reason distrust(seal::SealCheck check) noexcept {
+  switch (check) {
+    case seal::SealCheck::genuine:
+      return Reason::none;
+    case seal::SealCheck::retired_key:
+      return Reason::retired_key;
+    case seal::SealCheck::tampered:
+    case seal::SealCheck::unknown_key:
+      break;
+  }
+  return Reason::tampered;
+}
+
+TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& place) {
+  TokenRecord record;
+  record.id = std::string(text::id_size, '0');
+  record.key_id = sealer.active_key_id();
+  record.owner = "nobody.in.particular";
+  record.scopes = "none";
+  record.created_by = "user:nobody.in.particular";
+  sealer.seal(place, record);
   return record;
 }
 
 }  // namespace
 
-Reason StoredSettings::owner_permits(std::string_view owner) {
-  const auto loaded = backend_.load_owner(workspace_, owner);
-  if (!loaded.ok()) return Reason::storage;
-  if (!loaded->has_value()) return Reason::tampered;
+OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
+  const auto loaded = backend_.load_owner(place_.workspace, owner);
+  if (!loaded.ok()) return {Reason::storage};
+  if (!loaded->has_value() || (*loaded)->owner != owner) return {Reason::tampered};
   const OwnerRecord& record = **loaded;
-  if (record.owner != owner || sealer_.verify(workspace_, record) != seal::SealCheck::genuine) return Reason::tampered;
-  return permits(record);
+  if (const Reason why = distrust(sealer_.verify(place_, record)); why != Reason::none) return {why};
+  return standing_in(record);
 }
 
-Reason StoredSettings::permits(const OwnerRecord& record) noexcept {
-  if (record.suspended_at != std::numeric_limits<UnixMillis>::max()) return Reason::owner_suspended;
-  return record.may_use ? Reason::none : Reason::owner_may_not_use;
+OwnerStanding StoredSettings::standing_in(const OwnerRecord& record) noexcept {
+  Reason reason = record.may_use ? Reason::none : Reason::owner_may_not_use;
+  if (record.suspended_at != not_ended) reason = Reason::owner_suspended;
+  return {reason, record.birth, record.revoke_all_count};
 }
 
 Reason StoredSettings::workspace_permits() {
-  const auto loaded = backend_.load_workspace(workspace_);
+  const auto loaded = backend_.load_workspace(place_.workspace);
   if (!loaded.ok()) return Reason::storage;
   if (!loaded->has_value()) return Reason::tampered;
   const WorkspaceRecord& record = **loaded;
-  if (record.workspace != workspace_ || sealer_.verify(record) != seal::SealCheck::genuine) return Reason::tampered;
+  // One that was born later is another workspace of the same name.
+  if (record.workspace != place_.workspace || record.birth != place_.workspace_birth) return Reason::tampered;
+  if (const Reason why = distrust(sealer_.verify(place_.store, record)); why != Reason::none) return why;
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
 
+FullCheck::FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock,
+                     const seal::Place& place)
+    : backend_(backend), sealer_(sealer), clock_(clock), place_(place), nobody_(record_of_nobody(sealer, place)) {}
+
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
-  auto loaded = backend_.load_token(workspace_, token.id);
+  auto loaded = backend_.load_token(place_.workspace, token.id);
   if (!loaded.ok()) return checked;
 
   const bool found = loaded->has_value();
   if (found) checked.record = std::move(**loaded);
-  const TokenRecord& record = found ? checked.record : dummy_record();
-  const bool right_secret = sealer_.verifier_matches(workspace_, token, record.verifier);
-  const bool genuine = sealer_.verify(workspace_, record) == seal::SealCheck::genuine;
+  const TokenRecord& record = found ? checked.record : nobody_;
+  // Both MACs whatever comes out, so that the time does not tell what was found.
+  const bool right_secret = sealer_.verifier_matches(place_.workspace, token, record.verifier);
+  const Reason seal = distrust(sealer_.verify(place_, record));
 
   if (!found) {
     checked.reason = Reason::unknown;
   } else if (!right_secret) {
     checked.reason = Reason::wrong_secret;
-  } else if (!genuine || record.id != token.id || record.key_id != token.key_id) {
+  } else if (record.id != token.id || record.key_id != token.key_id) {
     checked.reason = Reason::tampered;
-  } else if (sealer_.key_use(record.key_id) == KeyUse::retired) {
-    checked.reason = Reason::retired_key;
-  } else if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) {
-    checked.reason = workspace;
-  } else if (const Reason owner = settings.owner_permits(record.owner); owner != Reason::none) {
-    checked.reason = owner;
+  } else if (seal != Reason::none) {
+    checked.reason = seal;
   } else {
-    checked.reason = state_reason(record, clock_.now());
+    checked.reason = judge(token, record, settings);
   }
   return checked;
+}
+
+Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
+  if (sealer_.key_use(token.key_id) == KeyUse::retired) return Reason::retired_key;
+  if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
+  const OwnerStanding owner = settings.owner_standing(record.owner);
+  if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key) {
+    return owner.reason;
+  }
+  // Bound to an owner's record that is gone, or to a later state of this one: somebody put records back or away.
+  if (record.owner_birth != owner.birth || record.revoke_all_count > owner.revoke_all_count) return Reason::tampered;
+  if (owner.reason != Reason::none) return owner.reason;
+  if (record.revoke_all_count < owner.revoke_all_count) return Reason::revoked;
+  return state_reason(record, clock_.now());
 }
 
 Outcome FullCheck::outcome_of(Reason reason) noexcept {
@@ -80,8 +111,8 @@ Outcome FullCheck::outcome_of(Reason reason) noexcept {
 }
 
 Reason FullCheck::state_reason(const TokenRecord& record, UnixMillis now) noexcept {
-  if (record.revoked_at != std::numeric_limits<UnixMillis>::max()) return Reason::revoked;
-  if (record.expires_at <= now) return Reason::expired;
+  if (record.revoked_at != not_ended) return Reason::revoked;
+  if (record.expired_at != not_ended || record.expires_at <= now) return Reason::expired;
   if (record.not_before > now) return Reason::pending;
   return Reason::none;
 }

@@ -14,31 +14,39 @@
 
 namespace tokenstore::validate {
 
+/// What an owner's sealed record says of using tokens, and what their tokens are bound to.
+struct OwnerStanding {
+  /// `none`, `owner_suspended`, `owner_may_not_use`, `tampered` (also if missing), `retired_key` or `storage`.
+  Reason reason = Reason::storage;
+  Bytes16 birth{};
+  std::uint64_t revoke_all_count = 0;
+
+  friend bool operator==(const OwnerStanding&, const OwnerStanding&) = default;
+};
+
 /// Where the settings that a decision needs come from: storage, or what is remembered of it.
 class SettingsSource {
  public:
   virtual ~SettingsSource() = default;
-  /// What an owner's sealed record says of using tokens. `none`, `owner_suspended`,
-  /// `owner_may_not_use`, `tampered` (also if missing) or `storage`.
-  virtual Reason owner_permits(std::string_view owner) = 0;
-  /// `none`, `tokens_disabled`, `tampered` (also if missing) or `storage`.
+  virtual OwnerStanding owner_standing(std::string_view owner) = 0;
+  /// `none`, `tokens_disabled`, `tampered` (also if missing), `retired_key` or `storage`.
   virtual Reason workspace_permits() = 0;
 };
 
 /// Reads the settings from storage each time.
 class StoredSettings final : public SettingsSource {
  public:
-  StoredSettings(Backend& backend, const seal::Sealer& sealer, const std::string& workspace)
-      : backend_(backend), sealer_(sealer), workspace_(workspace) {}
-  Reason owner_permits(std::string_view owner) override;
+  StoredSettings(Backend& backend, const seal::Sealer& sealer, const seal::Place& place)
+      : backend_(backend), sealer_(sealer), place_(place) {}
+  OwnerStanding owner_standing(std::string_view owner) override;
   Reason workspace_permits() override;
-  /// What a genuine record says: `none`, `owner_suspended` or `owner_may_not_use`.
-  static Reason permits(const OwnerRecord& record) noexcept;
+  /// What a genuine record says.
+  static OwnerStanding standing_in(const OwnerRecord& record) noexcept;
 
  private:
   Backend& backend_;
   const seal::Sealer& sealer_;
-  const std::string& workspace_;
+  const seal::Place& place_;
 };
 
 struct CheckedToken {
@@ -49,8 +57,7 @@ struct CheckedToken {
 /// Thread-safe as long as its parts are.
 class FullCheck {
  public:
-  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const std::string& workspace)
-      : backend_(backend), sealer_(sealer), clock_(clock), workspace_(workspace) {}
+  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place);
 
   /// `token` has passed parse() and its tag is right.
   CheckedToken run(const text::ParsedToken& token, SettingsSource& settings) const;
@@ -60,10 +67,13 @@ class FullCheck {
   static Reason state_reason(const TokenRecord& record, UnixMillis now) noexcept;
 
  private:
+  Reason judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const;
+
   Backend& backend_;
   const seal::Sealer& sealer_;
   base::EffectiveClock& clock_;
-  const std::string& workspace_;
+  const seal::Place& place_;
+  TokenRecord nobody_;  ///< what a missing record is compared with, so that its absence costs what its presence does
 };
 
 }  // namespace tokenstore::validate

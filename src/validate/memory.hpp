@@ -20,15 +20,16 @@ namespace tokenstore::validate {
 
 struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
-  Memory(Backend& backend, base::EffectiveClock& clock, RandomSource& random, const std::string& workspace,
-         StoredSettings& stored, std::size_t cache_bytes, std::chrono::milliseconds use_interval)
+  Memory(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, RandomSource& random,
+         const seal::Place& place, StoredSettings& stored, std::size_t cache_bytes,
+         std::chrono::milliseconds use_interval)
       : fingerprinter(random),
         settings(stored, owners, fingerprinter, cache_bytes),
         table(new_table(cache_bytes)),
-        use_writer(backend, clock, workspace, use_interval, uses, table.get(), unwritten_since) {
+        use_writer(backend, clock, place.workspace, use_interval, uses, table.get(), unwritten_since) {
     if (!table) return;
-    freshness =
-        std::make_unique<Freshness>(backend, clock, workspace, *table, settings, tokens, owners, uses, unwritten_since);
+    freshness = std::make_unique<Freshness>(backend, sealer, clock, place, *table, settings, tokens, owners, uses,
+                                            unwritten_since);
   }
 
   const Fingerprinter fingerprinter;

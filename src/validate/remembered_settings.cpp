@@ -6,18 +6,22 @@ namespace {
 constexpr std::uint64_t known_mark = 0x100;
 }
 
-std::optional<Reason> RememberedSettings::recall_owner(std::string_view owner, std::uint32_t generation) noexcept {
+std::optional<OwnerStanding> RememberedSettings::recall_owner(std::string_view owner,
+                                                              std::uint32_t generation) noexcept {
   const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
   const Answer& answer = place_of(print);
-  if (answer.reason == Reason::storage || answer.generation != generation || answer.owner != print) return std::nullopt;
-  return answer.reason;
+  if (answer.standing.reason == Reason::storage || answer.generation != generation || answer.owner != print) {
+    return std::nullopt;
+  }
+  return answer.standing;
 }
 
-void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) noexcept {
+void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t generation,
+                                        const OwnerStanding& standing) noexcept {
   const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
-  place_of(print) = {print, generation, reason};
+  place_of(print) = {print, generation, standing};
 }
 
 std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generation) const noexcept {
@@ -35,10 +39,10 @@ void RememberedSettings::remember_workspace(std::uint32_t generation, Reason rea
 bool RememberedSettings::owner_changed(std::string_view owner) {
   const auto before = recall_owner(owner, owners_.of(Generations::group_of(owner)));
   // An issue under a cap changes its owner's record too, and must not cost their tokens a miss each.
-  return !before || stored_.owner_permits(owner) != *before;
+  return !before || stored_.owner_standing(owner) != *before;
 }
 
-bool RememberedSettings::owner_changed(std::string_view owner, Reason now) noexcept {
+bool RememberedSettings::owner_changed(std::string_view owner, const OwnerStanding& now) noexcept {
   return recall_owner(owner, owners_.of(Generations::group_of(owner))) != now;
 }
 

@@ -30,15 +30,15 @@ class RememberedSettings {
         answers_(std::clamp(cache_bytes / 64, least_bytes, most_bytes) / sizeof(Answer)) {}
 
   /// Empty: not remembered under this generation.
-  std::optional<Reason> recall_owner(std::string_view owner, std::uint32_t generation) noexcept;
-  void remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) noexcept;
+  std::optional<OwnerStanding> recall_owner(std::string_view owner, std::uint32_t generation) noexcept;
+  void remember_owner(std::string_view owner, std::uint32_t generation, const OwnerStanding& standing) noexcept;
   std::optional<Reason> recall_workspace(std::uint32_t generation) const noexcept;
   void remember_workspace(std::uint32_t generation, Reason reason) noexcept;
 
   /// The feed says that an owner's record changed. True: in a way that matters, or nobody knows.
   bool owner_changed(std::string_view owner);
   /// The same, where it is known what the record says by now.
-  bool owner_changed(std::string_view owner, Reason now) noexcept;
+  bool owner_changed(std::string_view owner, const OwnerStanding& now) noexcept;
   void forget_workspace() noexcept { workspace_generation_.fetch_add(1, std::memory_order_acq_rel); }
   /// Moves whenever the workspace's record has changed.
   std::uint32_t workspace_generation() const noexcept { return workspace_generation_.load(std::memory_order_acquire); }
@@ -49,7 +49,7 @@ class RememberedSettings {
   struct Answer {
     Fingerprint owner;
     std::uint32_t generation = 0;
-    Reason reason = Reason::storage;  ///< `storage`: nothing remembered
+    OwnerStanding standing;  ///< reason `storage`: nothing remembered
   };
   static constexpr std::size_t least_bytes = 128 * sizeof(Answer);
   static constexpr std::size_t most_bytes = std::size_t{4} << 20;

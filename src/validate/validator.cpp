@@ -26,8 +26,8 @@ Validator::Validator(ValidatorParts parts)
     : parts_(std::move(parts)),
       id_at_(parts_.prefix.size() + 1 + (text::handle_size - text::id_size)),
       text_size_(parts_.prefix.size() + text::size_without_prefix),
-      full_check_(parts_.backend, parts_.sealer, parts_.clock, parts_.workspace),
-      stored_settings_(parts_.backend, parts_.sealer, parts_.workspace),
+      full_check_(parts_.backend, parts_.sealer, parts_.clock, parts_.place),
+      stored_settings_(parts_.backend, parts_.sealer, parts_.place),
       memory_(new_memory().release()) {}
 
 Validator::~Validator() {
@@ -36,8 +36,8 @@ Validator::~Validator() {
 }
 
 std::unique_ptr<Memory> Validator::new_memory() {
-  return std::make_unique<Memory>(parts_.backend, parts_.clock, parts_.random, parts_.workspace, stored_settings_,
-                                  parts_.cache_bytes, parts_.use_interval);
+  return std::make_unique<Memory>(parts_.backend, parts_.sealer, parts_.clock, parts_.random, parts_.place,
+                                  stored_settings_, parts_.cache_bytes, parts_.use_interval);
 }
 
 void Validator::start_afresh() {
@@ -65,14 +65,14 @@ class Validator::SettingsOfCall final : public SettingsSource {
  public:
   SettingsOfCall(Memory& memory, StoredSettings& stored, Seen& seen) : memory_(memory), stored_(stored), seen_(seen) {}
 
-  Reason owner_permits(std::string_view owner) override {
+  OwnerStanding owner_standing(std::string_view owner) override {
     seen_.owner = memory_.owners.of(Generations::group_of(owner));
     if (const auto known = memory_.settings.recall_owner(owner, seen_.owner)) return *known;
-    const Reason reason = stored_.owner_permits(owner);
-    if (reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
-      memory_.settings.remember_owner(owner, seen_.owner, reason);
+    const OwnerStanding standing = stored_.owner_standing(owner);
+    if (standing.reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
+      memory_.settings.remember_owner(owner, seen_.owner, standing);
     }
-    return reason;
+    return standing;
   }
   Reason workspace_permits() override {
     if (const auto known = memory_.settings.recall_workspace(seen_.workspace)) return *known;
@@ -265,11 +265,11 @@ void Validator::remember(Memory& memory, const text::ParsedToken& token, std::st
   if (used && !kept) memory.uses.note(token.id, entry.used_at, entry.used_from.text());
 }
 
-void Validator::committed(std::span<const Mutation> batch, bool surely) noexcept {
+void Validator::committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept {
   // A child that has not used it remembers nothing, and must not touch what its parent did.
   if (fork_guard_.forked()) return;
   const Memory& known = *memory_.load(std::memory_order_acquire);
-  if (known.freshness) known.freshness->committed(batch, surely);
+  if (known.freshness) known.freshness->committed(batch, entry, revision);
 }
 
 std::optional<Use> Validator::pending_use(std::string_view id) {
@@ -304,6 +304,7 @@ Statistics Validator::statistics() const noexcept {
   if (known.table) {
     figures.catch_ups = known.freshness->catch_ups();
     figures.dropped_all = known.freshness->dropped_all();
+    figures.feed_mismatches = known.freshness->feed_mismatches();
     figures.evictions = known.table->evictions();
     figures.cached_tokens = known.table->live();
     figures.cache_bytes = known.table->bytes() + known.settings.bytes();

@@ -32,7 +32,7 @@ struct ValidatorParts {
   const seal::Sealer& sealer;
   base::EffectiveClock& clock;
   RandomSource& random;
-  const std::string& workspace;
+  const seal::Place& place;
   const std::string& prefix;
   std::size_t cache_bytes;
   std::chrono::milliseconds use_interval;
@@ -49,8 +49,9 @@ class Validator {
 
   void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
 
-  /// This process has committed a batch, or (not `surely`) may have: what it names is forgotten when this returns.
-  void committed(std::span<const Mutation> batch, bool surely) noexcept;
+  /// This process has committed a batch with an announcement (`entry`; empty: none), or may have (`revision` 0): what
+  /// they name is forgotten when this returns.
+  void committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept;
 
   /// Endings that storage could not be told of.
   Denials& denials() { return memory().denials; }

@@ -35,6 +35,7 @@ ROOMS = {
     "src/seal": Room(["src/base", "src/text"], public="storage", outside=("sodium", "fmt/", *POSIX)),
     "src/validate": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("sodium", "fmt/", *POSIX)),
     "src/store": Room(["src/base", "src/text", "src/seal", "src/validate"], public="store", outside=("fmt/",)),
+    "src/transfer": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("fmt/",)),
     "src/backends/memory": Room(["src/base"], public="storage", outside=("fmt/", *POSIX)),
     "src/backends/sqlite": Room(["src/base"], public="storage", outside=("sqlite3.h", "fmt/", *POSIX)),
     "src/backends/postgres": Room(["src/base"], public="storage", outside=("libpq-fe.h", "fmt/", *POSIX)),

@@ -13,6 +13,7 @@ RecordRevision Draft::revision_of(RecordKind kind, const std::string& key) const
     const auto owner = tables_.owners.find(key);
     return owner != tables_.owners.end() ? owner->second.revision : 0;
   }
+  if (kind == RecordKind::store) return store_ ? store_->revision : 0;
   return tables_.settings ? tables_.settings->revision : 0;
 }
 
@@ -21,7 +22,6 @@ bool Draft::apply(const Mutation& mutation) {
   if (mutation.action == Mutation::Action::check) return true;
 
   changes_anything_ = true;
-  items_.push_back({mutation.kind, mutation.key});
   if (mutation.action == Mutation::Action::remove) {
     tokens_.insert_or_assign(mutation.key, std::nullopt);
   } else if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
@@ -34,8 +34,10 @@ bool Draft::apply(const Mutation& mutation) {
     tokens_.insert_or_assign(mutation.key, std::move(record));
   } else if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
     owners_.insert_or_assign(mutation.key, *owner);
+  } else if (const auto* settings = std::get_if<WorkspaceRecord>(&mutation.record)) {
+    settings_ = *settings;
   } else {
-    settings_ = std::get<WorkspaceRecord>(mutation.record);
+    new_store_ = std::get<StoreRecord>(mutation.record);
   }
   return true;
 }
@@ -46,7 +48,7 @@ void Draft::prepare() {
   }
 }
 
-void Draft::publish(Tables& tables) noexcept {
+void Draft::publish(Tables& tables, std::optional<StoreRecord>& store) noexcept {
   for (const auto& [id, token] : tokens_) {
     if (!token) tables.tokens.remove(id);
   }
@@ -56,6 +58,7 @@ void Draft::publish(Tables& tables) noexcept {
   }
   tables.owners.merge(owners_);
   if (settings_) tables.settings = std::move(settings_);
+  if (new_store_) store = std::move(new_store_);
 }
 
 }  // namespace tokenstore::memory

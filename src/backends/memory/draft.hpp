@@ -17,30 +17,28 @@ namespace tokenstore::memory {
 
 class Draft {
  public:
-  explicit Draft(const Tables& tables) : tables_(tables) {}
+  Draft(const Tables& tables, const std::optional<StoreRecord>& store) : tables_(tables), store_(store) {}
 
   /// False: the precondition does not hold.
   bool apply(const Mutation& mutation);
 
   /// False if every step was a check.
   bool changes_anything() const noexcept { return changes_anything_; }
-  /// Every record that a step put or removed.
-  const std::vector<Changes::Item>& items() const noexcept { return items_; }
-
   /// After the last step: allocates what publish() needs.
   void prepare();
-  /// Puts the batch into `tables`, the ones that the draft was made from. Cannot fail.
-  void publish(Tables& tables) noexcept;
+  /// Puts the batch into `tables` and `store`, the ones that the draft was made from. Cannot fail.
+  void publish(Tables& tables, std::optional<StoreRecord>& store) noexcept;
 
  private:
   RecordRevision revision_of(RecordKind kind, const std::string& key) const;
 
   const Tables& tables_;
+  const std::optional<StoreRecord>& store_;
   bool changes_anything_ = false;
-  std::vector<Changes::Item> items_;
   std::map<std::string, std::optional<TokenRecord>> tokens_;  ///< empty: removed
   std::map<std::string, OwnerRecord, std::less<>> owners_;
   std::optional<WorkspaceRecord> settings_;
+  std::optional<StoreRecord> new_store_;
   TokenTable new_tokens_;
 };
 

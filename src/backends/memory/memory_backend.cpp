@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <limits>
 #include <list>
 #include <map>
@@ -20,28 +21,27 @@ namespace tokenstore {
 namespace memory {
 namespace {
 
-/// How many changed records a workspace's feed remembers. Whoever is further behind forgets everything.
-constexpr std::size_t feed_items_max = 10'000;
-
-struct FeedEntry {
-  std::uint64_t revision;
-  std::vector<Changes::Item> items;
-};
+/// What a workspace's feed remembers at most. Whoever is further behind forgets everything.
+constexpr std::size_t feed_entries_max = 10'000;
+constexpr std::size_t feed_octets_max = std::size_t{4} << 20;
 
 struct Workspace {
   Tables tables;
   std::uint64_t revision = 0;
-  std::uint64_t feed_starts_after = 0;  ///< the feed names every change after this revision
-  std::size_t feed_items = 0;
-  std::list<FeedEntry> feed;
+  Bytes32 link{};
+  std::uint64_t feed_starts_after = 0;  ///< the feed has every entry after this revision
+  std::size_t feed_octets = 0;
+  std::list<Changes::Entry> feed;
 
   /// Appends the one entry of `newest`, dropping old ones beyond the bound.
-  void append_to_feed(std::list<FeedEntry>& newest) noexcept {
-    feed_items += newest.front().items.size();
+  void append_to_feed(std::list<Changes::Entry>& newest) noexcept {
+    revision = newest.front().revision;
+    link = newest.front().link;
+    feed_octets += newest.front().text.size();
     feed.splice(feed.end(), newest);
-    while (feed_items > feed_items_max && !feed.empty()) {
+    while (feed.size() > feed_entries_max || feed_octets > feed_octets_max) {
       feed_starts_after = feed.front().revision;
-      feed_items -= feed.front().items.size();
+      feed_octets -= feed.front().text.size();
       feed.pop_front();
     }
   }
@@ -72,6 +72,12 @@ class MemoryBackend final : public Backend, private base::AtFork {
   Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override {
     return read<std::optional<WorkspaceRecord>>(workspace,
                                                 [](const Workspace& found) { return found.tables.settings; });
+  }
+
+  Result<std::optional<StoreRecord>> load_store() override {
+    const std::shared_lock guard(lock_);
+    if (torn()) return torn_error();
+    return store_;
   }
 
   Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
@@ -116,7 +122,8 @@ class MemoryBackend final : public Backend, private base::AtFork {
         workspace, [&](const Workspace& found) { return found.tables.tokens.list_ended(ended_before, limit); });
   }
 
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     if (!base::is_well_formed(workspace, batch)) return {CommitOutcome::failed, 0, base::misfit()};
     const std::unique_lock guard(lock_);
     if (torn()) return {CommitOutcome::failed, 0, torn_error()};
@@ -125,21 +132,25 @@ class MemoryBackend final : public Backend, private base::AtFork {
     std::map<std::string, Workspace, std::less<>> fresh;
     auto found = workspaces_.find(workspace);
     Workspace& space = found != workspaces_.end() ? found->second : fresh[std::string(workspace)];
-    Draft draft(space.tables);
+    Draft draft(space.tables, store_);
     for (const Mutation& mutation : batch) {
       if (!draft.apply(mutation)) return {CommitOutcome::conflict, 0, {}};
     }
-    if (!draft.changes_anything()) return {CommitOutcome::committed, space.revision, {}};
+    if (!draft.changes_anything() && announcement == nullptr) return {CommitOutcome::committed, space.revision, {}};
     draft.prepare();
-    std::list<FeedEntry> entry;
-    entry.push_back({space.revision + 1, draft.items()});
+    std::list<Changes::Entry> entry;
+    if (announcement != nullptr) {
+      const std::uint64_t next = space.revision + 1;
+      entry.push_back({next, std::string(announcement->entry()), announcement->link(next, space.link)});
+    }
 
     const Change change(*this);
     workspaces_.merge(fresh);
-    draft.publish(space.tables);
-    space.append_to_feed(entry);
-    ++space.revision;
-    pulse_.fetch_add(1, std::memory_order_release);
+    draft.publish(space.tables, store_);
+    if (!entry.empty()) {
+      space.append_to_feed(entry);
+      pulse_.fetch_add(1, std::memory_order_release);
+    }
     return {CommitOutcome::committed, space.revision, {}};
   }
 
@@ -151,13 +162,14 @@ class MemoryBackend final : public Backend, private base::AtFork {
     if (found != workspaces_.end()) {
       const Workspace& space = found->second;
       changes.revision = space.revision;
+      changes.link = space.link;
+      changes.complete_from = space.feed_starts_after;
       changes.everything = after_revision < space.feed_starts_after;
       if (!changes.everything) {
         // From the end: whoever asks is seldom far behind.
-        for (auto entry = space.feed.rbegin(); entry != space.feed.rend() && entry->revision > after_revision;
-             ++entry) {
-          changes.items.insert(changes.items.end(), entry->items.begin(), entry->items.end());
-        }
+        auto from = space.feed.end();
+        while (from != space.feed.begin() && std::prev(from)->revision > after_revision) --from;
+        changes.entries.assign(from, space.feed.end());
       }
     }
     // A revision that lies ahead was seen in another store than this one.
@@ -230,6 +242,7 @@ class MemoryBackend final : public Backend, private base::AtFork {
   std::atomic<bool> changing_{false};
   std::atomic<std::uint64_t> pulse_{1};
   std::map<std::string, Workspace, std::less<>> workspaces_;
+  std::optional<StoreRecord> store_;
   bool resting_ = false;  ///< the lock was taken for a fork
   const base::AtForkEntry at_fork_{*this};
 };

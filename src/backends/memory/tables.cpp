@@ -9,7 +9,9 @@ namespace {
 
 TokenQuery::State state_at(const TokenRecord& token, UnixMillis now) noexcept {
   if (token.revoked_at != std::numeric_limits<UnixMillis>::max()) return TokenQuery::State::revoked;
-  if (token.expires_at <= now) return TokenQuery::State::expired;
+  if (token.expired_at != std::numeric_limits<UnixMillis>::max() || token.expires_at <= now) {
+    return TokenQuery::State::expired;
+  }
   if (token.not_before > now) return TokenQuery::State::pending;
   return TokenQuery::State::active;
 }

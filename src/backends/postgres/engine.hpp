@@ -23,6 +23,7 @@ namespace tokenstore::postgres {
 struct CommitTicket {
   std::string_view workspace;
   std::span<const Mutation> batch;
+  const Announcement* announcement;
   Deadline deadline;
   CommitResult result{};
 };

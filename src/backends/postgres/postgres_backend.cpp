@@ -61,14 +61,15 @@ Pulse PostgresBackend::pulse() noexcept {
   return pulse;
 }
 
-CommitResult PostgresBackend::commit(std::string_view workspace, std::span<const Mutation> batch) {
+CommitResult PostgresBackend::commit(std::string_view workspace, std::span<const Mutation> batch,
+                                     const Announcement* announcement) {
   if (options_.read_only) {
     return {CommitOutcome::failed, 0, Error(Status::read_only, "the store was opened read-only; nothing was changed")};
   }
   const Deadline deadline = Deadline::in(options_.deadline);
   const Result<Engine*> engine = enter();
   if (!engine) return {CommitOutcome::failed, 0, engine.error()};
-  CommitTicket ticket{workspace, batch, deadline};
+  CommitTicket ticket{workspace, batch, announcement, deadline};
   (*engine)->commit(ticket);
   return ticket.result;
 }

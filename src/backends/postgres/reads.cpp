@@ -22,7 +22,9 @@ std::int64_t row_limit(std::size_t limit) noexcept {
 
 TokenQuery::State state_at(const TokenRecord& token, UnixMillis now) noexcept {
   if (token.revoked_at != std::numeric_limits<UnixMillis>::max()) return TokenQuery::State::revoked;
-  if (token.expires_at <= now) return TokenQuery::State::expired;
+  if (token.expired_at != std::numeric_limits<UnixMillis>::max() || token.expires_at <= now) {
+    return TokenQuery::State::expired;
+  }
   if (token.not_before > now) return TokenQuery::State::pending;
   return TokenQuery::State::active;
 }
@@ -89,6 +91,13 @@ Result<std::optional<WorkspaceRecord>> PostgresBackend::load_workspace(std::stri
   if (!answer) return answer.error();
   if (answer->rows() == 0) return std::optional<WorkspaceRecord>();
   return std::optional<WorkspaceRecord>(read_workspace(*answer, 0));
+}
+
+Result<std::optional<StoreRecord>> PostgresBackend::load_store() {
+  const Result<Answer> answer = ask({}, Sql::load_store, {}, "reading the store's record");
+  if (!answer) return answer.error();
+  if (answer->rows() == 0) return std::optional<StoreRecord>();
+  return std::optional<StoreRecord>(read_store(*answer, 0));
 }
 
 Result<TokenList> PostgresBackend::list_tokens(std::string_view workspace, const TokenQuery& query) {
@@ -194,7 +203,7 @@ Result<Changes> PostgresBackend::changes(std::string_view workspace, std::uint64
   // A revision beyond any that can be: nothing lies after it.
   const auto after =
       static_cast<std::int64_t>(std::min<std::uint64_t>(after_revision, std::numeric_limits<std::int64_t>::max()));
-  params.octets(workspace).number(after).number(feed_items_max + 1);
+  params.octets(workspace).number(after).number(feed_entries_max + 1);
   Answer answer;
   std::string timeline;
   const auto failure = (*engine)->repeatable(deadline, [&](Session& session, Deadline by) -> std::optional<Failure> {
@@ -206,19 +215,20 @@ Result<Changes> PostgresBackend::changes(std::string_view workspace, std::uint64
   });
   if (failure) return error_of(*failure, "reading the change feed");
   Changes changes;
-  std::uint64_t feed_from = 0;
   if (answer.rows() > 0) {
     changes.revision = answer.counter(0, 0);
-    feed_from = answer.counter(0, 1);
+    changes.link = answer.bytes<Bytes32>(0, 1);
+    changes.complete_from = answer.counter(0, 2);
   }
   const bool same_history = (*engine)->history.note(workspace, timeline, changes.revision, after_revision);
   // A revision that lies ahead was seen in another history than this one.
-  changes.everything = !same_history || after_revision > changes.revision || after_revision < feed_from ||
-                       answer.rows() > feed_items_max;
+  changes.everything = !same_history || after_revision > changes.revision || after_revision < changes.complete_from ||
+                       answer.rows() > feed_entries_max;
   if (changes.everything) return changes;
   for (int row = 0; row < answer.rows(); ++row) {
-    if (answer.is_null(row, 2)) continue;  // the revision alone
-    changes.items.push_back({static_cast<RecordKind>(answer.number(row, 2)), std::string(answer.octets(row, 3))});
+    if (answer.is_null(row, 3)) continue;  // the head alone
+    changes.entries.push_back(
+        {answer.counter(row, 3), std::string(answer.octets(row, 4)), answer.bytes<Bytes32>(row, 5)});
   }
   return changes;
 }

@@ -12,6 +12,7 @@ namespace tokenstore::postgres {
 TokenRecord read_token(const Answer& answer, int row);
 OwnerRecord read_owner(const Answer& answer, int row);
 WorkspaceRecord read_workspace(const Answer& answer, int row);
+StoreRecord read_store(const Answer& answer, int row);
 
 /// For insert_token.
 Params new_token(std::string_view workspace, const TokenRecord& token);
@@ -19,5 +20,6 @@ Params new_token(std::string_view workspace, const TokenRecord& token);
 Params changed_token(std::string_view workspace, const TokenRecord& token);
 Params owner_row(std::string_view workspace, const OwnerRecord& owner);
 Params workspace_row(const WorkspaceRecord& workspace);
+Params store_row(const StoreRecord& store);
 
 }  // namespace tokenstore::postgres

@@ -17,8 +17,17 @@ constexpr const char* statements[] = {
   version int8 NOT NULL
 ))sql",
     R"sql(INSERT INTO about (application, version) VALUES ('tokenstore', 1))sql",
+    R"sql(CREATE TABLE store (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  id bytea NOT NULL,
+  created_at int8 NOT NULL,
+  revision int8 NOT NULL,
+  seal_key_id bytea NOT NULL,
+  seal bytea NOT NULL
+))sql",
     R"sql(CREATE TABLE workspace (
   workspace bytea PRIMARY KEY,
+  birth bytea NOT NULL,
   tokens_enabled boolean NOT NULL,
   users_may_issue boolean NOT NULL,
   never_allowed boolean NOT NULL,
@@ -33,6 +42,7 @@ constexpr const char* statements[] = {
     R"sql(CREATE TABLE owner (
   workspace bytea NOT NULL,
   owner bytea NOT NULL,
+  birth bytea NOT NULL,
   may_issue boolean NOT NULL,
   may_use boolean NOT NULL,
   suspended_at int8 NOT NULL,
@@ -51,6 +61,8 @@ constexpr const char* statements[] = {
   key_id bytea NOT NULL,
   verifier bytea NOT NULL,
   owner bytea NOT NULL,
+  owner_birth bytea NOT NULL,
+  revoke_all_count int8 NOT NULL,
   description bytea NOT NULL,
   scopes bytea NOT NULL,
   metadata bytea NOT NULL,
@@ -58,6 +70,7 @@ constexpr const char* statements[] = {
   created_by bytea NOT NULL,
   not_before int8 NOT NULL,
   expires_at int8 NOT NULL,
+  expired_at int8 NOT NULL,
   revoked_at int8 NOT NULL,
   revoked_by bytea NOT NULL,
   revoke_reason bytea NOT NULL,
@@ -66,26 +79,26 @@ constexpr const char* statements[] = {
   seal bytea NOT NULL,
   last_used_at int8 NOT NULL,
   last_used_from bytea NOT NULL,
-  ends_at int8 NOT NULL GENERATED ALWAYS AS (LEAST(revoked_at, expires_at)) STORED,
   PRIMARY KEY (workspace, id)
 ) WITH (fillfactor = 90))sql",
     R"sql(CREATE INDEX token_by_owner ON token (workspace, owner, id))sql",
-    R"sql(CREATE INDEX token_by_owner_and_end ON token (workspace, owner, ends_at))sql",
-    R"sql(CREATE INDEX token_by_end ON token (workspace, ends_at))sql",
-    // The revision of a workspace, and the oldest one from which `change` is complete. Whoever writes to
-    // a workspace holds its row here until the transaction ends.
+    R"sql(CREATE INDEX token_by_owner_and_end ON token (workspace, owner, LEAST(revoked_at, expires_at)))sql",
+    R"sql(CREATE INDEX token_by_end ON token (workspace, LEAST(revoked_at, expires_at)))sql",
+    // The revision of a workspace, its link, and the oldest revision from which `change` is complete. Whoever
+    // writes to a workspace holds its row here until the transaction ends.
     R"sql(CREATE TABLE feed (
   workspace bytea PRIMARY KEY,
   revision int8 NOT NULL,
+  link bytea NOT NULL,
   feed_from int8 NOT NULL
 ) WITH (fillfactor = 50))sql",
-    // What a revision changed: kind 1 token, 2 owner, 3 workspace.
+    // One row for each announced revision: what it named, and the link to the revision before.
     R"sql(CREATE TABLE change (
   workspace bytea NOT NULL,
   revision int8 NOT NULL,
-  kind int8 NOT NULL,
-  key bytea NOT NULL,
-  PRIMARY KEY (workspace, revision, kind, key)
+  entry bytea NOT NULL,
+  link bytea NOT NULL,
+  PRIMARY KEY (workspace, revision)
 ))sql",
     R"sql(CREATE VIEW readable_token AS SELECT
   encode(workspace, 'escape') AS workspace, encode(id, 'escape') AS id, encode(owner, 'escape') AS owner,
@@ -100,7 +113,7 @@ constexpr const char* statements[] = {
 FROM token)sql",
 };
 
-constexpr std::string_view table_names[] = {"about", "workspace", "owner", "token", "feed", "change"};
+constexpr std::string_view table_names[] = {"about", "store", "workspace", "owner", "token", "feed", "change"};
 
 Error damaged(const std::string& schema) {
   return Error(Status::not_a_store,

@@ -11,7 +11,7 @@ inline constexpr std::int64_t feed_revisions = 10'000;
 /// A trim is worth its while when so many more have gathered.
 inline constexpr std::int64_t feed_slack = 1'000;
 /// The most changed records that one answer names.
-inline constexpr std::int64_t feed_items_max = 10'000;
+inline constexpr std::int64_t feed_entries_max = 12'000;
 
 bool is_schema_name(std::string_view name) noexcept;
 /// The channel on which commits to a schema are announced.

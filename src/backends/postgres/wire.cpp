@@ -9,7 +9,7 @@ namespace {
 constexpr std::uint32_t bytea_type = 17;
 constexpr std::uint32_t int8_type = 20;
 
-std::string_view view_of(const Bytes32& bytes) noexcept {
+std::string_view view_of(std::span<const std::uint8_t> bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -28,7 +28,7 @@ Params& Params::octets(std::string_view value) {
   return *this;
 }
 
-Params& Params::octets(const Bytes32& value) {
+Params& Params::octets(std::span<const std::uint8_t> value) {
   return octets(view_of(value));
 }
 
@@ -107,13 +107,6 @@ std::int64_t Answer::number(int row, int column) const noexcept {
 bool Answer::boolean(int row, int column) const noexcept {
   const std::string_view value = octets(row, column);
   return value.size() == 1 && value[0] != 0;
-}
-
-Bytes32 Answer::bytes32(int row, int column) const noexcept {
-  Bytes32 bytes{};
-  const std::string_view value = octets(row, column);
-  if (value.size() == bytes.size()) std::copy(value.begin(), value.end(), bytes.begin());
-  return bytes;
 }
 
 }  // namespace tokenstore::postgres

@@ -23,7 +23,7 @@ class Params {
   Params& number(std::int64_t value);                            ///< int8
   Params& counter(std::uint64_t value);                          ///< int8 of the same bits
   Params& boolean(bool value);                                   ///< boolean
-  Params& octets(const Bytes32& value);                          ///< bytea
+  Params& octets(std::span<const std::uint8_t> value);           ///< bytea
   Params& all_octets(std::span<const std::string_view> values);  ///< bytea[]
   Params& all_numbers(std::span<const std::int64_t> values);     ///< int8[]
 
@@ -63,8 +63,14 @@ class Answer {
   std::int64_t number(int row, int column) const noexcept;
   std::uint64_t counter(int row, int column) const noexcept { return static_cast<std::uint64_t>(number(row, column)); }
   bool boolean(int row, int column) const noexcept;
-  /// All zero if the stored value is not of 32 octets; its seal does not verify then.
-  Bytes32 bytes32(int row, int column) const noexcept;
+  /// All zero if the stored value is not of that size; its seal does not verify then.
+  template <typename Bytes>
+  Bytes bytes(int row, int column) const noexcept {
+    Bytes bytes{};
+    const std::string_view value = octets(row, column);
+    if (value.size() == bytes.size()) std::copy(value.begin(), value.end(), bytes.begin());
+    return bytes;
+  }
   /// What the server calls it: "COMMIT", "ROLLBACK", "INSERT 0 1".
   std::string_view command() const noexcept { return result_ ? PQcmdStatus(result_.get()) : ""; }
 

@@ -31,6 +31,7 @@ class GroupCommit {
         Space& space = spaces_[ticket->workspace];
         if (mutation.kind == RecordKind::token) space.tokens.insert(mutation.key);
         if (mutation.kind == RecordKind::owner) space.owners.insert(mutation.key);
+        if (mutation.kind == RecordKind::store) names_store_ = true;
       }
     }
     if (auto failure = read_once()) return failure;
@@ -51,15 +52,20 @@ class GroupCommit {
   }
   bool anything_to_write() const noexcept { return !writes_.empty(); }
 
+  bool announces_anything() const noexcept { return announces_; }
+
   /// The second round trip. Empty: it is committed.
   std::optional<Failure> write(std::string& warning) {
     for (const auto& [name, space] : spaces_) {
-      if (!space.changed) continue;
-      writes_.push_back({Sql::set_revision, {}});
-      writes_.back().params.octets(name).counter(space.revision);
+      if (!space.announced) continue;
+      writes_.push_back({Sql::set_feed_head, {}});
+      writes_.back().params.octets(name).counter(space.revision).octets(space.link);
     }
-    writes_.push_back({Sql::notify, {}});
-    writes_.back().params.octets(channel_of(engine_.target.schema));
+    // NOTIFY takes a lock of the whole database until the transaction ends: only where somebody has to hear.
+    if (announces_) {
+      writes_.push_back({Sql::notify, {}});
+      writes_.back().params.octets(channel_of(engine_.target.schema));
+    }
     writes_.push_back({Sql::commit, {}});
     Reply reply = session_.run(writes_, deadline_);
     warning = session_.warning();
@@ -75,7 +81,8 @@ class GroupCommit {
     std::set<std::string_view> tokens;
     std::set<std::string_view> owners;
     std::uint64_t revision = 0;
-    bool changed = false;
+    Bytes32 link{};
+    bool announced = false;
   };
 
   std::optional<Failure> read_once() {
@@ -95,6 +102,7 @@ class GroupCommit {
       steps.push_back({Sql::workspace_revision, {}});
       steps.back().params.octets(name);
     }
+    if (names_store_) steps.push_back({Sql::store_revision, {}});
     Reply reply = session_.run(steps, deadline_);
     if (!reply.ok()) return reply.failure;
     std::size_t at = begun_ ? 0 : 1;
@@ -105,12 +113,18 @@ class GroupCommit {
       const Answer& feed = reply.answers[at++];
       if (feed.rows() == 0) new_spaces_ = true;
       space.revision = feed.rows() == 0 ? 0 : feed.counter(0, 0);
+      if (feed.rows() != 0) space.link = feed.bytes<Bytes32>(0, 1);
     }
     for (auto& [name, space] : spaces_) {
       note(name, RecordKind::token, space.tokens, reply.answers[at++]);
       note(name, RecordKind::owner, space.owners, reply.answers[at++]);
       const Answer& settings = reply.answers[at++];
       revisions_[{name, RecordKind::workspace, name}] = settings.rows() == 0 ? 0 : settings.counter(0, 0);
+    }
+    if (names_store_) {
+      const Answer& store = reply.answers[at];
+      revisions_[Key{std::string_view(), RecordKind::store, std::string_view()}] =
+          store.rows() == 0 ? 0 : store.counter(0, 0);
     }
     return std::nullopt;
   }
@@ -130,34 +144,40 @@ class GroupCommit {
       return;
     }
     std::map<Key, RecordRevision> after;  // of this ticket alone, until all of its steps hold
-    const auto revision_of = [&](const Key& key) {
-      const auto found = revisions_.find(key);
-      return found == revisions_.end() ? RecordRevision{0} : found->second;
-    };
     std::vector<Step> writes;
-    Space& space = spaces_.find(ticket.workspace)->second;
-    const std::uint64_t next = space.revision + 1;
     for (const Mutation& mutation : ticket.batch) {
-      const Key key{ticket.workspace, mutation.kind, mutation.key};
-      const RecordRevision now = revision_of(key);
+      const Key key = key_of(ticket, mutation);
+      const auto found = revisions_.find(key);
+      const RecordRevision now = found == revisions_.end() ? 0 : found->second;
       if (now != mutation.expected) {
         ticket.result = {CommitOutcome::conflict, 0, std::nullopt};
         return;
       }
       if (mutation.action == Mutation::Action::check) continue;
       add_write(writes, ticket.workspace, mutation, now);
-      writes.push_back({Sql::add_change, {}});
-      writes.back().params.octets(ticket.workspace).counter(next).number(static_cast<std::int64_t>(mutation.kind));
-      writes.back().params.octets(mutation.key);
       after[key] = mutation.action == Mutation::Action::remove ? 0 : revision_in(mutation.record);
     }
-    if (!writes.empty()) {
-      space.revision = next;
-      space.changed = true;
-      for (const auto& [key, revision] : after) revisions_[key] = revision;
-      writes_.insert(writes_.end(), std::make_move_iterator(writes.begin()), std::make_move_iterator(writes.end()));
-    }
+    for (const auto& [key, revision] : after) revisions_[key] = revision;
+    Space& space = spaces_.find(ticket.workspace)->second;
+    if (ticket.announcement != nullptr) announce(writes, ticket, space);
+    writes_.insert(writes_.end(), std::make_move_iterator(writes.begin()), std::make_move_iterator(writes.end()));
     ticket.result = {CommitOutcome::committed, space.revision, std::nullopt};
+  }
+
+  /// All workspaces share the store's record; the key of the others begins with theirs.
+  static Key key_of(const CommitTicket& ticket, const Mutation& mutation) noexcept {
+    const std::string_view workspace = mutation.kind == RecordKind::store ? std::string_view() : ticket.workspace;
+    return {workspace, mutation.kind, mutation.key};
+  }
+
+  void announce(std::vector<Step>& writes, const CommitTicket& ticket, Space& space) {
+    ++space.revision;
+    space.link = ticket.announcement->link(space.revision, space.link);
+    space.announced = true;
+    announces_ = true;
+    writes.push_back({Sql::add_change, {}});
+    writes.back().params.octets(ticket.workspace).counter(space.revision);
+    writes.back().params.octets(ticket.announcement->entry()).octets(space.link);
   }
 
   static RecordRevision revision_in(const Record& record) {
@@ -177,8 +197,12 @@ class GroupCommit {
       }
     } else if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
       writes.push_back({Sql::put_owner, owner_row(workspace, *owner)});
+    } else if (const auto* settings = std::get_if<WorkspaceRecord>(&mutation.record)) {
+      writes.push_back({Sql::put_workspace, workspace_row(*settings)});
     } else {
-      writes.push_back({Sql::put_workspace, workspace_row(std::get<WorkspaceRecord>(mutation.record))});
+      // No row is locked that would keep two hosts from making it at once: the second must fail, not replace it.
+      writes.push_back(
+          {now == 0 ? Sql::insert_store : Sql::update_store, store_row(std::get<StoreRecord>(mutation.record))});
     }
   }
 
@@ -188,6 +212,8 @@ class GroupCommit {
   Deadline deadline_;
   bool begun_ = false;
   bool new_spaces_ = false;
+  bool names_store_ = false;
+  bool announces_ = false;
   std::map<std::string_view, Space> spaces_;
   std::map<Key, RecordRevision> revisions_;
   std::vector<Step> writes_;
@@ -237,7 +263,7 @@ Try try_group(Engine& engine, std::span<CommitTicket* const> group, Deadline dea
     sent = true;
     failure = transaction.write(warning);
     // Before anybody is told, and also if it only may have happened.
-    engine.listener.moved();
+    if (transaction.announces_anything()) engine.listener.moved();
   }
   if (!failure) {
     for (const CommitTicket* ticket : group) {

@@ -56,6 +56,9 @@ class Connection {
   /// SQLite's own file object; null if there is none.
   sqlite3_file* file() noexcept;
 
+  /// SQLite's schema cookie when the schema was last seen to be ours (schema.hpp).
+  std::optional<std::int64_t> known_schema{};
+
  private:
   explicit Connection(sqlite3* handle) noexcept : handle_(handle) {}
   static int on_busy(void* self, int count) noexcept;

@@ -27,7 +27,9 @@ namespace tokenstore::sqlite {
 struct CommitTicket {
   std::string_view workspace;
   std::span<const Mutation> batch;
+  const Announcement* announcement;
   CommitResult result{};
+  bool wrote = false;  ///< the group's transaction holds something of it
 };
 
 class Engine {

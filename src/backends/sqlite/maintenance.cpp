@@ -6,6 +6,7 @@
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/location.hpp"
 #include "backends/sqlite/look_up.hpp"
+#include "backends/sqlite/schema.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
@@ -122,6 +123,9 @@ Result<std::vector<std::string>> SqliteBackend::check_integrity(std::size_t most
   constexpr int steps_between_reports = 100'000;
   return look_up<std::vector<std::string>>(true, "checking integrity", [&](Connection& connection, auto& problems) {
     Progress report = progress;
+    if (const Result<void> ours = check_objects(connection, options_.path); !ours) {
+      problems.push_back(ours.error().message());
+    }
     if (report) sqlite3_progress_handler(connection.handle(), steps_between_reports, &on_progress, &report);
     const std::string sql = fmt::format("PRAGMA integrity_check({})", std::clamp<std::size_t>(most, 1, 1'000'000));
     sqlite3_stmt* raw = nullptr;

@@ -3,6 +3,7 @@
 
 #include "backends/sqlite/look_up.hpp"
 #include "backends/sqlite/records.hpp"
+#include "backends/sqlite/schema.hpp"
 #include "base/text_rules.hpp"
 
 namespace tokenstore::sqlite {
@@ -60,6 +61,14 @@ Result<std::optional<WorkspaceRecord>> SqliteBackend::load_workspace(std::string
                                                    row.text(1, workspace);
                                                    return load_one(row, answer, read_workspace);
                                                  });
+}
+
+Result<std::optional<StoreRecord>> SqliteBackend::load_store() {
+  return look_up<std::optional<StoreRecord>>(false, "reading the store's record",
+                                             [&](Connection& connection, auto& answer) {
+                                               Query row(connection, Sql::load_store);
+                                               return load_one(row, answer, read_store);
+                                             });
 }
 
 Result<TokenList> SqliteBackend::list_tokens(std::string_view workspace, const TokenQuery& query) {
@@ -163,27 +172,37 @@ Result<std::vector<EndedToken>> SqliteBackend::list_ended(std::string_view works
 }
 
 Result<Changes> SqliteBackend::changes(std::string_view workspace, std::uint64_t after_revision) {
-  return look_up<Changes>(true, "reading the change feed", [&](Connection& connection, Changes& changes) {
+  std::optional<Error> altered;
+  auto answer = look_up<Changes>(true, "reading the change feed", [&](Connection& connection, Changes& changes) {
+    if (const Result<void> ours = check_unchanged(connection, options_.path); !ours) {
+      altered = ours.error();
+      return SQLITE_OK;
+    }
     Query row(connection, Sql::changes);
-    row.text(1, workspace).number(2, static_cast<std::int64_t>(after_revision)).number(3, feed_items_max + 1);
+    const auto after =
+        static_cast<std::int64_t>(std::min<std::uint64_t>(after_revision, std::numeric_limits<std::int64_t>::max()));
+    row.text(1, workspace).number(2, after).number(3, feed_entries_max + 1);
     int code = row.step();
-    // A revision from before the file was put back, or of another file.
-    if (code == SQLITE_DONE) changes.everything = after_revision != 0;
+    std::size_t octets = 0;
     for (; code == SQLITE_ROW; code = row.step()) {
       changes.revision = static_cast<std::uint64_t>(row.number_at(0));
-      const auto feed_from = static_cast<std::uint64_t>(row.number_at(1));
-      if (after_revision > changes.revision || after_revision < feed_from) changes.everything = true;
-      if (row.is_null(2)) continue;
-      const std::int64_t kind = row.number_at(2);
-      if (kind < 1 || kind > 3 || changes.items.size() == static_cast<std::size_t>(feed_items_max)) {
-        changes.everything = true;
-      }
+      changes.link = read_link(row, 1);
+      changes.complete_from = static_cast<std::uint64_t>(row.number_at(2));
+      if (after_revision > changes.revision || after_revision < changes.complete_from) changes.everything = true;
+      if (row.is_null(3)) continue;
+      octets += row.text_at(4).size();
+      if (changes.entries.size() == feed_entries_max || octets > feed_octets_max) changes.everything = true;
       if (changes.everything) break;
-      changes.items.push_back({static_cast<RecordKind>(kind), std::string(row.text_at(3))});
+      changes.entries.push_back(
+          {static_cast<std::uint64_t>(row.number_at(3)), std::string(row.text_at(4)), read_link(row, 5)});
     }
-    if (changes.everything) changes.items.clear();
+    // A revision from before the file was put back, or of another file.
+    if (after_revision > changes.revision) changes.everything = true;
+    if (changes.everything) changes.entries.clear();
     return code == SQLITE_ROW ? SQLITE_OK : done_or(code);
   });
+  if (altered) return *altered;
+  return answer;
 }
 
 }  // namespace tokenstore::sqlite

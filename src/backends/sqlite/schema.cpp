@@ -12,26 +12,34 @@
 namespace tokenstore::sqlite {
 namespace {
 
-// WITHOUT ROWID: one tree per table, found by the key that is asked for. STRICT: a value has its
-// column's type. Times are Unix milliseconds; 9223372036854775807 means never.
-constexpr const char* tables = R"sql(
-CREATE TABLE workspace (
-  workspace TEXT NOT NULL PRIMARY KEY,
-  tokens_enabled INTEGER NOT NULL,
-  users_may_issue INTEGER NOT NULL,
-  never_allowed INTEGER NOT NULL,
-  longest_lifetime INTEGER NOT NULL,
-  default_lifetime INTEGER NOT NULL,
-  most_active_per_owner INTEGER NOT NULL,
-  created_at INTEGER NOT NULL,
-  revision INTEGER NOT NULL,
-  seal_key_id TEXT NOT NULL,
-  seal BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+struct SchemaObject {
+  std::string_view type;
+  std::string_view name;
+  std::string_view sql;  ///< to the letter as SQLite keeps it
+};
 
-CREATE TABLE owner (
+// WITHOUT ROWID: one tree per table, found by the key that is asked for. STRICT: a value has its
+// column's type. Times are Unix milliseconds; 9223372036854775807 means never. In the order of their names.
+constexpr SchemaObject schema_objects[] = {
+    // One row for each announced revision: what it named, and the link to the revision before.
+    {"table", "change", R"sql(CREATE TABLE change (
+  workspace TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  entry BLOB NOT NULL,
+  link BLOB NOT NULL,
+  PRIMARY KEY (workspace, revision)
+) STRICT, WITHOUT ROWID)sql"},
+    // The revision of a workspace, its link, and the oldest revision from which `change` is complete.
+    {"table", "feed", R"sql(CREATE TABLE feed (
+  workspace TEXT NOT NULL PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  link BLOB NOT NULL,
+  feed_from INTEGER NOT NULL
+) STRICT, WITHOUT ROWID)sql"},
+    {"table", "owner", R"sql(CREATE TABLE owner (
   workspace TEXT NOT NULL,
   owner TEXT NOT NULL,
+  birth BLOB NOT NULL,
   may_issue INTEGER NOT NULL,
   may_use INTEGER NOT NULL,
   suspended_at INTEGER NOT NULL,
@@ -42,14 +50,23 @@ CREATE TABLE owner (
   seal_key_id TEXT NOT NULL,
   seal BLOB NOT NULL,
   PRIMARY KEY (workspace, owner)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE token (
+) STRICT, WITHOUT ROWID)sql"},
+    {"table", "store", R"sql(CREATE TABLE store (
+  only_row INTEGER NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  id BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  seal_key_id TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID)sql"},
+    {"table", "token", R"sql(CREATE TABLE token (
   workspace TEXT NOT NULL,
   id TEXT NOT NULL,
   key_id TEXT NOT NULL,
   verifier BLOB NOT NULL,
   owner TEXT NOT NULL,
+  owner_birth BLOB NOT NULL,
+  revoke_all_count INTEGER NOT NULL,
   description TEXT NOT NULL,
   scopes TEXT NOT NULL,
   metadata BLOB NOT NULL,
@@ -57,6 +74,7 @@ CREATE TABLE token (
   created_by TEXT NOT NULL,
   not_before INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
+  expired_at INTEGER NOT NULL,
   revoked_at INTEGER NOT NULL,
   revoked_by TEXT NOT NULL,
   revoke_reason TEXT NOT NULL,
@@ -65,30 +83,49 @@ CREATE TABLE token (
   seal BLOB NOT NULL,
   last_used_at INTEGER NOT NULL,
   last_used_from TEXT NOT NULL,
-  ends_at INTEGER NOT NULL,
   PRIMARY KEY (workspace, id)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX token_by_owner ON token (workspace, owner, id);
-CREATE INDEX token_by_owner_and_end ON token (workspace, owner, ends_at);
-CREATE INDEX token_by_end ON token (workspace, ends_at);
-CREATE INDEX token_revoked ON token (workspace, id) WHERE revoked_at <> 9223372036854775807;
-
--- The revision of a workspace, and the oldest one from which `change` is complete.
-CREATE TABLE feed (
+) STRICT, WITHOUT ROWID)sql"},
+    // The end is computed, never stored: what no seal covers decides nothing.
+    {"index", "token_by_end", "CREATE INDEX token_by_end ON token (workspace, min(revoked_at, expires_at))"},
+    {"index", "token_by_owner", "CREATE INDEX token_by_owner ON token (workspace, owner, id)"},
+    {"index", "token_by_owner_and_end",
+     "CREATE INDEX token_by_owner_and_end ON token (workspace, owner, min(revoked_at, expires_at))"},
+    {"index", "token_revoked",
+     "CREATE INDEX token_revoked ON token (workspace, id) WHERE revoked_at <> 9223372036854775807"},
+    {"table", "workspace", R"sql(CREATE TABLE workspace (
   workspace TEXT NOT NULL PRIMARY KEY,
+  birth BLOB NOT NULL,
+  tokens_enabled INTEGER NOT NULL,
+  users_may_issue INTEGER NOT NULL,
+  never_allowed INTEGER NOT NULL,
+  longest_lifetime INTEGER NOT NULL,
+  default_lifetime INTEGER NOT NULL,
+  most_active_per_owner INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
   revision INTEGER NOT NULL,
-  feed_from INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+  seal_key_id TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID)sql"},
+};
 
--- What a revision changed: kind 1 token, 2 owner, 3 workspace, 0 everything.
-CREATE TABLE change (
-  workspace TEXT NOT NULL,
-  revision INTEGER NOT NULL,
-  kind INTEGER NOT NULL,
-  key TEXT NOT NULL,
-  PRIMARY KEY (workspace, revision, kind, key)
-) STRICT, WITHOUT ROWID;
-)sql";
+Error altered(const std::string& path, std::string_view name) {
+  return Error(Status::not_a_store,
+               fmt::format("the schema of '{}' was changed outside the library ({}); undo that, or restore a backup",
+                           path, name));
+}
+
+int create_objects(Connection& connection) {
+  const auto create = [&](std::string_view type) {
+    for (const SchemaObject& object : schema_objects) {
+      if (object.type != type) continue;
+      const int code = connection.execute(std::string(object.sql).c_str());
+      if (code != SQLITE_OK) return code;
+    }
+    return SQLITE_OK;
+  };
+  const int code = create("table");
+  return code == SQLITE_OK ? create("index") : code;
+}
 
 Error foreign(const std::string& path) {
   return Error(Status::not_a_store, fmt::format("'{}' belongs to another application; name another path", path));
@@ -117,7 +154,7 @@ int create_schema(Connection& connection) {
       "PRAGMA auto_vacuum = NONE; PRAGMA encoding = 'UTF-8'; PRAGMA journal_mode = DELETE;"
       "PRAGMA synchronous = FULL; BEGIN EXCLUSIVE;");
   if (code == SQLITE_OK) code = connection.execute(identity.c_str());
-  if (code == SQLITE_OK) code = connection.execute(tables);
+  if (code == SQLITE_OK) code = create_objects(connection);
   if (code == SQLITE_OK) code = connection.execute("COMMIT");
   // A VFS without shared memory stays with the rollback journal.
   if (code == SQLITE_OK) code = connection.execute("PRAGMA journal_mode = WAL");
@@ -164,7 +201,8 @@ Result<void> check_schema(Connection& connection, const std::string& path, bool 
   // There is no older schema yet: the first migration goes here, in a transaction of its own.
   if (version != schema_version) return damaged(path);
   (void)may_write;
-  // Every statement compiles only if every table, column and forced index is there.
+  if (Result<void> ours = check_objects(connection, path); !ours) return ours;
+  // Every statement compiles: this version of SQLite knows what they ask for.
   for (std::size_t i = 0; i < sql_count; ++i) {
     code = SQLITE_OK;
     if (connection.statement(static_cast<Sql>(i), code) == nullptr) {
@@ -172,6 +210,32 @@ Result<void> check_schema(Connection& connection, const std::string& path, bool 
       return opening_error_of(code, path);
     }
   }
+  return {};
+}
+
+Result<void> check_objects(Connection& connection, const std::string& path) {
+  Query row(connection, Sql::schema_objects);
+  const SchemaObject* wanted = std::begin(schema_objects);
+  int code = row.step();
+  for (; code == SQLITE_ROW; code = row.step()) {
+    const std::string_view name = row.text_at(1);
+    if (wanted == std::end(schema_objects) || name < wanted->name) return altered(path, name);
+    if (name != wanted->name) return altered(path, wanted->name);
+    if (row.text_at(0) != wanted->type || row.text_at(2) != wanted->sql) return altered(path, name);
+    ++wanted;
+  }
+  if (code != SQLITE_DONE) return opening_error_of(code, path);
+  if (wanted != std::end(schema_objects)) return altered(path, wanted->name);
+  return {};
+}
+
+Result<void> check_unchanged(Connection& connection, const std::string& path) {
+  Query cookie(connection, Sql::schema_cookie);
+  if (const int code = cookie.step(); code != SQLITE_ROW) return error_of(code, "looking at the schema");
+  const std::int64_t now = cookie.number_at(0);
+  if (connection.known_schema == now) return {};
+  if (Result<void> ours = check_objects(connection, path); !ours) return ours;
+  connection.known_schema = now;
   return {};
 }
 

@@ -23,4 +23,11 @@ Result<void> check_header(Connection& connection, const std::string& path, const
 /// bringing it up to date if `may_write`.
 Result<void> check_schema(Connection& connection, const std::string& path, bool may_write);
 
+/// Whether the schema is this version's to the letter: an index, constraint, trigger, view or column that is not ours
+/// could swallow what is written. What ANALYZE gathers is let be. `not_a_store` names what is not ours.
+Result<void> check_objects(Connection& connection, const std::string& path);
+
+/// The same, once for each change that SQLite's schema cookie tells of: cheap enough for every commit.
+Result<void> check_unchanged(Connection& connection, const std::string& path);
+
 }  // namespace tokenstore::sqlite

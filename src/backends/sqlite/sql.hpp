@@ -15,6 +15,7 @@ enum class Sql : unsigned {
   load_token,
   load_owner,
   load_workspace,
+  load_store,
   list_tokens,           ///< id below ?2, newest first, at most ?3 rows looked at
   list_tokens_of_owner,  ///< the same for owner ?4
   list_revoked_tokens,   ///< the same for revoked tokens only
@@ -29,17 +30,22 @@ enum class Sql : unsigned {
   token_revision,
   owner_revision,
   workspace_revision,
+  store_revision,
   insert_token,
   update_token,
   delete_token,
   put_owner,
   put_workspace,
-  next_revision,
-  current_revision,
+  put_store,
+  feed_head,      ///< revision and link
+  set_feed_head,  ///< to revision ?2 and link ?3
   add_change,
   drop_changes,
   set_feed_from,
   overlong_feeds,
+
+  schema_objects,  ///< type, name and text of each, in the order of the names
+  schema_cookie,
 
   note_use,
 
@@ -53,11 +59,8 @@ const char* sql_text(Sql which) noexcept;
 /// How many revisions of a workspace its change feed goes back, and by how many it may grow beyond.
 inline constexpr int feed_revisions = 10'000;
 inline constexpr int feed_slack = 512;
-/// A batch of more steps than this enters the feed as one "everything changed".
-inline constexpr std::size_t feed_batch_max = 256;
-/// The most items that changes() lists; beyond, it answers "everything".
-inline constexpr int feed_items_max = 10'000;
-/// Kind of the feed row that stands for everything; the others are RecordKind's numbers.
-inline constexpr int feed_everything = 0;
+/// The most that changes() hands out; beyond, it answers "everything".
+inline constexpr int feed_entries_max = 12'000;
+inline constexpr std::size_t feed_octets_max = std::size_t{8} << 20;
 
 }  // namespace tokenstore::sqlite

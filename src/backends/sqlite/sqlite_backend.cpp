@@ -127,7 +127,8 @@ Pulse SqliteBackend::pulse() noexcept {
   return engine_.load(std::memory_order_acquire)->read_pulse();
 }
 
-CommitResult SqliteBackend::commit(std::string_view workspace, std::span<const Mutation> batch) {
+CommitResult SqliteBackend::commit(std::string_view workspace, std::span<const Mutation> batch,
+                                   const Announcement* announcement) {
   const Visit visit = enter();
   CommitResult refused;
   if (visit.error()) {
@@ -138,7 +139,7 @@ CommitResult SqliteBackend::commit(std::string_view workspace, std::span<const M
     refused.error.emplace(Status::read_only, "the store was opened read-only; nothing was changed");
     return refused;
   }
-  CommitTicket ticket{workspace, batch, {}};
+  CommitTicket ticket{workspace, batch, announcement, {}};
   Engine& engine = *visit;
   engine.queue.submit(ticket, [&engine](std::span<CommitTicket* const> group) { engine.commit_group(group); });
   return std::move(ticket.result);

@@ -4,6 +4,7 @@
 
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/records.hpp"
+#include "backends/sqlite/schema.hpp"
 #include "backends/sqlite/sqlite_backend.hpp"
 #include "base/mutation.hpp"
 
@@ -49,27 +50,36 @@ Sql revision_statement(RecordKind kind) {
       return Sql::owner_revision;
     case RecordKind::workspace:
       return Sql::workspace_revision;
+    case RecordKind::store:
+      return Sql::store_revision;
     case RecordKind::token:
       break;
   }
   return Sql::token_revision;
 }
 
-int check_precondition(Connection& connection, std::string_view workspace, const Mutation& mutation, Held& held) {
+/// The stored revision of the record that a step names; 0: absent.
+int read_revision(Connection& connection, std::string_view workspace, const Mutation& mutation,
+                  RecordRevision& found) noexcept {
   Query row(connection, revision_statement(mutation.kind));
   row.text(1, workspace).text(2, mutation.key);
   const int code = row.step();
-  if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
-  const RecordRevision found = code == SQLITE_ROW ? static_cast<RecordRevision>(row.number_at(0)) : 0;
+  if (code == SQLITE_ROW) found = static_cast<RecordRevision>(row.number_at(0));
+  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int check_precondition(Connection& connection, std::string_view workspace, const Mutation& mutation, Held& held) {
+  RecordRevision found = 0;
+  const int code = read_revision(connection, workspace, mutation, found);
   held = found == mutation.expected ? Held::yes : Held::no;
-  return SQLITE_OK;
+  return code;
 }
 
 int put(Connection& connection, std::string_view workspace, const Mutation& mutation) {
   if (const auto* token = std::get_if<TokenRecord>(&mutation.record)) {
     Query query(connection, mutation.expected == 0 ? Sql::insert_token : Sql::update_token);
     bind_token(query, workspace, *token);
-    if (mutation.expected == 0) query.number(19, token->last_used_at).text(20, token->last_used_from);
+    if (mutation.expected == 0) bind_new_uses(query, *token);
     return query.run();
   }
   if (const auto* owner = std::get_if<OwnerRecord>(&mutation.record)) {
@@ -77,8 +87,13 @@ int put(Connection& connection, std::string_view workspace, const Mutation& muta
     bind_owner(query, workspace, *owner);
     return query.run();
   }
-  Query query(connection, Sql::put_workspace);
-  bind_workspace(query, std::get<WorkspaceRecord>(mutation.record));
+  if (const auto* settings = std::get_if<WorkspaceRecord>(&mutation.record)) {
+    Query query(connection, Sql::put_workspace);
+    bind_workspace(query, *settings);
+    return query.run();
+  }
+  Query query(connection, Sql::put_store);
+  bind_store(query, std::get<StoreRecord>(mutation.record));
   return query.run();
 }
 
@@ -94,23 +109,30 @@ int apply(Connection& connection, std::string_view workspace, const Mutation& mu
   return SQLITE_MISUSE;
 }
 
-int add_change(Connection& connection, std::string_view workspace, std::int64_t revision, int kind,
-               std::string_view key) {
-  Query query(connection, Sql::add_change);
-  query.text(1, workspace).number(2, revision).number(3, kind).text(4, key);
-  return query.run();
+/// Revision and link of a workspace's feed. 0 and zeroes: nothing was announced yet.
+int read_head(Connection& connection, std::string_view workspace, std::int64_t& revision, Bytes32& link) {
+  Query head(connection, Sql::feed_head);
+  const int code = head.text(1, workspace).step();
+  if (code == SQLITE_ROW) {
+    revision = head.number_at(0);
+    link = read_link(head, 1);
+    return SQLITE_OK;
+  }
+  return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-int feed(Connection& connection, const CommitTicket& ticket, std::int64_t revision) {
-  if (ticket.batch.size() > feed_batch_max) {
-    return add_change(connection, ticket.workspace, revision, feed_everything, {});
-  }
-  for (const Mutation& mutation : ticket.batch) {
-    if (mutation.action == Mutation::Action::check) continue;
-    const int code = add_change(connection, ticket.workspace, revision, static_cast<int>(mutation.kind), mutation.key);
-    if (code != SQLITE_OK) return code;
-  }
-  return SQLITE_OK;
+/// Appends an announcement. `revision` and `link` are of the head before.
+int announce(Connection& connection, std::string_view workspace, const Announcement& announcement,
+             std::int64_t revision, const Bytes32& link) {
+  const Bytes32 next = announcement.link(static_cast<std::uint64_t>(revision), link);
+  const std::string_view entry = announcement.entry();
+  Query head(connection, Sql::set_feed_head);
+  int code = head.text(1, workspace).number(2, revision).blob(3, next).run();
+  if (code != SQLITE_OK) return code;
+  Query change(connection, Sql::add_change);
+  change.text(1, workspace).number(2, revision);
+  change.blob(3, {reinterpret_cast<const std::uint8_t*>(entry.data()), entry.size()}).blob(4, next);
+  return change.run();
 }
 
 int trim_feed(Connection& connection, std::string_view workspace, std::int64_t revision) {
@@ -143,26 +165,27 @@ int run_batch(Connection& connection, CommitTicket& ticket, bool& wrote) {
       return SQLITE_OK;
     }
   }
-  const bool changes_nothing = only_checks(ticket.batch);
-  Query revision(connection, changes_nothing ? Sql::current_revision : Sql::next_revision);
-  revision.text(1, ticket.workspace);
-  int code = revision.step();
-  if (code != SQLITE_ROW && !(changes_nothing && code == SQLITE_DONE)) return code == SQLITE_DONE ? SQLITE_ERROR : code;
-  const std::int64_t reached = code == SQLITE_ROW ? revision.number_at(0) : 0;
-  revision.reset();
-  if (!changes_nothing) {
+  std::int64_t revision = 0;
+  Bytes32 link{};
+  int code = read_head(connection, ticket.workspace, revision, link);
+  if (code != SQLITE_OK) return code;
+  if (ticket.announcement != nullptr || !only_checks(ticket.batch)) {
     for (const Mutation& mutation : ticket.batch) {
       code = apply(connection, ticket.workspace, mutation);
       if (code != SQLITE_OK) return code;
     }
-    code = feed(connection, ticket, reached);
-    if (code == SQLITE_OK && reached > feed_revisions && reached % feed_slack == 0) {
-      code = trim_feed(connection, ticket.workspace, reached);
+    if (ticket.announcement != nullptr) {
+      ++revision;
+      code = announce(connection, ticket.workspace, *ticket.announcement, revision, link);
+      if (code == SQLITE_OK && revision > feed_revisions && revision % feed_slack == 0) {
+        code = trim_feed(connection, ticket.workspace, revision);
+      }
+      if (code != SQLITE_OK) return code;
     }
-    if (code != SQLITE_OK) return code;
+    ticket.wrote = true;
     wrote = true;
   }
-  answer(ticket, CommitOutcome::committed, static_cast<std::uint64_t>(reached));
+  answer(ticket, CommitOutcome::committed, static_cast<std::uint64_t>(revision));
   return SQLITE_OK;
 }
 
@@ -170,21 +193,40 @@ void fail_all(std::span<CommitTicket* const> group, CommitOutcome outcome, const
   for (CommitTicket* ticket : group) fail(*ticket, outcome, error);
 }
 
+/// What a step would have left behind, were its batch committed.
+bool shows(const Mutation& mutation, RecordRevision found) noexcept {
+  if (mutation.action == Mutation::Action::put) return found > mutation.expected;
+  return found == 0 || found > mutation.expected;
+}
+
+/// Is there no trace of a batch that was not committed? `revision`: what it would have reached.
+int look_for_traces(Connection& connection, const CommitTicket& ticket, bool& found) noexcept {
+  if (ticket.announcement != nullptr) {
+    std::int64_t revision = 0;
+    Bytes32 link{};
+    if (const int code = read_head(connection, ticket.workspace, revision, link); code != SQLITE_OK) return code;
+    if (static_cast<std::uint64_t>(revision) >= ticket.result.revision) found = true;
+  }
+  for (const Mutation& mutation : ticket.batch) {
+    if (mutation.action == Mutation::Action::check) continue;
+    RecordRevision now = 0;
+    if (const int code = read_revision(connection, ticket.workspace, mutation, now); code != SQLITE_OK) return code;
+    if (shows(mutation, now)) found = true;
+  }
+  return SQLITE_OK;
+}
+
 /// After a COMMIT that failed: may the transaction come back? A commit record can have reached the WAL
 /// although syncing it failed, and recovery after a crash would then find it. A durable commit after it
 /// overwrites it; only if that succeeds is it certain that nothing happened.
-CommitOutcome settle(Connection& connection, std::span<CommitTicket* const> group,
-                     std::span<const std::uint64_t> reached) noexcept {
+CommitOutcome settle(Connection& connection, std::span<CommitTicket* const> group) noexcept {
   Transaction barrier(connection);
   if (barrier.begin() != SQLITE_OK) return CommitOutcome::unknown;
-  for (std::size_t i = 0; i < group.size(); ++i) {
-    if (reached[i] == 0) continue;
-    Query revision(connection, Sql::current_revision);
-    const int code = revision.text(1, group[i]->workspace).step();
-    if (code != SQLITE_ROW && code != SQLITE_DONE) return CommitOutcome::unknown;
-    if (code == SQLITE_ROW && static_cast<std::uint64_t>(revision.number_at(0)) >= reached[i]) {
-      return CommitOutcome::unknown;  // ours, or somebody else's since: it cannot be told
-    }
+  for (const CommitTicket* ticket : group) {
+    if (!ticket->wrote) continue;
+    bool found = false;
+    // Ours, or somebody else's since: it cannot be told.
+    if (look_for_traces(connection, *ticket, found) != SQLITE_OK || found) return CommitOutcome::unknown;
   }
   // Writing the same number again makes a frame all the same.
   int code = SQLITE_OK;
@@ -198,8 +240,8 @@ CommitOutcome settle(Connection& connection, std::span<CommitTicket* const> grou
 
 /// The whole group in one transaction. False: one of several batches could not be run, and nothing
 /// happened; each is to be tried by itself.
-bool try_group(Connection& connection, std::span<CommitTicket* const> group, int& spoiling_code,
-               CommitOutcome& if_memory_runs_out) {
+bool try_group(Connection& connection, const std::string& path, std::span<CommitTicket* const> group,
+               int& spoiling_code, CommitOutcome& if_memory_runs_out) {
   Transaction transaction(connection);
   int code = transaction.begin();
   if (code != SQLITE_OK) {
@@ -207,8 +249,13 @@ bool try_group(Connection& connection, std::span<CommitTicket* const> group, int
     fail_all(group, CommitOutcome::failed, error_of(code, "waiting to write"));
     return true;
   }
+  if (const Result<void> ours = check_unchanged(connection, path); !ours) {
+    fail_all(group, CommitOutcome::failed, ours.error());
+    return true;
+  }
   bool wrote = false;
   for (CommitTicket* ticket : group) {
+    ticket->wrote = false;
     code = run_batch(connection, *ticket, wrote);
     if (code == SQLITE_OK) continue;
     transaction.roll_back();
@@ -219,10 +266,6 @@ bool try_group(Connection& connection, std::span<CommitTicket* const> group, int
   }
   if (!wrote) return true;
 
-  // Room for what settle() has to know, before it can be too late to ask for memory.
-  std::vector<std::uint64_t> reached;
-  reached.reserve(group.size());
-  for (const CommitTicket* ticket : group) reached.push_back(ticket->result.revision);
   if_memory_runs_out = CommitOutcome::unknown;
   code = transaction.commit();
   if (code == SQLITE_OK) return true;
@@ -231,12 +274,10 @@ bool try_group(Connection& connection, std::span<CommitTicket* const> group, int
   // A full disk leaves the commit record unwritten; anything else is less clear.
   CommitOutcome outcome = CommitOutcome::failed;
   const int primary = code & 0xff;
-  if (primary != SQLITE_FULL && primary != SQLITE_BUSY) outcome = settle(connection, group, reached);
+  if (primary != SQLITE_FULL && primary != SQLITE_BUSY) outcome = settle(connection, group);
   const Error error = error_of(code, "making a change durable");
   for (CommitTicket* ticket : group) {
-    if (ticket->result.outcome == CommitOutcome::committed && ticket->result.revision != 0) {
-      fail(*ticket, outcome, error);
-    }
+    if (ticket->wrote) fail(*ticket, outcome, error);
   }
   return true;
 }
@@ -275,7 +316,7 @@ bool Engine::run_group(std::span<CommitTicket* const> group) noexcept {
       return true;
     }
     int code = SQLITE_OK;
-    const bool settled = try_group(**connection, group, code, if_memory_runs_out);
+    const bool settled = try_group(**connection, target.path, group, code, if_memory_runs_out);
     if (spoils_connection(code)) discard_writer();
     return settled;
   } catch (const std::bad_alloc&) {

@@ -1,0 +1,49 @@
+/// The entries of the change feed: which records a commit changed, under whose key, linked to what came before.
+///
+/// An entry is the id of a key, then for each record its kind (one octet), the length of its key (two, big-endian) and
+/// the key. Kind 0 stands for everything. Immutable once it is committed; a reader is a pure function.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "seal/sealer.hpp"
+#include "tokenstore/backend.hpp"
+
+namespace tokenstore::seal {
+
+struct ChangedRecord {
+  RecordKind kind;
+  std::string key;
+};
+
+/// Borrows sealer and place until it is committed.
+class SealedAnnouncement final : public Announcement {
+ public:
+  SealedAnnouncement(const Sealer& sealer, const Place& place);
+
+  void name(RecordKind kind, std::string_view key);
+  /// Every record that a step puts or removes.
+  void name_changes(std::span<const Mutation> batch);
+
+  std::string_view entry() const noexcept override { return entry_; }
+  Bytes32 link(std::uint64_t revision, const Bytes32& previous) const noexcept override;
+
+ private:
+  void add(std::uint8_t kind, std::string_view key);
+
+  const Sealer& sealer_;
+  const Place& place_;
+  std::string entry_;
+  bool everything_ = false;
+};
+
+/// What an entry names. Empty if it names everything, or is not one.
+std::optional<std::vector<ChangedRecord>> changes_named(std::string_view entry);
+
+/// Whether an entry stands where it was put: `previous` is the link of the revision before it.
+bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& entry, const Bytes32& previous) noexcept;
+
+}  // namespace tokenstore::seal
