@@ -34,6 +34,22 @@ Result<StoreRecord> copy_record(Backend& from, Backend& to, const seal::Sealer& 
   return std::move(**source);
 }
 
+/// New tokens are announced to nobody, so those that came while the others were read are found by comparing.
+Result<transfer::MirrorCounts> copy_until_equal(transfer::Mirror& mirror) {
+  constexpr int most_rounds = 5;
+  std::uint64_t written = 0;
+  for (int round = 1;; ++round) {
+    auto counts = mirror.copy();
+    if (!counts.ok()) return counts;
+    counts->written += written;
+    auto different = mirror.differences();
+    if (!different.ok()) return different.error();
+    counts->different = *different;
+    if (*different == 0 || round == most_rounds) return counts;
+    written = counts->written;
+  }
+}
+
 }  // namespace
 
 // By value: the sealer takes the keys over.
@@ -69,15 +85,13 @@ Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const
       transfer::Mirror mirror(from, to, **sealer, place, options.delete_extra, [&](std::uint64_t tokens) {
         return !options.progress || options.progress(place.workspace, tokens);
       });
-      auto counts = mirror.copy();
+      auto counts = copy_until_equal(mirror);
       if (!counts.ok()) return counts.error();
-      auto different = mirror.differences();
-      if (!different.ok()) return different.error();
       report.workspaces.push_back(place.workspace);
       report.tokens += counts->tokens;
       report.owners += counts->owners;
       report.written += counts->written;
-      report.different += *different;
+      report.different += counts->different;
     }
   }
 }
