@@ -661,6 +661,28 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_purge(tokenstore_store* st
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_maintain(tokenstore_store* store, int64_t budget_ms,
                                                                int32_t* out_more, tokenstore_error** out_error);
 
+#define TOKENSTORE_CURSOR_MAX 1024 /* bytes of any cursor */
+
+typedef struct tokenstore_reseal_summary {
+  size_t struct_size;
+  uint64_t resealed; /* records that were under another key */
+  uint64_t kept;     /* under the active key already */
+  uint64_t refused;  /* not genuine: left as they are, for tokenstore_check to name */
+  size_t next_size;  /* bytes of `next`; 0: all of the workspace is done */
+  char next[TOKENSTORE_CURSOR_MAX];
+} tokenstore_reseal_summary;
+#define TOKENSTORE_RESEAL_SUMMARY_SIZE_1_0 (offsetof(tokenstore_reseal_summary, next) + TOKENSTORE_CURSOR_MAX)
+
+/* Seals records anew under the active key, in slices, for about `budget_ms` (0: 1000), while the store is in use.
+ * `cursor` is empty at first, then `next` of the call before: it may be kept, and used by another process. What is
+ * sealed already is only read. A key that tokenstore_check finds nothing hanging on can then be retired and taken out.
+ * Errors: PERMISSION_DENIED, INVALID_ARGUMENT (the cursor), CONFLICT, READ_ONLY, UNAVAILABLE, UNKNOWN, STORAGE_FULL.
+ * Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* store, const tokenstore_actor* actor,
+                                                             const char* cursor, size_t cursor_size, int64_t budget_ms,
+                                                             tokenstore_reseal_summary* out_summary,
+                                                             tokenstore_error** out_error);
+
 /* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
  * anything else to stop. Must not call the store that calls it. */
 typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
@@ -689,6 +711,21 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_check_report_read(const to
  * freed. `out_size` may be NULL. Never fails. Since 0.1. */
 TOKENSTORE_API const char* tokenstore_check_report_problem(const tokenstore_check_report* report, size_t index,
                                                            size_t* out_size);
+/* What hangs on a key of the keyring. A key can be taken out when both are 0 in every workspace. */
+typedef struct tokenstore_key_usage {
+  size_t struct_size;
+  const char* key_id;
+  size_t key_id_size;
+  uint64_t seals;         /* genuine records of the workspace that it sealed */
+  uint64_t living_tokens; /* tokens of its own that have not ended: they end with it */
+} tokenstore_key_usage;
+#define TOKENSTORE_KEY_USAGE_SIZE_1_0 (offsetof(tokenstore_key_usage, living_tokens) + sizeof(uint64_t))
+
+/* The keys that anything hangs on, and the active one, in the order of their ids: the one at `index`, from 0. The text
+ * is valid until the report is freed. NOT_FOUND past the last. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_check_report_key(const tokenstore_check_report* report,
+                                                                       size_t index, tokenstore_key_usage* out_usage,
+                                                                       tokenstore_error** out_error);
 /* Frees a report; NULL is fine. Since 0.1. */
 TOKENSTORE_API void tokenstore_check_report_free(tokenstore_check_report* report);
 
@@ -707,8 +744,11 @@ typedef struct tokenstore_statistics {
   uint64_t uses_written;
   uint64_t cached_tokens;
   uint64_t cache_bytes; /* memory the cache holds now */
+  /* Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
+   * library, or an older state was put back. Everything was forgotten then. */
+  uint64_t feed_mismatches;
 } tokenstore_statistics;
-#define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, cache_bytes) + sizeof(uint64_t))
+#define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, feed_mismatches) + sizeof(uint64_t))
 
 /* Reads the counters. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_read_statistics(tokenstore_store* store,

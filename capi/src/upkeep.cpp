@@ -23,6 +23,19 @@ int32_t tokenstore_purge(tokenstore_store* store, const tokenstore_actor* actor,
   });
 }
 
+int32_t tokenstore_reseal(tokenstore_store* store, const tokenstore_actor* actor, const char* cursor,
+                          size_t cursor_size, int64_t budget_ms, tokenstore_reseal_summary* out_summary,
+                          tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    TokenStore& opened = opened_store(store);
+    const std::string_view from = text(cursor, cursor_size, "the cursor");
+    const ResealResult result = take(opened.reseal(capi::actor(actor), from, budget(budget_ms, 1000)));
+    tokenstore_reseal_summary out{0, result.resealed, result.kept, result.refused, result.next.size(), {}};
+    result.next.copy(out.next, sizeof out.next);
+    TOKENSTORE_WRITE(tokenstore_reseal_summary, RESEAL_SUMMARY, out_summary, "the summary", out);
+  });
+}
+
 int32_t tokenstore_maintain(tokenstore_store* store, int64_t budget_ms, int32_t* out_more,
                             tokenstore_error** out_error) {
   return guard(out_error, [&] {
@@ -65,6 +78,17 @@ const char* tokenstore_check_report_problem(const tokenstore_check_report* repor
   });
 }
 
+int32_t tokenstore_check_report_key(const tokenstore_check_report* report, size_t index,
+                                    tokenstore_key_usage* out_usage, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    const std::vector<KeyUsage>& keys = need(report, "the report").report.keys;
+    if (index >= keys.size()) fail(Status::not_found, "the report has no key at this index");
+    const KeyUsage& key = keys[index];
+    const tokenstore_key_usage out{0, key.key_id.data(), key.key_id.size(), key.seals, key.living_tokens};
+    TOKENSTORE_WRITE(tokenstore_key_usage, KEY_USAGE, out_usage, "the usage", out);
+  });
+}
+
 void tokenstore_check_report_free(tokenstore_check_report* report) {
   guard_free(report);
 }
@@ -85,7 +109,8 @@ int32_t tokenstore_read_statistics(tokenstore_store* store, tokenstore_statistic
                                     counted.evictions,
                                     counted.uses_written,
                                     counted.cached_tokens,
-                                    counted.cache_bytes};
+                                    counted.cache_bytes,
+                                    counted.feed_mismatches};
     TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
   });
 }

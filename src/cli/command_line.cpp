@@ -247,6 +247,7 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
   add_end_commands(app, chosen);
   add_owner_commands(app, chosen);
   add_policy_commands(app, chosen);
+  add_key_commands(app, chosen);
   add_upkeep_commands(app, chosen);
   add_copy_command(app, chosen);
   add_completion_command(app, chosen);

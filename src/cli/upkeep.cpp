@@ -26,6 +26,10 @@ ExitCode run_check(Session& session, const CheckOptions&) {
   json["owners"] = report.owners;
   json["problem_count"] = report.problem_count;
   json["problems"] = report.problems;
+  json["keys"] = Json::array();
+  for (const KeyUsage& key : report.keys) {
+    json["keys"].push_back({{"key", key.key_id}, {"seals", key.seals}, {"living_tokens", key.living_tokens}});
+  }
   std::string text;
   for (const std::string& problem : report.problems) text += printable(problem) + "\n";
   if (sound) {
@@ -33,6 +37,11 @@ ExitCode run_check(Session& session, const CheckOptions&) {
   } else {
     text += fmt::format("{} problems in {} tokens and {} owners\n", report.problem_count, report.tokens, report.owners);
   }
+  Table keys({"KEY", "SEALS", "LIVING TOKENS"});
+  for (const KeyUsage& key : report.keys) {
+    keys.add({printable(key.key_id), std::to_string(key.seals), std::to_string(key.living_tokens)});
+  }
+  text += keys.take_text();
   session.answer(json, text);
   return sound ? ExitCode::ok : ExitCode::damaged;
 }

@@ -2,7 +2,7 @@
 
 _tokenstore_words() {
   case $1 in
-    "") echo "init issue list show validate expire revoke delete purge owner policy check pattern stats copy keygen completion" ;;
+    "") echo "init issue list show validate expire revoke delete purge owner policy key check pattern stats copy keygen completion" ;;
     init | pattern | check | stats | show) echo "" ;;
     keygen | completion) echo "" ;;
     issue) echo "--scope --description --lifetime --not-before --metadata --metadata-file" ;;
@@ -15,6 +15,7 @@ _tokenstore_words() {
     copy) echo "--from --to --delete-extra" ;;
     owner) echo "show list suspend resume allow revoke-all" ;;
     policy) echo "show set" ;;
+    key) echo "reseal" ;;
     "owner list") echo "--cursor --limit --all" ;;
     "owner suspend") echo "--reason" ;;
     "owner allow") echo "--issue --use" ;;
@@ -42,7 +43,7 @@ _tokenstore() {
       *)
         if [[ -z $command ]]; then
           command=$word
-        elif [[ $command == owner || $command == policy ]]; then
+        elif [[ $command == owner || $command == policy || $command == key ]]; then
           command="$command $word"
         fi
         ;;
