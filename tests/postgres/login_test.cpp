@@ -183,7 +183,7 @@ TEST_CASE(
       token.metadata.assign(4'096, static_cast<char>('a' + more % 26));
       batch.push_back(Mutation::put(token, 0));
     }
-    REQUIRE(backend->commit("default", batch).outcome == CommitOutcome::committed);
+    REQUIRE(test::commit_plainly(*backend, "default", batch).outcome == CommitOutcome::committed);
   }
   TokenQuery query;
   query.limit = 1'000;

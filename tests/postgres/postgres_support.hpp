@@ -83,7 +83,7 @@ inline TokenRecord sample_token(const std::string& id, RecordRevision revision =
 inline CommitResult put(Backend& backend, Record record, RecordRevision expected = 0,
                         std::string_view workspace = "default") {
   const Mutation step = Mutation::put(std::move(record), expected);
-  return backend.commit(workspace, {&step, 1});
+  return test::commit_plainly(backend, workspace, {&step, 1});
 }
 
 inline Issued issue_one(TokenStore& store, const std::string& owner = "alice") {

@@ -59,7 +59,7 @@ inline std::shared_ptr<Backend> open_or_fail(const SqliteOptions& options) {
 }
 
 inline CommitResult commit_one(Backend& backend, const Mutation& mutation) {
-  return backend.commit(workspace, std::span(&mutation, 1));
+  return commit_plainly(backend, workspace, std::span(&mutation, 1));
 }
 inline CommitResult issue(Backend& backend, std::uint64_t number) {
   return commit_one(backend, Mutation::put(sample_token(number), 0));

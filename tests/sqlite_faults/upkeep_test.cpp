@@ -28,7 +28,7 @@ TEST_CASE("A WAL that grew under a long reader is cut once the reader lets go") 
   REQUIRE(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM token", nullptr, nullptr, nullptr) == SQLITE_OK);
   std::vector<Mutation> batch;
   for (std::uint64_t number = 1000; number < 31'000; ++number) batch.push_back(Mutation::put(sample_token(number), 0));
-  REQUIRE(backend->commit(workspace, batch).outcome == CommitOutcome::committed);
+  REQUIRE(test::commit_plainly(*backend, workspace, batch).outcome == CommitOutcome::committed);
   CHECK(backend->maintain(std::chrono::milliseconds(50)).value());  // the reader is in the way: there is more to do
   CHECK(size_of(path + "-wal") > (4 << 20));
   REQUIRE(sqlite3_exec(reader, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
@@ -74,7 +74,7 @@ TEST_CASE("A batch too large for the feed enters it as everything") {
   for (std::uint64_t number = 1; number <= sqlite::feed_batch_max + 1; ++number) {
     batch.push_back(Mutation::put(sample_token(number), 0));
   }
-  REQUIRE(backend->commit(workspace, batch).revision == 1);
+  REQUIRE(test::commit_plainly(*backend, workspace, batch).revision == 1);
   CHECK(backend->changes(workspace, 0).value().everything);
   CHECK_FALSE(backend->changes(workspace, 1).value().everything);
 }
@@ -85,7 +85,7 @@ TEST_CASE("The database's own check finds damage, and stops when asked to") {
   const auto backend = open_or_fail(options_for(path));
   std::vector<Mutation> batch;
   for (std::uint64_t number = 1; number < 20'000; ++number) batch.push_back(Mutation::put(sample_token(number), 0));
-  REQUIRE(backend->commit(workspace, batch).outcome == CommitOutcome::committed);
+  REQUIRE(test::commit_plainly(*backend, workspace, batch).outcome == CommitOutcome::committed);
   CHECK(backend->check_integrity(10, {}).value().empty());
   int calls = 0;
   CHECK(backend->check_integrity(10, [&](std::uint64_t, std::uint64_t) { return ++calls < 2; }).ok());
