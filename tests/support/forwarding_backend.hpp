@@ -23,6 +23,7 @@ class ForwardingBackend : public Backend {
   Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override {
     return inner_->load_workspace(workspace);
   }
+  Result<std::optional<StoreRecord>> load_store() override { return inner_->load_store(); }
   Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
     return inner_->list_tokens(workspace, query);
   }
@@ -43,8 +44,9 @@ class ForwardingBackend : public Backend {
                                              std::size_t limit) override {
     return inner_->list_ended(workspace, ended_before, limit);
   }
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
-    return inner_->commit(workspace, batch);
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
+    return inner_->commit(workspace, batch, announcement);
   }
   Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
     return inner_->changes(workspace, after_revision);

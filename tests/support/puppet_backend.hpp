@@ -19,6 +19,7 @@ enum class Call : std::uint8_t {
   load_token,
   load_owner,
   load_workspace,
+  load_store,
   list_tokens,
   list_owners,
   list_workspaces,
@@ -31,7 +32,7 @@ enum class Call : std::uint8_t {
   maintain,
   check_integrity,
 };
-inline constexpr std::size_t call_count = 14;
+inline constexpr std::size_t call_count = 15;
 
 class PuppetBackend final : public Backend {
  public:
@@ -48,6 +49,8 @@ class PuppetBackend final : public Backend {
   std::function<void(std::optional<TokenRecord>&)> alter_token{};
   std::function<void(std::optional<OwnerRecord>&)> alter_owner{};
   std::function<void(std::optional<WorkspaceRecord>&)> alter_workspace{};
+  std::function<void(std::optional<StoreRecord>&)> alter_store{};
+  std::function<void(Changes&)> alter_changes{};
   std::function<void(TokenList&)> alter_list{};
   std::function<void(OwnerList&)> alter_owners{};
   /// What was recorded.
@@ -84,6 +87,12 @@ class PuppetBackend final : public Backend {
     if (alter_workspace && answer.ok()) alter_workspace(*answer);
     return answer;
   }
+  Result<std::optional<StoreRecord>> load_store() override {
+    if (auto error = begin(Call::load_store)) return *error;
+    auto answer = inner_->load_store();
+    if (alter_store && answer.ok()) alter_store(*answer);
+    return answer;
+  }
   Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
     if (auto error = begin(Call::list_tokens)) return *error;
     auto answer = inner_->list_tokens(workspace, query);
@@ -114,19 +123,22 @@ class PuppetBackend final : public Backend {
     if (auto error = begin(Call::list_ended)) return *error;
     return inner_->list_ended(workspace, ended_before, limit);
   }
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     if (auto error = begin(Call::commit)) return {CommitOutcome::failed, 0, std::move(error)};
     if (commit_outcome) {
       if (const auto outcome = commit_outcome()) {
-        if (commit_happens) static_cast<void>(inner_->commit(workspace, batch));
+        if (commit_happens) static_cast<void>(inner_->commit(workspace, batch, announcement));
         return {*outcome, 0, {}};
       }
     }
-    return inner_->commit(workspace, batch);
+    return inner_->commit(workspace, batch, announcement);
   }
   Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
     if (auto error = begin(Call::changes)) return *error;
-    return inner_->changes(workspace, after_revision);
+    auto answer = inner_->changes(workspace, after_revision);
+    if (alter_changes && answer.ok()) alter_changes(*answer);
+    return answer;
   }
   Pulse pulse() noexcept override { return inner_->pulse(); }
   Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override {
