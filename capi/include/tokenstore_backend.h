@@ -75,16 +75,22 @@ extern "C" {
 #define TOKENSTORE_BACKEND_READ_ONLY 8u /* nothing is ever written: `commit` and `record_uses` may be NULL */
 
 /* Kinds of records. */
-enum { TOKENSTORE_RECORD_TOKEN = 1, TOKENSTORE_RECORD_OWNER = 2, TOKENSTORE_RECORD_WORKSPACE = 3 };
+enum {
+  TOKENSTORE_RECORD_TOKEN = 1,
+  TOKENSTORE_RECORD_OWNER = 2,
+  TOKENSTORE_RECORD_WORKSPACE = 3,
+  TOKENSTORE_RECORD_STORE = 4 /* one for all workspaces; its key is empty */
+};
 
 /* What a step of a batch does. */
 enum {
   TOKENSTORE_STEP_PUT = 1,    /* insert or replace. The stored last use of a token is kept on replace */
-  TOKENSTORE_STEP_REMOVE = 2, /* delete a token; never an owner or workspace */
+  TOKENSTORE_STEP_REMOVE = 2, /* delete a token; never another record */
   TOKENSTORE_STEP_CHECK = 3   /* only check the precondition */
 };
 
-#define TOKENSTORE_SEAL_SIZE 32     /* bytes of a seal, and of a verifier */
+#define TOKENSTORE_SEAL_SIZE 32     /* bytes of a seal, of a verifier, and of a link of the change feed */
+#define TOKENSTORE_BIRTH_SIZE 16    /* bytes of a birth, and of the id of a store */
 #define TOKENSTORE_KEY_ID_SIZE 2    /* bytes of a key id */
 #define TOKENSTORE_ACTOR_MAX 270    /* bytes of created_by, revoked_by and suspended_by */
 #define TOKENSTORE_USED_FROM_MAX 45 /* bytes of last_used_from */
@@ -119,11 +125,14 @@ typedef struct tokenstore_token_record {
   const char* last_used_from; /* not sealed; written by record_uses alone */
   size_t last_used_from_size;
   int64_t created_at;
-  int64_t not_before;   /* 0: none */
-  int64_t expires_at;   /* INT64_MAX: never */
-  int64_t revoked_at;   /* INT64_MAX: not revoked */
-  int64_t last_used_at; /* 0: not used yet. Not sealed; written by record_uses alone */
+  int64_t not_before;        /* 0: none */
+  int64_t expires_at;        /* INT64_MAX: never */
+  int64_t expired_at;        /* INT64_MAX: nobody has expired it by hand */
+  int64_t revoked_at;        /* INT64_MAX: not revoked */
+  int64_t last_used_at;      /* 0: not used yet. Not sealed; written by record_uses alone */
+  uint64_t revoke_all_count; /* of the owner's record when it was issued */
   uint64_t revision;
+  uint8_t owner_birth[TOKENSTORE_BIRTH_SIZE]; /* of the owner's record when it was issued */
   uint8_t verifier[TOKENSTORE_SEAL_SIZE];
   uint8_t seal[TOKENSTORE_SEAL_SIZE];
 } tokenstore_token_record;
@@ -144,6 +153,7 @@ typedef struct tokenstore_owner_record {
   uint64_t revision;
   int32_t may_issue; /* flags */
   int32_t may_use;
+  uint8_t birth[TOKENSTORE_BIRTH_SIZE];
   uint8_t seal[TOKENSTORE_SEAL_SIZE];
 } tokenstore_owner_record;
 #define TOKENSTORE_OWNER_RECORD_SIZE_1_0 (offsetof(tokenstore_owner_record, seal) + TOKENSTORE_SEAL_SIZE)
@@ -162,25 +172,56 @@ typedef struct tokenstore_workspace_record {
   int32_t tokens_enabled; /* flags */
   int32_t users_may_issue;
   int32_t never_allowed;
+  uint8_t birth[TOKENSTORE_BIRTH_SIZE];
   uint8_t seal[TOKENSTORE_SEAL_SIZE];
 } tokenstore_workspace_record;
 #define TOKENSTORE_WORKSPACE_RECORD_SIZE_1_0 (offsetof(tokenstore_workspace_record, seal) + TOKENSTORE_SEAL_SIZE)
+
+/* The store itself: one record, whatever the workspace of the batch that puts it. */
+typedef struct tokenstore_store_record {
+  size_t struct_size;
+  const char* seal_key_id;
+  size_t seal_key_id_size;
+  int64_t created_at;
+  uint64_t revision;
+  uint8_t id[TOKENSTORE_BIRTH_SIZE];
+  uint8_t seal[TOKENSTORE_SEAL_SIZE];
+} tokenstore_store_record;
+#define TOKENSTORE_STORE_RECORD_SIZE_1_0 (offsetof(tokenstore_store_record, seal) + TOKENSTORE_SEAL_SIZE)
 
 /* One step of a batch. Its precondition: the record is absent (`expected` 0), or at record revision `expected`. A step
  * is always well-formed: the record of `kind` has this `key`, a workspace is the batch's own, and no two steps of a
  * batch name the same record. */
 typedef struct tokenstore_mutation {
   size_t struct_size;
-  const char* key; /* token id, owner or workspace */
+  const char* key; /* token id, owner or workspace; of the store: empty */
   size_t key_size;
   const tokenstore_token_record* token; /* PUT: the one that `kind` names is not NULL; its revision is expected + 1 */
   const tokenstore_owner_record* owner;
   const tokenstore_workspace_record* workspace;
+  const tokenstore_store_record* store;
   uint64_t expected;
   int32_t step; /* TOKENSTORE_STEP_... */
   int32_t kind; /* TOKENSTORE_RECORD_... */
 } tokenstore_mutation;
 #define TOKENSTORE_MUTATION_SIZE_1_0 (offsetof(tokenstore_mutation, kind) + sizeof(int32_t))
+
+/* What a batch tells those who remember what it changes: one entry of the workspace's change feed, to be kept as it is.
+ * It can be used until `commit` returns. */
+typedef struct tokenstore_announcement tokenstore_announcement;
+struct tokenstore_announcement {
+  size_t struct_size;
+  const char* entry; /* octets, of any size; most are below a hundred bytes */
+  size_t entry_size;
+  /* The link of the entry: to be asked inside the transaction, where the revision is settled. `previous`: the link of
+   * the revision before it, zeroes for revision 0. Pure; does not block. Whoever reads on from a revision notices by
+   * the links an entry that is missing, changed or moved. */
+  void (*link)(const tokenstore_announcement* announcement, uint64_t revision,
+               const uint8_t previous[TOKENSTORE_SEAL_SIZE], uint8_t out_link[TOKENSTORE_SEAL_SIZE]);
+};
+#define TOKENSTORE_ANNOUNCEMENT_SIZE_1_0     \
+  (offsetof(tokenstore_announcement, link) + \
+   sizeof(void (*)(const tokenstore_announcement*, uint64_t, const uint8_t*, uint8_t*)))
 
 /* A part of the list of tokens, in order of id from high to low. */
 typedef struct tokenstore_token_query {
@@ -195,7 +236,7 @@ typedef struct tokenstore_token_query {
   uint64_t scan_limit; /* the most records to look at, those that do not match included; 1 or more */
   int64_t now;         /* at which `state` is meant */
   /* 0: any; else TOKENSTORE_STATE_ACTIVE to REVOKED. The first that holds: revoked (revoked_at is not INT64_MAX),
-   * expired (expires_at <= now), pending (not_before > now), active. */
+   * expired (expired_at is not INT64_MAX, or expires_at <= now), pending (not_before > now), active. */
   int32_t state;
   int32_t reserved;
 } tokenstore_token_query;
@@ -222,11 +263,17 @@ struct tokenstore_answer {
   int32_t (*emit_token)(tokenstore_answer* answer, const tokenstore_token_record* record);
   int32_t (*emit_owner)(tokenstore_answer* answer, const tokenstore_owner_record* record);
   int32_t (*emit_workspace)(tokenstore_answer* answer, const tokenstore_workspace_record* record);
+  int32_t (*emit_store)(tokenstore_answer* answer, const tokenstore_store_record* record);
   /* A token that has ended, for list_ended. */
   int32_t (*emit_ended)(tokenstore_answer* answer, const char* id, size_t id_size, uint64_t revision);
-  /* A record that has changed, for `changes`. `kind` is TOKENSTORE_RECORD_... */
-  int32_t (*emit_change)(tokenstore_answer* answer, int32_t kind, const char* key, size_t key_size);
-  /* For `changes`: more than can be named has changed, or nobody knows what. Then no emit_change is needed. */
+  /* For `changes`: the workspace's revision and the link of that revision (zeroes for 0), and the lowest revision that
+   * could be asked for. */
+  int32_t (*emit_head)(tokenstore_answer* answer, uint64_t revision, const uint8_t link[TOKENSTORE_SEAL_SIZE],
+                       uint64_t complete_from);
+  /* For `changes`: an announcement's entry and its link, as they were given to `commit`. */
+  int32_t (*emit_entry)(tokenstore_answer* answer, uint64_t revision, const char* entry, size_t entry_size,
+                        const uint8_t link[TOKENSTORE_SEAL_SIZE]);
+  /* For `changes`: the feed cannot tell. Then no emit_entry is needed. */
   int32_t (*emit_everything)(tokenstore_answer* answer);
   /* The number that the entry's comment speaks of. */
   int32_t (*emit_number)(tokenstore_answer* answer, uint64_t number);
@@ -262,7 +309,7 @@ struct tokenstore_signal {
 
 /* The answer of `pulse`. */
 typedef struct tokenstore_pulse {
-  uint64_t counter;      /* differs from every one returned before the last commit by anybody, in any process */
+  uint64_t counter;      /* differs from every one returned before the last announced commit by anybody */
   int64_t trusted_until; /* as in tokenstore_signal: until then the counter can be relied on */
 } tokenstore_pulse;
 
@@ -291,6 +338,8 @@ typedef struct tokenstore_backend {
                         size_t owner_size, tokenstore_answer* answer);
   /* Required. emit_workspace once, or not at all. */
   int32_t (*load_workspace)(void* context, const char* workspace, size_t workspace_size, tokenstore_answer* answer);
+  /* Required. emit_store once, or not at all. */
+  int32_t (*load_store)(void* context, tokenstore_answer* answer);
   /* Required. emit_token for each that matches, from the highest id down; emit_next with the lowest id that was
    * looked at, if a limit was reached and there are records below. */
   int32_t (*list_tokens)(void* context, const char* workspace, size_t workspace_size,
@@ -313,16 +362,17 @@ typedef struct tokenstore_backend {
   int32_t (*list_ended)(void* context, const char* workspace, size_t workspace_size, int64_t ended_before,
                         uint64_t limit, tokenstore_answer* answer);
 
-  /* Required, unless READ_ONLY. Checks each step's precondition, then does all of the steps or none, durable on return;
-   * raises the workspace's revision by one and appends what changed to its feed in the same transaction. A batch of
-   * CHECKs alone changes nothing. TOKENSTORE_OK and emit_number with the workspace's revision after it: committed.
-   * CONFLICT: a precondition did not hold, and nothing happened. UNKNOWN: it may have happened. Any other status: it
-   * failed, and nothing happened. */
+  /* Required, unless READ_ONLY. Checks each step's precondition, then does all of the steps or none, durable on return.
+   * With an announcement, raises the workspace's revision by one and appends its entry and link to the feed in the same
+   * transaction, also if the batch is empty. Without one (NULL) raises nothing and appends nothing. TOKENSTORE_OK and
+   * emit_number with the workspace's revision after it: committed. CONFLICT: a precondition did not hold, and nothing
+   * happened. UNKNOWN: it may have happened. Any other status: it failed, and nothing happened. */
   int32_t (*commit)(void* context, const char* workspace, size_t workspace_size,
-                    const tokenstore_mutation* const* batch, size_t count, tokenstore_answer* answer);
-  /* Required. emit_number with the workspace's revision, and emit_change for each record that was changed after
-   * revision `after` up to that one, in any order, repeats allowed. emit_everything instead if the feed does not reach
-   * back so far, if `after` lies ahead (an older state was put back), or always, for a backend without a feed. */
+                    const tokenstore_mutation* const* batch, size_t count, const tokenstore_announcement* announcement,
+                    tokenstore_answer* answer);
+  /* Required. emit_head once, and emit_entry for each revision after `after`, in order, none left out.
+   * emit_everything instead of entries if the feed does not reach back so far, if `after` lies ahead (an older state
+   * was put back), or always, for a backend without a feed. */
   int32_t (*changes)(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                      tokenstore_answer* answer);
   /* Optional. Called for every validation, beside any other call even if the backend is not THREAD_SAFE: no I/O, and no

@@ -10,6 +10,7 @@
 #include "base/mutation.hpp"
 #include "support/forwarding_backend.hpp"
 #include "tokenstore/backends/memory.hpp"
+#include "trial.hpp"
 
 namespace tokenstore::conformance {
 namespace {
@@ -28,44 +29,50 @@ class Forwarding : public test::ForwardingBackend {
         return inner_->load_owner(workspace, mutation.key)->value_or(OwnerRecord{}).revision;
       case RecordKind::workspace:
         return inner_->load_workspace(workspace)->value_or(WorkspaceRecord{}).revision;
+      case RecordKind::store:
+        return inner_->load_store()->value_or(StoreRecord{}).revision;
     }
     return 0;
   }
 };
 
 struct ForgetsLastCheck : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     if (!batch.empty() && batch.back().action == Mutation::Action::check) batch = batch.first(batch.size() - 1);
-    return inner_->commit(workspace, batch);
+    return inner_->commit(workspace, batch, announcement);
   }
 };
 
 struct SkipsMisfits : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     std::vector<Mutation> fitting;
     for (const Mutation& mutation : batch) {
       if (base::is_well_formed(workspace, mutation)) fitting.push_back(mutation);
     }
-    return inner_->commit(workspace, fitting);
+    return inner_->commit(workspace, fitting, announcement);
   }
 };
 
 struct TakesTheLastOfRepeats : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     std::vector<Mutation> last;
     for (auto at = batch.rbegin(); at != batch.rend(); ++at) {
       const auto same = [at](const Mutation& kept) { return kept.kind == at->kind && kept.key == at->key; };
       if (std::none_of(last.begin(), last.end(), same)) last.insert(last.begin(), *at);
     }
-    return inner_->commit(workspace, last);
+    return inner_->commit(workspace, last, announcement);
   }
 };
 
 struct TearsBatches : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     CommitResult result;
     for (std::size_t at = 0; at < batch.size(); ++at) {
-      result = inner_->commit(workspace, batch.subspan(at, 1));
+      result = inner_->commit(workspace, batch.subspan(at, 1), announcement);
       if (result.outcome != CommitOutcome::committed) break;
     }
     return result;
@@ -74,49 +81,135 @@ struct TearsBatches : Forwarding {
 
 /// A last writer wins: the precondition is taken from what is stored.
 struct OverwritesBlindly : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     std::vector<Mutation> forced(batch.begin(), batch.end());
     for (Mutation& one : forced) one.expected = stored_revision(workspace, one);
-    return inner_->commit(workspace, forced);
+    return inner_->commit(workspace, forced, announcement);
   }
 };
 
 /// Sound for one thread: looks, then acts.
 struct LosesUpdates : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     std::vector<Mutation> forced(batch.begin(), batch.end());
     for (Mutation& one : forced) {
       if (stored_revision(workspace, one) != one.expected) return {CommitOutcome::conflict, 0, {}};
     }
     std::this_thread::sleep_for(std::chrono::microseconds{200});
     for (Mutation& one : forced) one.expected = stored_revision(workspace, one);
-    return inner_->commit(workspace, forced);
+    return inner_->commit(workspace, forced, announcement);
   }
 };
 
 struct MiscountsRevisions : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
-    CommitResult result = inner_->commit(workspace, batch);
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
+    CommitResult result = inner_->commit(workspace, batch, announcement);
     ++result.revision;
     return result;
   }
 };
 
-struct DropsFeedItem : Forwarding {
+/// Alters what the feed answers.
+template <void (*alter)(Changes&)>
+struct AltersFeed : Forwarding {
   Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
     auto result = inner_->changes(workspace, after_revision);
-    if (result->items.size() > 1) result->items.pop_back();
+    alter(*result);
     return result;
+  }
+};
+void drop_one(Changes& changes) {
+  if (changes.entries.size() > 1) changes.entries.erase(changes.entries.begin());
+}
+void swap_two(Changes& changes) {
+  if (changes.entries.size() > 1) std::swap(changes.entries[0], changes.entries[1]);
+}
+void lose_links(Changes& changes) {
+  for (Changes::Entry& entry : changes.entries) entry.link = {};
+}
+void lose_head_link(Changes& changes) {
+  changes.link = {};
+}
+void end_entries_at_nul(Changes& changes) {
+  for (Changes::Entry& entry : changes.entries) entry.text.resize(std::min(entry.text.find('\0'), entry.text.size()));
+}
+void claim_completeness(Changes& changes) {
+  changes.complete_from = 0;
+}
+
+/// Asks for a link as if nothing had come before.
+struct LinksToNothing : Forwarding {
+  struct Unlinked final : Announcement {
+    explicit Unlinked(const Announcement& given) : given_(given) {}
+    std::string_view entry() const noexcept override { return given_.entry(); }
+    Bytes32 link(std::uint64_t revision, const Bytes32&) const noexcept override { return given_.link(revision, {}); }
+    const Announcement& given_;
+  };
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
+    if (announcement == nullptr) return inner_->commit(workspace, batch, nullptr);
+    const Unlinked unlinked(*announcement);
+    return inner_->commit(workspace, batch, &unlinked);
   }
 };
 
-struct ConfusesKinds : Forwarding {
-  Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
-    auto result = inner_->changes(workspace, after_revision);
-    for (Changes::Item& item : result->items) item.kind = RecordKind::token;
-    return result;
+struct AnnouncesUnasked : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
+    const Names names(batch);
+    return inner_->commit(workspace, batch, announcement != nullptr ? announcement : &names);
   }
 };
+
+struct KeepsQuietAboutNothing : Forwarding {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
+    return inner_->commit(workspace, batch, batch.empty() ? nullptr : announcement);
+  }
+};
+
+struct LosesStoreRecord : Forwarding {
+  Result<std::optional<StoreRecord>> load_store() override { return std::optional<StoreRecord>(); }
+};
+
+/// Alters each token, owner or workspace that is loaded.
+template <typename Record, void (*alter)(Record&)>
+struct AltersRecord : Forwarding {
+  template <typename Answer>
+  static Answer altered(Answer answer) {
+    if constexpr (std::is_same_v<Answer, Result<std::optional<Record>>>) {
+      if (*answer) alter(**answer);
+    }
+    return answer;
+  }
+  Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override {
+    return altered(inner_->load_token(workspace, id));
+  }
+  Result<std::optional<OwnerRecord>> load_owner(std::string_view workspace, std::string_view owner) override {
+    return altered(inner_->load_owner(workspace, owner));
+  }
+  Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override {
+    return altered(inner_->load_workspace(workspace));
+  }
+};
+void forget_owner_birth(TokenRecord& token) {
+  token.owner_birth = {};
+}
+void forget_revoke_all_count(TokenRecord& token) {
+  token.revoke_all_count = 0;
+}
+void forget_expired_at(TokenRecord& token) {
+  token.expired_at = time_max;
+}
+void forget_birth(OwnerRecord& owner) {
+  owner.birth = {};
+}
+void forget_birth(WorkspaceRecord& workspace) {
+  workspace.birth = {};
+}
 
 struct NeverTooFarBehind : Forwarding {
   Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override {
@@ -247,7 +340,8 @@ struct PulsesAlways : Forwarding {
 };
 
 struct ForgetsUses : Forwarding {
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     std::vector<Mutation> fresh(batch.begin(), batch.end());
     for (const Mutation& one : batch) {
       if (one.action != Mutation::Action::put || one.kind != RecordKind::token || one.expected == 0) continue;
@@ -256,7 +350,7 @@ struct ForgetsUses : Forwarding {
       again.expected = 0;
       fresh.push_back(again);
     }
-    return inner_->commit(workspace, fresh);
+    return inner_->commit(workspace, fresh, announcement);
   }
 };
 
@@ -267,7 +361,7 @@ struct CommitsUses : Forwarding {
       const auto token = inner_->load_token(workspace, use.id);
       if (!*token) continue;
       const std::vector<Mutation> touch = {Mutation::put(**token, (*token)->revision)};
-      inner_->commit(workspace, touch);
+      conformance::commit(*inner_, touch, workspace);
     }
     return result;
   }
@@ -308,12 +402,38 @@ std::vector<BrokenBackend> broken_backends() {
       broken<OverwritesBlindly>("ignores revisions", "a put over a record needs exactly its revision"),
       broken<LosesUpdates>("loses updates of racing threads",
                            "of sixteen threads exactly one wins each revision of a record"),
-      broken<MiscountsRevisions>("miscounts revisions",
-                                 "the revision grows by one with each batch that changes something"),
-      broken<DropsFeedItem>("drops an item of the feed",
-                            "the feed from any earlier revision names every changed record"),
-      broken<ConfusesKinds>("confuses owners and tokens in the feed",
-                            "the feed from any earlier revision names every changed record"),
+      broken<MiscountsRevisions>("miscounts revisions", "the revision grows by one with each batch that is announced"),
+      broken<AltersFeed<drop_one>>("drops an entry of the feed",
+                                   "the feed from any earlier revision gives each entry once, in order and linked"),
+      broken<AltersFeed<swap_two>>("gives entries out of order",
+                                   "the feed from any earlier revision gives each entry once, in order and linked"),
+      broken<AltersFeed<lose_links>>("loses the links of the feed",
+                                     "the feed from any earlier revision gives each entry once, in order and linked"),
+      broken<AltersFeed<lose_head_link>>(
+          "loses the link of the head",
+          "the feed from any earlier revision gives each entry once, in order and linked"),
+      broken<LinksToNothing>("links an entry to nothing",
+                             "the feed from any earlier revision gives each entry once, in order and linked"),
+      broken<AltersFeed<end_entries_at_nul>>("ends entries at NUL", "an entry and its link come back octet by octet"),
+      broken<AltersFeed<claim_completeness>>("claims that its feed is complete",
+                                             "whoever is too far behind is told that everything changed"),
+      broken<AnnouncesUnasked>("raises the revision without an announcement",
+                               "a batch without an announcement is done and raises no revision"),
+      broken<KeepsQuietAboutNothing>("does not announce an empty batch",
+                                     "an announcement raises the revision, also of an empty batch"),
+      broken<LosesStoreRecord>("loses the store's record", "the store's own record is one for all workspaces"),
+      broken<LosesStoreRecord>("loses the store's record after it was put",
+                               "the store's own record comes back as it was put"),
+      broken<AltersRecord<TokenRecord, forget_owner_birth>>("forgets the owner's birth of a token",
+                                                            "births and what ends a token come back as they were put"),
+      broken<AltersRecord<TokenRecord, forget_revoke_all_count>>(
+          "forgets a token's count of \"revoke all\"", "births and what ends a token come back as they were put"),
+      broken<AltersRecord<TokenRecord, forget_expired_at>>("forgets when a token was expired",
+                                                           "births and what ends a token come back as they were put"),
+      broken<AltersRecord<OwnerRecord, forget_birth>>("forgets the birth of an owner",
+                                                      "births and what ends a token come back as they were put"),
+      broken<AltersRecord<WorkspaceRecord, forget_birth>>("forgets the birth of a workspace",
+                                                          "numbers come back at the ends of their ranges"),
       broken<NeverTooFarBehind>("keeps silent about a forgotten feed",
                                 "whoever is too far behind is told that everything changed"),
       broken<NeverTooFarBehind>("answers nothing to a revision ahead",

@@ -87,7 +87,7 @@ void removed_token_leaves_no_use_behind(Trial& trial) {
 
 void checks_hold_a_batch(Trial& trial) {
   const auto backend = trial.open();
-  must_commit(trial, *backend, {put_new(token_of(1)), put_new(owner_of("alice"))});
+  must_commit(trial, *backend, {put_new(token_of(1)), put_new(owner_of("alice")), put_new(store_of(1))});
   struct Precondition {
     RecordKind kind;
     std::string key;
@@ -101,7 +101,9 @@ void checks_hold_a_batch(Trial& trial) {
       {RecordKind::owner, "alice", 0, false},  {RecordKind::owner, "alice", 2, false},
       {RecordKind::owner, "bob", 0, true},     {RecordKind::owner, "bob", 1, false},
       {RecordKind::owner, id_of(1), 0, true},  {RecordKind::workspace, home, 1, true},
-      {RecordKind::workspace, home, 0, false}, {RecordKind::workspace, home, 2, false},
+      {RecordKind::store, "", 1, true},        {RecordKind::store, "", 0, false},
+      {RecordKind::store, "", 2, false},       {RecordKind::workspace, home, 0, false},
+      {RecordKind::workspace, home, 2, false},
   };
   std::uint64_t next = 100;
   for (const Precondition& one : preconditions) {
@@ -164,7 +166,7 @@ void failing_step_leaves_nothing(Trial& trial) {
 
   const Changes changes = VALUE(trial, backend->changes(home, before));
   EQUAL(trial, changes.revision, before);
-  if (trial.traits.has_feed) HOLDS(trial, !changes.everything && changes.items.empty());
+  if (trial.traits.has_feed) HOLDS(trial, !changes.everything && changes.entries.empty());
   must_commit(trial, *backend, good);
 }
 
@@ -187,6 +189,11 @@ void misfits_are_refused(Trial& trial) {
       Mutation::check(RecordKind::workspace, "elsewhere", 0),
       altered(Mutation::remove_token("alice", 1), RecordKind::owner, "alice"),
       altered(Mutation::remove_token(home, 1), RecordKind::workspace, home),
+      altered(put_new(store_of(1)), RecordKind::store, "a key"),
+      altered(put_new(store_of(1)), RecordKind::workspace, home),
+      altered(put_new(token_of(2)), RecordKind::store, ""),
+      altered(Mutation::remove_token("", 1), RecordKind::store, ""),
+      Mutation::check(RecordKind::store, "a key", 0),
   };
   for (const Mutation& misfit : misfits) {
     for (const auto& batch : {std::vector{misfit, put_new(token_of(7))}, std::vector{put_new(token_of(7)), misfit}}) {
@@ -261,6 +268,61 @@ void revision_grows_by_one(Trial& trial) {
   committed({put_new(token_of(4))});
 }
 
+void no_announcement_raises_nothing(Trial& trial) {
+  const auto backend = trial.open();
+  const Changes before = VALUE(trial, backend->changes(home, 1));
+  const CommitResult put = commit_unannounced(*backend, {put_new(token_of(1)), put_new(owner_of("alice"))});
+  EQUAL(trial, put.outcome, CommitOutcome::committed);
+  EQUAL(trial, put.revision, before.revision);
+  HOLDS(trial, VALUE(trial, backend->load_token(home, id_of(1))));
+  HOLDS(trial, VALUE(trial, backend->load_owner(home, "alice")));
+  const CommitResult removed = commit_unannounced(*backend, {Mutation::remove_token(id_of(1), 1)});
+  EQUAL(trial, removed.outcome, CommitOutcome::committed);
+  HOLDS(trial, !VALUE(trial, backend->load_token(home, id_of(1))));
+  const Changes after = VALUE(trial, backend->changes(home, before.revision));
+  EQUAL(trial, after.revision, before.revision);
+  HOLDS(trial, after.link == before.link);
+  HOLDS(trial, after.entries.empty());
+  EQUAL(trial, commit_unannounced(*backend, {put_new(owner_of("alice"))}).outcome, CommitOutcome::conflict);
+}
+
+void empty_batches_are_announced(Trial& trial) {
+  const auto backend = trial.open();
+  Changes before = VALUE(trial, backend->changes(home, 1));
+  for (const std::vector<Mutation>& batch :
+       {std::vector<Mutation>{}, {Mutation::check(RecordKind::token, id_of(1), 0)}}) {
+    const CommitResult result = commit_announced(*backend, batch);
+    EQUAL(trial, result.outcome, CommitOutcome::committed);
+    EQUAL(trial, result.revision, before.revision + 1);
+    const Changes after = VALUE(trial, backend->changes(home, before.revision));
+    EQUAL(trial, after.revision, before.revision + 1);
+    if (!after.everything) HOLDS(trial, is_linked(after, before.revision, before.link));
+    before = after;
+  }
+  // One whose precondition does not hold announces nothing.
+  EQUAL(trial, commit_announced(*backend, {Mutation::check(RecordKind::token, id_of(1), 1)}).outcome,
+        CommitOutcome::conflict);
+  EQUAL(trial, revision_now(trial, *backend), before.revision);
+}
+
+void store_record_is_one(Trial& trial) {
+  const auto backend = trial.open_bare();
+  HOLDS(trial, !VALUE(trial, backend->load_store()));
+  must_commit(trial, *backend, {put_new(workspace_of(home)), put_new(store_of(1))});
+  const auto loaded = VALUE(trial, backend->load_store());
+  HOLDS(trial, loaded && same(*loaded, store_of(1)));
+  EQUAL(trial, commit(*backend, {put_new(store_of(2))}).outcome, CommitOutcome::conflict);
+  EQUAL(trial, commit(*backend, {put_new(workspace_of("other")), put_new(store_of(2))}, "other").outcome,
+        CommitOutcome::conflict);
+  HOLDS(trial, !VALUE(trial, backend->load_workspace("other")));
+  StoreRecord next = store_of(3);
+  next.revision = 2;
+  EQUAL(trial, commit(*backend, {Mutation::put(next, 2)}).outcome, CommitOutcome::conflict);
+  must_commit(trial, *backend, {put_new(workspace_of("other")), Mutation::put(next, 1)}, "other");
+  const auto replaced = VALUE(trial, backend->load_store());
+  HOLDS(trial, replaced && same(*replaced, next));
+}
+
 void large_batch(Trial& trial) {
   const auto backend = trial.open();
   std::vector<Mutation> batch;
@@ -288,7 +350,9 @@ void absent_is_empty(Trial& trial) {
   EQUAL(trial, VALUE(trial, backend->count_tokens(home, "", 0)).active, std::uint64_t{0});
   const Changes changes = VALUE(trial, backend->changes(home, 0));
   EQUAL(trial, changes.revision, std::uint64_t{0});
-  HOLDS(trial, changes.items.empty());
+  HOLDS(trial, changes.link == Bytes32{});
+  HOLDS(trial, changes.entries.empty());
+  HOLDS(trial, !VALUE(trial, backend->load_store()));
 }
 
 }  // namespace
@@ -303,7 +367,10 @@ void add_commit_cases(std::vector<Case>& cases) {
   cases.push_back({"a failing precondition anywhere leaves nothing of the batch", failing_step_leaves_nothing});
   cases.push_back({"a step that does not fit its record or workspace is refused with its batch", misfits_are_refused});
   cases.push_back({"a batch that names a record in two steps is refused as a whole", repeats_are_refused});
-  cases.push_back({"the revision grows by one with each batch that changes something", revision_grows_by_one});
+  cases.push_back({"the revision grows by one with each batch that is announced", revision_grows_by_one});
+  cases.push_back({"a batch without an announcement is done and raises no revision", no_announcement_raises_nothing});
+  cases.push_back({"an announcement raises the revision, also of an empty batch", empty_batches_are_announced});
+  cases.push_back({"the store's own record is one for all workspaces", store_record_is_one});
   cases.push_back({"a batch of a thousand is committed or left as a whole", large_batch});
 }
 

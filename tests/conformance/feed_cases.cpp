@@ -50,6 +50,7 @@ void feed_is_complete(Trial& trial) {
   const auto backend = trial.open();
   Churn churn(trial);
   std::vector<std::set<std::string>> changed_by = {{}, {name_of(RecordKind::workspace, home)}};  // by revision
+  std::vector<Bytes32> links = {Bytes32{}, VALUE(trial, backend->changes(home, 1)).link};
   const auto audit = [&](std::uint64_t after) {
     const Changes changes = VALUE(trial, backend->changes(home, after));
     EQUAL(trial, changes.revision, std::uint64_t{changed_by.size() - 1});
@@ -57,6 +58,8 @@ void feed_is_complete(Trial& trial) {
       HOLDS(trial, !trial.traits.has_feed);
       return;
     }
+    HOLDS(trial, changes.complete_from <= after);
+    HOLDS(trial, is_linked(changes, after, links[after]));
     const std::set<std::string> named = names_in(changes);
     for (std::size_t revision = after + 1; revision < changed_by.size(); ++revision) {
       for (const std::string& name : changed_by[revision]) {
@@ -69,6 +72,7 @@ void feed_is_complete(Trial& trial) {
     const auto batch = churn.next(changed);
     must_commit(trial, *backend, batch);
     changed_by.push_back(changed);
+    links.push_back(VALUE(trial, backend->changes(home, changed_by.size() - 1)).link);
     audit(changed_by.size() - 2);
     audit(trial.pick(changed_by.size()));
   }
@@ -84,36 +88,36 @@ void feed_is_quiet(Trial& trial) {
   const Changes changes = VALUE(trial, backend->changes(home, revision));
   EQUAL(trial, changes.revision, revision);
   HOLDS(trial, !changes.everything);
-  HOLDS(trial, changes.items.empty());
+  HOLDS(trial, changes.entries.empty());
 }
 
-/// Whatever was changed, and never "nothing", when the reader is far behind.
+/// Whatever was announced, and never "nothing", when the reader is far behind.
 void too_far_behind(Trial& trial) {
   const auto backend = trial.open();
-  const std::size_t bound = trial.traits.feed_bound;
-  std::size_t changed = 0;
-  std::uint64_t number = 0;
-  while (changed <= bound) {
-    std::vector<Mutation> batch;
-    for (int count = 0; count < 500; ++count) batch.push_back(put_new(token_of(++number)));
-    must_commit(trial, *backend, batch);
-    changed += batch.size();
+  const std::uint64_t last = 1 + trial.traits.feed_bound + 1;
+  std::vector<Bytes32> links = {Bytes32{}};
+  // Empty batches suffice: it is the announcements that are counted.
+  for (std::uint64_t revision = 1; revision < last; ++revision) {
+    links.push_back(VALUE(trial, backend->changes(home, revision)).link);
+    if (!HOLDS(trial, commit_announced(*backend, {}).outcome == CommitOutcome::committed)) return;
   }
+  links.push_back(VALUE(trial, backend->changes(home, last)).link);
   for (int calls = 0; calls < 1000 && VALUE(trial, backend->maintain(std::chrono::milliseconds{50})); ++calls) {
   }
   const Changes behind = VALUE(trial, backend->changes(home, 0));
   HOLDS(trial, behind.everything);
-  const Changes near = VALUE(trial, backend->changes(home, behind.revision - 1));
-  HOLDS(trial, !near.everything);
-  EQUAL(trial, near.items.size(), std::size_t{500});
-  HOLDS(trial, !VALUE(trial, backend->changes(home, behind.revision)).everything);
+  EQUAL(trial, behind.revision, last);
+  HOLDS(trial, behind.link == links.back());
+  const std::uint64_t from = behind.complete_from;
+  HOLDS(trial, from > 0 && from < last);
 
-  // Between the two, from every revision: everything, or all of it.
-  for (std::uint64_t after = 0; after <= behind.revision; ++after) {
+  // From everywhere else: everything, or all of it. Exactly where the feed says that it is complete.
+  std::vector<std::uint64_t> asked = {1, from - 1, from, from + 1, last - 1, last};
+  for (int count = 0; count < 20; ++count) asked.push_back(1 + trial.pick(last));
+  for (const std::uint64_t after : asked) {
     const Changes changes = VALUE(trial, backend->changes(home, after));
-    HOLDS(trial,
-          changes.everything || names_in(changes).size() ==
-                                    (behind.revision - std::max<std::uint64_t>(after, 1)) * 500 + (after == 0 ? 1 : 0));
+    EQUAL(trial, changes.everything, after < from);
+    if (!changes.everything) HOLDS(trial, is_linked(changes, after, links[after]));
   }
 }
 
@@ -132,6 +136,7 @@ void follow(Trial& trial, Backend& writer, Backend& followed) {
   std::atomic<bool> done{false};
   std::map<std::string, RecordRevision> mirror;
   std::uint64_t revision = 0;
+  Bytes32 link{};
   const auto catch_up = [&] {
     const auto changes = followed.changes(home, revision);
     if (!HOLDS(trial, changes.ok() && changes->revision >= revision)) return;
@@ -140,9 +145,12 @@ void follow(Trial& trial, Backend& writer, Backend& followed) {
       mirror.clear();
       for (std::uint64_t number = 0; number < 12; ++number) ids.insert(id_of(number));
     }
-    for (const Changes::Item& item : changes->items) {
-      if (item.kind == RecordKind::token) ids.insert(item.key);
+    const std::string tokens = name_of(RecordKind::token, "");
+    for (const std::string& name : names_in(*changes)) {
+      if (name.starts_with(tokens)) ids.insert(name.substr(tokens.size()));
     }
+    if (!changes->everything) HOLDS(trial, is_linked(*changes, revision, link));
+    link = changes->link;
     for (const std::string& id : ids) {
       const auto token = followed.load_token(home, id);
       if (!HOLDS(trial, token.ok())) return;
@@ -182,15 +190,44 @@ void follow_other_handle(Trial& trial) {
   follow(trial, *writer, *followed);
 }
 
+/// Sealed entries are octets of any kind and size.
+void entries_come_back(Trial& trial) {
+  struct Given final : Announcement {
+    std::string text;
+    std::string_view entry() const noexcept override { return text; }
+    Bytes32 link(std::uint64_t revision, const Bytes32& previous) const noexcept override {
+      Bytes32 link = previous;
+      for (std::uint8_t& octet : link) octet = static_cast<std::uint8_t>(octet * 3 + revision + text.size() + 0x80);
+      return link;
+    }
+  };
+  const auto backend = trial.open();
+  Changes before = VALUE(trial, backend->changes(home, 1));
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{255}, std::size_t{70'000}}) {
+    Given given;
+    for (std::size_t at = 0; at < size; ++at) given.text += static_cast<char>(static_cast<unsigned char>(at % 256));
+    EQUAL(trial, backend->commit(home, {}, &given).outcome, CommitOutcome::committed);
+    const Changes after = VALUE(trial, backend->changes(home, before.revision));
+    HOLDS(trial, after.link == given.link(before.revision + 1, before.link));
+    if (!after.everything && HOLDS(trial, after.entries.size() == 1)) {
+      HOLDS(trial, after.entries[0].text == given.text);
+      HOLDS(trial, after.entries[0].link == after.link);
+      EQUAL(trial, after.entries[0].revision, before.revision + 1);
+    }
+    before = after;
+  }
+}
+
 }  // namespace
 
 void add_feed_cases(std::vector<Case>& cases) {
-  cases.push_back({"the feed from any earlier revision names every changed record", feed_is_complete});
+  cases.push_back({"the feed from any earlier revision gives each entry once, in order and linked", feed_is_complete});
   cases.push_back({.name = "conflicts and checks do not enter the feed", .body = feed_is_quiet, .needs_feed = true});
   cases.push_back({.name = "whoever is too far behind is told that everything changed",
                    .body = too_far_behind,
                    .needs_feed = true,
                    .needs_feed_bound = true});
+  cases.push_back({"an entry and its link come back octet by octet", entries_come_back});
   cases.push_back({"a revision that lies ahead is answered with everything", revision_ahead});
   cases.push_back({"a mirror that follows the feed while others write ends up equal", follow_in_thread});
   cases.push_back({.name = "a mirror that follows the feed of another handle ends up equal",

@@ -38,7 +38,9 @@ std::string portrait(Trial& trial, Backend& backend, const std::string& workspac
   all += " " + shown(VALUE(trial, backend.count_live(workspace, "alice", 0, 100)));
   for (const EndedToken& ended : VALUE(trial, backend.list_ended(workspace, time_max, 100))) all += shown(ended.id);
   const Changes changes = VALUE(trial, backend.changes(workspace, 0));
-  all += " " + shown(changes.revision) + shown(changes.everything);
+  all += " " + shown(changes.revision) + shown(changes.everything) +
+         shown(std::string(changes.link.begin(), changes.link.end()));
+  if (!changes.everything) HOLDS(trial, is_linked(changes, 0, Bytes32{}));
   for (const std::string& name : names_in(changes)) all += " " + shown(name);
   return all;
 }

@@ -57,7 +57,7 @@ int look_around(Backend& backend) {
 TEST_CASE("memory: a child forked while other threads read and write answers", "[memory][fork]") {
   const auto backend = memory_backend();
   const std::vector<Mutation> first = {put_new(workspace_of(home)), put_new(token_of(1))};
-  REQUIRE(backend->commit(home, first).outcome == CommitOutcome::committed);
+  REQUIRE(commit(*backend, first).outcome == CommitOutcome::committed);
   std::atomic<bool> done{false};
   std::vector<std::thread> threads;
   for (int number = 0; number < 2; ++number) {
@@ -110,10 +110,10 @@ TEST_CASE("memory: a fork does not wait for ever for a change, and the child say
           "[memory][fork]") {
   const auto backend = memory_backend();
   const std::vector<Mutation> first = {put_new(workspace_of(home)), put_new(token_of(1)), put_new(token_of(2))};
-  REQUIRE(backend->commit(home, first).outcome == CommitOutcome::committed);
+  REQUIRE(commit(*backend, first).outcome == CommitOutcome::committed);
   const std::vector<Mutation> removal = {Mutation::remove_token(id_of(2), 1)};
   int status = -1;
-  in_the_middle_of([&] { (void)backend->commit(home, removal); },
+  in_the_middle_of([&] { (void)commit(*backend, removal); },
                    [&] {
                      const pid_t child = fork();
                      if (child == 0) {

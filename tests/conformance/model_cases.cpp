@@ -24,10 +24,8 @@ struct Plain {
     for (const Mutation& one : batch) {
       if (at(one.kind, one.key) != one.expected) return false;
     }
-    bool changed = false;
     for (const Mutation& one : batch) {
       if (one.action == Mutation::Action::check) continue;
-      changed = true;
       if (one.action == Mutation::Action::remove) {
         tokens.erase(one.key);
       } else if (const auto* token = std::get_if<TokenRecord>(&one.record)) {
@@ -43,7 +41,6 @@ struct Plain {
         settings[one.key] = std::get<WorkspaceRecord>(one.record);
       }
     }
-    if (changed) ++revision;
     return true;
   }
 };
@@ -103,6 +100,7 @@ class Program {
       token.revision = from + 1;
       token.not_before = some_time();
       token.expires_at = trial_.pick(5) == 0 ? time_max : some_time();
+      if (trial_.pick(4) == 0) token.expired_at = some_time();
       if (trial_.pick(3) == 0) token.revoked_at = some_time();
       return Mutation::put(token, from);
     }
@@ -135,12 +133,17 @@ class Program {
     }
     const std::uint64_t before = plain.revision;
     const bool committed = plain.apply(batch);
-    const CommitResult result = commit(backend_, batch, workspace);
+    const bool announced = trial_.pick(3) != 0;
+    const Bytes32 link = VALUE(trial_, backend_.changes(workspace, before)).link;
+    const CommitResult result =
+        announced ? commit_announced(backend_, batch, workspace) : commit_unannounced(backend_, batch, workspace);
+    if (committed && announced) ++plain.revision;
     EQUAL(trial_, result.outcome, committed ? CommitOutcome::committed : CommitOutcome::conflict);
     if (committed) EQUAL(trial_, result.revision, plain.revision);
     const Changes changes = VALUE(trial_, backend_.changes(workspace, before));
     EQUAL(trial_, changes.revision, plain.revision);
     if (changes.everything || before == plain.revision) return;
+    HOLDS(trial_, is_linked(changes, before, link));
     const std::set<std::string> named = names_in(changes);
     for (const Mutation& one : batch) {
       if (one.action != Mutation::Action::check) HOLDS(trial_, named.contains(name_of(one.kind, one.key)));

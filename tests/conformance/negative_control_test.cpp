@@ -8,6 +8,7 @@
 #include "support/forwarding_backend.hpp"
 #include "support/temp_directory.hpp"
 #include "tokenstore/backends/sqlite.hpp"
+#include "trial.hpp"
 
 namespace tokenstore::conformance {
 namespace {
@@ -57,14 +58,17 @@ BackendFactory broken_sqlite(test::TempDirectory& directory) {
 struct AcknowledgesTooEarly : test::ForwardingBackend {
   using ForwardingBackend::ForwardingBackend;
   ~AcknowledgesTooEarly() override { catch_up(); }
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch, const Announcement*) override {
     catch_up();
     workspace_ = workspace;
     pending_.assign(batch.begin(), batch.end());
     return {CommitOutcome::committed, ++revision_, {}};
   }
   void catch_up() {
-    if (!pending_.empty()) inner_->commit(workspace_, pending_);
+    if (!pending_.empty()) {
+      const Names names(pending_);
+      inner_->commit(workspace_, pending_, &names);
+    }
     pending_.clear();
   }
   std::string workspace_;
@@ -75,9 +79,10 @@ struct AcknowledgesTooEarly : test::ForwardingBackend {
 /// Its pulse counts what this handle commits.
 struct HearsNobodyElse : test::ForwardingBackend {
   using ForwardingBackend::ForwardingBackend;
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override {
     ++own_;
-    return inner_->commit(workspace, batch);
+    return inner_->commit(workspace, batch, announcement);
   }
   Pulse pulse() noexcept override { return {own_.load(), std::numeric_limits<std::int64_t>::max()}; }
   std::atomic<std::uint64_t> own_{1};

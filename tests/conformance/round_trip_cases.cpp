@@ -44,12 +44,14 @@ void largest_fields(Trial& trial) {
   token.revoke_reason = std::string(1024, '!');
   token.verifier.fill(0xff);
   token.seal.fill(0);
+  token.owner_birth.fill(0xff);
   comes_back(trial, *backend, token);
 
   OwnerRecord owner = owner_of(std::string(255, 'o'));
   owner.suspended_by = std::string(270, 'b');
   owner.suspend_reason = std::string(1024, 'r');
   owner.seal.fill(0xff);
+  owner.birth.fill(0xfe);
   comes_back(trial, *backend, owner);
 
   const std::string name(255, 'w');
@@ -101,7 +103,8 @@ void integer_extremes(Trial& trial) {
        {time_min, time_min + 1, std::int64_t{-1}, std::int64_t{0}, std::int64_t{1}, (std::int64_t{1} << 31) - 1,
         std::int64_t{1} << 31, std::int64_t{1} << 32, (std::int64_t{1} << 53) + 1, time_max - 1, time_max}) {
     TokenRecord token = token_of(++number);
-    token.created_at = token.not_before = token.expires_at = token.revoked_at = value;
+    token.created_at = token.not_before = token.expires_at = token.expired_at = token.revoked_at = value;
+    token.revoke_all_count = static_cast<std::uint64_t>(value);
     comes_back(trial, *backend, token);
     OwnerRecord owner = owner_of("owner " + std::to_string(number));
     owner.suspended_at = value;
@@ -119,6 +122,37 @@ void integer_extremes(Trial& trial) {
     must_commit(trial, *backend, {put_new(workspace)}, name);
     const auto loaded = VALUE(trial, backend->load_workspace(name));
     HOLDS(trial, loaded && same(*loaded, workspace));
+  }
+}
+
+void store_comes_back(Trial& trial) {
+  const auto backend = trial.open();
+  StoreRecord store = store_of(1);
+  store.revision = 0;
+  for (const std::int64_t value : {time_min, std::int64_t{-1}, std::int64_t{0}, time_max}) {
+    ++store.revision;
+    store.created_at = value;
+    store.id.fill(static_cast<std::uint8_t>(value));
+    store.seal.fill(static_cast<std::uint8_t>(value + 1));
+    store.seal_key_id = std::string("\0\xff", 2);
+    must_commit(trial, *backend, {Mutation::put(store, store.revision - 1)});
+    const auto loaded = VALUE(trial, backend->load_store());
+    HOLDS(trial, loaded && same(*loaded, store));
+  }
+}
+
+void births_come_back(Trial& trial) {
+  const auto backend = trial.open();
+  for (std::uint64_t number = 0; number < 50; ++number) {
+    TokenRecord token = token_of(number);
+    OwnerRecord owner = owner_of("owner " + std::to_string(number));
+    for (auto* birth : {&token.owner_birth, &owner.birth}) {
+      for (std::uint8_t& octet : *birth) octet = static_cast<std::uint8_t>(trial.random());
+    }
+    token.revoke_all_count = trial.random();
+    token.expired_at = static_cast<UnixMillis>(trial.random());
+    comes_back(trial, *backend, token);
+    comes_back(trial, *backend, owner);
   }
 }
 
@@ -187,6 +221,8 @@ void add_round_trip_cases(std::vector<Case>& cases) {
   cases.push_back({"every octet comes back in every field", every_octet});
   cases.push_back({"empty fields come back empty", empty_fields});
   cases.push_back({"numbers come back at the ends of their ranges", integer_extremes});
+  cases.push_back({"the store's own record comes back as it was put", store_comes_back});
+  cases.push_back({"births and what ends a token come back as they were put", births_come_back});
   cases.push_back({"ids and owners that differ in case or by a space or NUL are different", octets_tell_apart});
   cases.push_back({"ids are ordered by their octets", ids_in_octet_order});
 }

@@ -8,6 +8,7 @@ void fill(Trial& trial, Backend& backend) {
   std::vector<Mutation> batch;
   for (std::uint64_t number = 1; number <= 50; ++number) batch.push_back(put_new(token_of(number)));
   batch.push_back(put_new(owner_of("alice")));
+  batch.push_back(put_new(store_of(1)));
   must_commit(trial, backend, batch);
   must_commit(trial, backend, {replace(next_of(token_of(1))), Mutation::remove_token(id_of(2), 1)});
 }
@@ -24,7 +25,11 @@ void is_filled(Trial& trial, Backend& backend) {
   HOLDS(trial, owner && same(*owner, owner_of("alice")));
   const auto workspace = VALUE(trial, backend.load_workspace(home));
   HOLDS(trial, workspace && same(*workspace, workspace_of(home)));
-  EQUAL(trial, VALUE(trial, backend.changes(home, 0)).revision, std::uint64_t{3});
+  const auto store = VALUE(trial, backend.load_store());
+  HOLDS(trial, store && same(*store, store_of(1)));
+  const Changes changes = VALUE(trial, backend.changes(home, 0));
+  EQUAL(trial, changes.revision, std::uint64_t{3});
+  if (!changes.everything) HOLDS(trial, is_linked(changes, 0, Bytes32{}));
 }
 
 void survives_closing(Trial& trial) {

@@ -22,7 +22,44 @@ Bytes32 bytes_of(std::uint64_t number, std::uint8_t salt) {
   return bytes;
 }
 
+Bytes16 birth_of(std::uint64_t number, std::uint8_t salt) {
+  Bytes16 birth{};
+  const Bytes32 bytes = bytes_of(number, salt);
+  std::copy_n(bytes.begin(), birth.size(), birth.begin());
+  return birth;
+}
+
+/// Two octets of size, big-endian, before each name.
+void append_name(std::string& entry, std::string_view name) {
+  entry += static_cast<char>(static_cast<unsigned char>(name.size() >> 8));
+  entry += static_cast<char>(static_cast<unsigned char>(name.size() & 0xff));
+  entry += name;
+}
+
+Bytes32 link_of(std::string_view entry, std::uint64_t revision, const Bytes32& previous) noexcept {
+  Bytes32 link{};
+  for (std::size_t lane = 0; lane < link.size(); lane += 8) {
+    std::uint64_t sum = 14'695'981'039'346'656'037ULL + lane;  // FNV-1a
+    const auto mix = [&sum](std::uint8_t octet) { sum = (sum ^ octet) * 1'099'511'628'211ULL; };
+    for (const std::uint8_t octet : previous) mix(octet);
+    for (int shift = 0; shift < 64; shift += 8) mix(static_cast<std::uint8_t>(revision >> shift));
+    for (const char octet : entry) mix(static_cast<std::uint8_t>(octet));
+    for (std::size_t at = 0; at < 8; ++at) link[lane + at] = static_cast<std::uint8_t>(sum >> (8 * at));
+  }
+  return link;
+}
+
 }  // namespace
+
+Names::Names(std::span<const Mutation> batch) {
+  for (const Mutation& one : batch) {
+    if (one.action != Mutation::Action::check) append_name(entry_, name_of(one.kind, one.key));
+  }
+}
+
+Bytes32 Names::link(std::uint64_t revision, const Bytes32& previous) const noexcept {
+  return link_of(entry_, revision, previous);
+}
 
 Trial::Trial(const BackendFactory& factory_, const BackendTraits& traits_, const Effort& effort_)
     : factory(factory_), traits(traits_), effort(effort_), random(effort_.seed) {}
@@ -112,6 +149,8 @@ TokenRecord token_of(std::uint64_t number, std::string owner) {
   token.key_id = "0A";
   token.verifier = bytes_of(number, 1);
   token.owner = std::move(owner);
+  token.owner_birth = birth_of(number, 5);
+  token.revoke_all_count = number % 1'000;
   token.description = "token " + std::to_string(number);
   token.scopes = "read write";
   token.metadata = "metadata " + std::to_string(number);
@@ -128,6 +167,7 @@ TokenRecord token_of(std::uint64_t number, std::string owner) {
 OwnerRecord owner_of(std::string name) {
   OwnerRecord owner;
   owner.owner = std::move(name);
+  owner.birth = birth_of(owner.owner.size(), 6);
   owner.revision = 1;
   owner.seal_key_id = "0A";
   owner.seal = bytes_of(7, 3);
@@ -137,6 +177,7 @@ OwnerRecord owner_of(std::string name) {
 WorkspaceRecord workspace_of(std::string name) {
   WorkspaceRecord workspace;
   workspace.workspace = std::move(name);
+  workspace.birth = birth_of(workspace.workspace.size(), 7);
   workspace.longest_lifetime = 366;
   workspace.default_lifetime = 90;
   workspace.created_at = 1'000;
@@ -146,8 +187,19 @@ WorkspaceRecord workspace_of(std::string name) {
   return workspace;
 }
 
+StoreRecord store_of(std::uint64_t number) {
+  StoreRecord store;
+  store.id = birth_of(number, 8);
+  store.created_at = 1'000 + static_cast<UnixMillis>(number);
+  store.revision = 1;
+  store.seal_key_id = "0A";
+  store.seal = bytes_of(number, 9);
+  return store;
+}
+
 bool same_but_uses(const TokenRecord& a, const TokenRecord& b) {
-  return a.id == b.id && a.key_id == b.key_id && a.verifier == b.verifier && a.owner == b.owner &&
+  return a.id == b.id && a.owner_birth == b.owner_birth && a.revoke_all_count == b.revoke_all_count &&
+         a.expired_at == b.expired_at && a.key_id == b.key_id && a.verifier == b.verifier && a.owner == b.owner &&
          a.description == b.description && a.scopes == b.scopes && a.metadata == b.metadata &&
          a.created_at == b.created_at && a.created_by == b.created_by && a.not_before == b.not_before &&
          a.expires_at == b.expires_at && a.revoked_at == b.revoked_at && a.revoked_by == b.revoked_by &&
@@ -160,25 +212,43 @@ bool same(const TokenRecord& a, const TokenRecord& b) {
 }
 
 bool same(const OwnerRecord& a, const OwnerRecord& b) {
-  return a.owner == b.owner && a.may_issue == b.may_issue && a.may_use == b.may_use &&
+  return a.owner == b.owner && a.birth == b.birth && a.may_issue == b.may_issue && a.may_use == b.may_use &&
          a.suspended_at == b.suspended_at && a.suspended_by == b.suspended_by && a.suspend_reason == b.suspend_reason &&
          a.revoke_all_count == b.revoke_all_count && a.revision == b.revision && a.seal_key_id == b.seal_key_id &&
          a.seal == b.seal;
 }
 
 bool same(const WorkspaceRecord& a, const WorkspaceRecord& b) {
-  return a.workspace == b.workspace && a.tokens_enabled == b.tokens_enabled && a.users_may_issue == b.users_may_issue &&
-         a.never_allowed == b.never_allowed && a.longest_lifetime == b.longest_lifetime &&
-         a.default_lifetime == b.default_lifetime && a.most_active_per_owner == b.most_active_per_owner &&
-         a.created_at == b.created_at && a.revision == b.revision && a.seal_key_id == b.seal_key_id && a.seal == b.seal;
+  return a.workspace == b.workspace && a.birth == b.birth && a.tokens_enabled == b.tokens_enabled &&
+         a.users_may_issue == b.users_may_issue && a.never_allowed == b.never_allowed &&
+         a.longest_lifetime == b.longest_lifetime && a.default_lifetime == b.default_lifetime &&
+         a.most_active_per_owner == b.most_active_per_owner && a.created_at == b.created_at &&
+         a.revision == b.revision && a.seal_key_id == b.seal_key_id && a.seal == b.seal;
+}
+
+bool same(const StoreRecord& a, const StoreRecord& b) {
+  return a.id == b.id && a.created_at == b.created_at && a.revision == b.revision && a.seal_key_id == b.seal_key_id &&
+         a.seal == b.seal;
 }
 
 CommitResult commit(Backend& backend, std::vector<Mutation> batch, std::string_view workspace) {
-  return backend.commit(workspace, batch);
+  const bool changes = std::any_of(batch.begin(), batch.end(),
+                                   [](const Mutation& one) { return one.action != Mutation::Action::check; });
+  return changes ? commit_announced(backend, std::move(batch), workspace)
+                 : commit_unannounced(backend, std::move(batch), workspace);
+}
+
+CommitResult commit_announced(Backend& backend, std::vector<Mutation> batch, std::string_view workspace) {
+  const Names names(batch);
+  return backend.commit(workspace, batch, &names);
+}
+
+CommitResult commit_unannounced(Backend& backend, std::vector<Mutation> batch, std::string_view workspace) {
+  return backend.commit(workspace, batch, nullptr);
 }
 
 CommitResult must_commit(Trial& trial, Backend& backend, std::vector<Mutation> batch, std::string_view workspace) {
-  CommitResult result = backend.commit(workspace, batch);
+  CommitResult result = commit(backend, std::move(batch), workspace);
   if (!trial.check(result.outcome == CommitOutcome::committed, __FILE__, __LINE__,
                    "a batch whose preconditions hold was not committed: " + shown(result))) {
     throw Stop{};
@@ -228,13 +298,31 @@ std::string name_of(RecordKind kind, std::string_view key) {
 
 std::set<std::string> names_in(const Changes& changes) {
   std::set<std::string> names;
-  for (const Changes::Item& item : changes.items) names.insert(name_of(item.kind, item.key));
+  for (const Changes::Entry& entry : changes.entries) {
+    std::string_view rest = entry.text;
+    while (rest.size() >= 2) {
+      const std::size_t size = static_cast<std::size_t>(static_cast<unsigned char>(rest[0])) << 8 |
+                               static_cast<std::size_t>(static_cast<unsigned char>(rest[1]));
+      names.insert(std::string(rest.substr(2, size)));
+      rest.remove_prefix(std::min(rest.size(), 2 + size));
+    }
+  }
   return names;
+}
+
+bool is_linked(const Changes& changes, std::uint64_t after, const Bytes32& link) {
+  Bytes32 previous = link;
+  std::uint64_t revision = after;
+  for (const Changes::Entry& entry : changes.entries) {
+    if (entry.revision != ++revision || entry.link != link_of(entry.text, revision, previous)) return false;
+    previous = entry.link;
+  }
+  return revision == changes.revision && previous == changes.link;
 }
 
 TokenQuery::State state_at(const TokenRecord& token, UnixMillis now) {
   if (token.revoked_at != time_max) return TokenQuery::State::revoked;
-  if (now >= token.expires_at) return TokenQuery::State::expired;
+  if (token.expired_at != time_max || now >= token.expires_at) return TokenQuery::State::expired;
   if (now < token.not_before) return TokenQuery::State::pending;
   return TokenQuery::State::active;
 }

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,13 +81,30 @@ std::string id_of(std::uint64_t number);
 TokenRecord token_of(std::uint64_t number, std::string owner = "alice");
 OwnerRecord owner_of(std::string name);
 WorkspaceRecord workspace_of(std::string name);
+StoreRecord store_of(std::uint64_t number);
 
 bool same(const TokenRecord& a, const TokenRecord& b);
 bool same(const OwnerRecord& a, const OwnerRecord& b);
 bool same(const WorkspaceRecord& a, const WorkspaceRecord& b);
+bool same(const StoreRecord& a, const StoreRecord& b);
 bool same_but_uses(const TokenRecord& a, const TokenRecord& b);
 
+/// An announcement as the suite makes it: the entry lists the names of what is changed, the link is a plain checksum
+/// over the entry, the revision and the link before it.
+class Names final : public Announcement {
+ public:
+  explicit Names(std::span<const Mutation> batch);
+  std::string_view entry() const noexcept override { return entry_; }
+  Bytes32 link(std::uint64_t revision, const Bytes32& previous) const noexcept override;
+
+ private:
+  std::string entry_;
+};
+
+/// With an announcement that names what the batch changes; without one if it changes nothing.
 CommitResult commit(Backend& backend, std::vector<Mutation> batch, std::string_view workspace = home);
+CommitResult commit_announced(Backend& backend, std::vector<Mutation> batch, std::string_view workspace = home);
+CommitResult commit_unannounced(Backend& backend, std::vector<Mutation> batch, std::string_view workspace = home);
 /// Commits and stops the case unless it is committed.
 CommitResult must_commit(Trial& trial, Backend& backend, std::vector<Mutation> batch,
                          std::string_view workspace = home);
@@ -99,6 +117,9 @@ Mutation replace(const TokenRecord& with);
 std::vector<TokenRecord> list_all(Trial& trial, Backend& backend, TokenQuery query, std::string_view workspace = home);
 std::vector<std::string> ids_of(const std::vector<TokenRecord>& tokens);
 std::set<std::string> names_in(const Changes& changes);
+/// One entry for each revision after `after`, in order, each linked to the one before it, and the last one's link is
+/// the head's. `link`: of revision `after`.
+bool is_linked(const Changes& changes, std::uint64_t after, const Bytes32& link);
 std::string name_of(RecordKind kind, std::string_view key);
 
 /// The rules of TokenQuery in plain code.

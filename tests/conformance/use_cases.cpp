@@ -71,7 +71,7 @@ void uses_are_no_change(Trial& trial) {
   note(trial, *backend, {{id_of(1), 1'000, "192.0.2.1"}});
   const Changes changes = VALUE(trial, backend->changes(home, revision));
   EQUAL(trial, changes.revision, revision);
-  if (trial.traits.has_feed) HOLDS(trial, !changes.everything && changes.items.empty());
+  if (trial.traits.has_feed) HOLDS(trial, !changes.everything && changes.entries.empty());
   const auto token = VALUE(trial, backend->load_token(home, id_of(1)));
   HOLDS(trial, token && same_but_uses(*token, token_of(1)));
   must_commit(trial, *backend, {Mutation::check(RecordKind::token, id_of(1), 1)});

@@ -19,6 +19,7 @@ enum class Call : std::uint8_t {
   load_token,
   load_owner,
   load_workspace,
+  load_store,
   list_tokens,
   list_owners,
   list_workspaces,
@@ -49,6 +50,8 @@ class PuppetBackend final : public Backend {
   std::function<void(std::optional<TokenRecord>&)> alter_token{};
   std::function<void(std::optional<OwnerRecord>&)> alter_owner{};
   std::function<void(std::optional<WorkspaceRecord>&)> alter_workspace{};
+  std::function<void(std::optional<StoreRecord>&)> alter_store{};
+  std::function<void(Changes&)> alter_changes{};
   std::function<void(TokenList&)> alter_list{};
   std::function<void(OwnerList&)> alter_owners{};
   std::function<void(Changes&)> alter_changes{};
@@ -88,7 +91,9 @@ class PuppetBackend final : public Backend {
   }
   Result<std::optional<StoreRecord>> load_store() override {
     if (auto error = begin(Call::load_store)) return *error;
-    return inner_->load_store();
+    auto answer = inner_->load_store();
+    if (alter_store && answer.ok()) alter_store(*answer);
+    return answer;
   }
   Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override {
     if (auto error = begin(Call::list_tokens)) return *error;

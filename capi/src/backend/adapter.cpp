@@ -71,7 +71,8 @@ class Steps {
   std::size_t size() const noexcept { return pointers_.size(); }
 
  private:
-  using View = std::variant<tokenstore_token_record, tokenstore_owner_record, tokenstore_workspace_record>;
+  using View = std::variant<tokenstore_token_record, tokenstore_owner_record, tokenstore_workspace_record,
+                            tokenstore_store_record>;
 
   static std::int32_t step_of(Mutation::Action action) noexcept {
     switch (action) {
@@ -89,11 +90,29 @@ class Steps {
     step.token = std::get_if<tokenstore_token_record>(&shown);
     step.owner = std::get_if<tokenstore_owner_record>(&shown);
     step.workspace = std::get_if<tokenstore_workspace_record>(&shown);
+    step.store = std::get_if<tokenstore_store_record>(&shown);
   }
 
   std::vector<tokenstore_mutation> steps_;
   std::vector<View> records_;
   std::vector<const tokenstore_mutation*> pointers_;
+};
+
+/// An announcement as the backend sees it. The C struct is the first base, so that `link` finds its way back.
+struct ShownAnnouncement : tokenstore_announcement {
+  explicit ShownAnnouncement(const Announcement& given) noexcept : tokenstore_announcement{}, announcement(given) {
+    struct_size = sizeof(tokenstore_announcement);
+    entry = given.entry().data();
+    entry_size = given.entry().size();
+    link = [](const tokenstore_announcement* shown, uint64_t revision, const uint8_t* previous, uint8_t* out_link) {
+      if (shown == nullptr || previous == nullptr || out_link == nullptr) return;
+      Bytes32 before;
+      std::copy_n(previous, before.size(), before.begin());
+      const Bytes32 linked = static_cast<const ShownAnnouncement*>(shown)->announcement.link(revision, before);
+      std::copy(linked.begin(), linked.end(), out_link);
+    };
+  }
+  const Announcement& announcement;
 };
 
 void close_quietly(const tokenstore_backend& entries) noexcept {
@@ -161,6 +180,7 @@ void AdaptedBackend::check() const {
   need_entry(entries_.load_token != nullptr, "load_token");
   need_entry(entries_.load_owner != nullptr, "load_owner");
   need_entry(entries_.load_workspace != nullptr, "load_workspace");
+  need_entry(entries_.load_store != nullptr, "load_store");
   need_entry(entries_.list_tokens != nullptr, "list_tokens");
   need_entry(entries_.list_owners != nullptr, "list_owners");
   need_entry(entries_.list_workspaces != nullptr, "list_workspaces");
@@ -263,6 +283,14 @@ Result<std::optional<WorkspaceRecord>> AdaptedBackend::load_workspace(std::strin
   return first_of(answered.workspaces);
 }
 
+Result<std::optional<StoreRecord>> AdaptedBackend::load_store() {
+  Answered answered(Answers::store);
+  const auto asked = ask("load_store", answered,
+                         [&](tokenstore_answer* answer) { return entries_.load_store(entries_.context, answer); });
+  if (!asked.ok()) return asked.error();
+  return first_of(answered.stores);
+}
+
 Result<TokenList> AdaptedBackend::list_tokens(std::string_view workspace, const TokenQuery& query) {
   tokenstore_token_query part{};
   part.struct_size = sizeof part;
@@ -337,22 +365,24 @@ Result<std::vector<EndedToken>> AdaptedBackend::list_ended(std::string_view work
   return std::move(answered.ended);
 }
 
-CommitResult AdaptedBackend::commit(std::string_view workspace, std::span<const Mutation> batch) {
+CommitResult AdaptedBackend::commit(std::string_view workspace, std::span<const Mutation> batch,
+                                    const Announcement* announcement) {
   if (read_only()) return {CommitOutcome::failed, 0, opened_for_reading()};
   if (!base::is_well_formed(workspace, batch)) return {CommitOutcome::failed, 0, base::misfit()};
   const Steps steps(batch);
+  std::optional<ShownAnnouncement> shown;
+  if (announcement != nullptr) shown.emplace(*announcement);
   Answered answered(Answers::number);
   const Result<Called> called = call(answered, [&](tokenstore_answer* answer) {
-    return entries_.commit(entries_.context, workspace.data(), workspace.size(), steps.data(), steps.size(), answer);
+    return entries_.commit(entries_.context, workspace.data(), workspace.size(), steps.data(), steps.size(),
+                           shown ? &*shown : nullptr, answer);
   });
   if (!called.ok()) return {CommitOutcome::failed, 0, called.error()};
   const bool returned = called->ending == Ending::returned;
   if (returned && called->status == TOKENSTORE_CONFLICT) return {CommitOutcome::conflict, 0, {}};
 
   // Raised before anybody can know of the outcome, and also if nobody knows it.
-  const bool changes = std::any_of(batch.begin(), batch.end(),
-                                   [](const Mutation& one) { return one.action != Mutation::Action::check; });
-  if (changes) signal_.counter.fetch_add(1, std::memory_order_acq_rel);
+  if (announcement != nullptr) signal_.counter.fetch_add(1, std::memory_order_acq_rel);
 
   if (returned && is_failure(called->status)) {
     return {CommitOutcome::failed, 0, failure("commit", called->status, answered)};
@@ -368,17 +398,16 @@ CommitResult AdaptedBackend::commit(std::string_view workspace, std::span<const 
 }
 
 Result<Changes> AdaptedBackend::changes(std::string_view workspace, std::uint64_t after_revision) {
-  Answered answered(Answers::change | Answers::number, feed_max);
+  Answered answered(Answers::change, feed_max);
   const auto asked = ask("changes", answered, [&](tokenstore_answer* answer) {
     return entries_.changes(entries_.context, workspace.data(), workspace.size(), after_revision, answer);
   });
   if (!asked.ok()) return asked.error();
-  if (!answered.number) return fault("changes", "it emitted no revision");
-  Changes changes;
-  changes.revision = *answered.number;
+  if (!answered.head) return fault("changes", "it emitted no head");
+  Changes changes = *std::move(answered.head);
   // A feed that went back cannot say what it lost.
   changes.everything = answered.everything || changes.revision < after_revision;
-  if (!changes.everything) changes.items = std::move(answered.changes);
+  if (!changes.everything) changes.entries = std::move(answered.entries);
   return changes;
 }
 

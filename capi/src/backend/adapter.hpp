@@ -35,6 +35,7 @@ class AdaptedBackend final : public Backend, public Guest {
   Result<std::optional<TokenRecord>> load_token(std::string_view workspace, std::string_view id) override;
   Result<std::optional<OwnerRecord>> load_owner(std::string_view workspace, std::string_view owner) override;
   Result<std::optional<WorkspaceRecord>> load_workspace(std::string_view workspace) override;
+  Result<std::optional<StoreRecord>> load_store() override;
   Result<TokenList> list_tokens(std::string_view workspace, const TokenQuery& query) override;
   Result<OwnerList> list_owners(std::string_view workspace, std::string_view after, std::size_t limit) override;
   Result<std::vector<WorkspaceRecord>> list_workspaces(std::string_view after, std::size_t limit) override;
@@ -43,7 +44,8 @@ class AdaptedBackend final : public Backend, public Guest {
                                    std::uint64_t at_most) override;
   Result<std::vector<EndedToken>> list_ended(std::string_view workspace, UnixMillis ended_before,
                                              std::size_t limit) override;
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override;
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch,
+                      const Announcement* announcement) override;
   Result<Changes> changes(std::string_view workspace, std::uint64_t after_revision) override;
   Pulse pulse() noexcept override;
   Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override;

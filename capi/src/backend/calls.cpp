@@ -142,6 +142,15 @@ auto copy_emitted(const Record* record) {
   return copy(record);
 }
 
+constexpr std::size_t entry_octets_max = std::size_t{64} << 20;
+
+Bytes32 link_of(const std::uint8_t* link) {
+  if (link == nullptr) refuse("it emitted no link");
+  Bytes32 copied;
+  std::copy_n(link, copied.size(), copied.begin());
+  return copied;
+}
+
 template <typename Value>
 bool keep_once(std::optional<Value>& place, Value value) {
   if (place) refuse(emitted_too_much);
@@ -172,16 +181,33 @@ void Calls::wire(tokenstore_answer& answer) noexcept {
       });
     });
   };
-  answer.emit_change = [](tokenstore_answer* to, int32_t kind, const char* key, size_t key_size) -> std::int32_t {
+  answer.emit_store = [](tokenstore_answer* to, const tokenstore_store_record* record) -> std::int32_t {
+    return accept(to, Answers::store,
+                  [&](Answered& it) { return keep(it.stores, it.most, [&] { return copy_emitted(record); }); });
+  };
+  answer.emit_head = [](tokenstore_answer* to, uint64_t revision, const uint8_t* link,
+                        uint64_t complete_from) -> std::int32_t {
     return accept(to, Answers::change, [&](Answered& it) {
-      const RecordKind of = record_kind(kind);
-      const std::string_view name = text(key, key_size, "the key");
-      if (it.everything || it.changes.size() >= it.most || name.size() > TOKENSTORE_OWNER_MAX) {
-        it.everything = true;
-        it.changes.clear();
+      Changes head;
+      head.revision = revision;
+      head.link = link_of(link);
+      head.complete_from = complete_from;
+      return keep_once(it.head, std::move(head));
+    });
+  };
+  answer.emit_entry = [](tokenstore_answer* to, uint64_t revision, const char* entry, size_t entry_size,
+                         const uint8_t* link) -> std::int32_t {
+    return accept(to, Answers::change, [&](Answered& it) {
+      const std::string_view octets = text(entry, entry_size, "the entry");
+      // A longer feed is answered as "everything": cheaper than reading it, and a bound on what is kept.
+      it.everything =
+          it.everything || it.entries.size() >= it.most || octets.size() > entry_octets_max - it.entry_octets;
+      if (it.everything) {
+        it.entries.clear();
         return false;
       }
-      it.changes.push_back({of, std::string(name)});
+      it.entry_octets += octets.size();
+      it.entries.push_back({revision, std::string(octets), link_of(link)});
       return true;
     });
   };

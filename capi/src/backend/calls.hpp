@@ -32,6 +32,7 @@ enum class Answers : unsigned {
   counts = 64,
   next = 128,
   problem = 256,
+  store = 512,
 };
 constexpr Answers operator|(Answers a, Answers b) noexcept {
   return static_cast<Answers>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
@@ -52,7 +53,10 @@ struct Answered {
   std::vector<OwnerRecord> owners;
   std::vector<WorkspaceRecord> workspaces;
   std::vector<EndedToken> ended;
-  std::vector<Changes::Item> changes;
+  std::vector<StoreRecord> stores;
+  std::optional<Changes> head;  ///< without its entries
+  std::vector<Changes::Entry> entries;
+  std::size_t entry_octets = 0;
   bool everything = false;
   std::vector<std::string> problems;
   std::optional<std::uint64_t> number;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <new>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -69,6 +70,26 @@ std::int32_t emit(tokenstore_answer* answer, const WorkspaceRecord& record) noex
   return answer->emit_workspace(answer, &shown);
 }
 
+std::int32_t emit(tokenstore_answer* answer, const StoreRecord& record) noexcept {
+  const auto shown = view(record);
+  return answer->emit_store(answer, &shown);
+}
+
+/// The library's announcement, for a backend that lies behind the C functions.
+class GivenAnnouncement final : public Announcement {
+ public:
+  explicit GivenAnnouncement(const tokenstore_announcement& given) noexcept : given_(given) {}
+  std::string_view entry() const noexcept override { return {given_.entry, given_.entry_size}; }
+  Bytes32 link(std::uint64_t revision, const Bytes32& previous) const noexcept override {
+    Bytes32 linked{};
+    given_.link(&given_, revision, previous.data(), linked.data());
+    return linked;
+  }
+
+ private:
+  const tokenstore_announcement& given_;
+};
+
 Mutation mutation_of(const tokenstore_mutation& step) {
   Mutation one;
   one.kind = record_kind(step.kind);
@@ -80,6 +101,7 @@ Mutation mutation_of(const tokenstore_mutation& step) {
       if (step.token != nullptr) one.record = copy(step.token);
       if (step.owner != nullptr) one.record = copy(step.owner);
       if (step.workspace != nullptr) one.record = copy(step.workspace);
+      if (step.store != nullptr) one.record = copy(step.store);
       break;
     case TOKENSTORE_STEP_REMOVE:
       one.action = Mutation::Action::remove;
@@ -143,6 +165,12 @@ std::int32_t load_workspace(void* context, const char* workspace, size_t workspa
                             tokenstore_answer* answer) noexcept {
   return reply(
       context, answer, [&](Backend& backend) { return backend.load_workspace(octets(workspace, workspace_size)); },
+      [&](const auto& record) { record&& emit(answer, *record); });
+}
+
+std::int32_t load_store(void* context, tokenstore_answer* answer) noexcept {
+  return reply(
+      context, answer, [](Backend& backend) { return backend.load_store(); },
       [&](const auto& record) { record&& emit(answer, *record); });
 }
 
@@ -214,7 +242,8 @@ std::int32_t list_ended(void* context, const char* workspace, size_t workspace_s
 }
 
 std::int32_t commit(void* context, const char* workspace, size_t workspace_size,
-                    const tokenstore_mutation* const* batch, size_t count, tokenstore_answer* answer) noexcept {
+                    const tokenstore_mutation* const* batch, size_t count, const tokenstore_announcement* announcement,
+                    tokenstore_answer* answer) noexcept {
   std::vector<Mutation> steps;
   const std::int32_t read = run(context, answer, [&](Backend&) -> std::int32_t {
     steps.reserve(count);
@@ -223,8 +252,10 @@ std::int32_t commit(void* context, const char* workspace, size_t workspace_size,
   });
   if (read != TOKENSTORE_OK) return read;
   try {
-    const CommitResult result =
-        static_cast<Exported*>(context)->backend->commit(octets(workspace, workspace_size), steps);
+    std::optional<GivenAnnouncement> given;
+    if (announcement != nullptr) given.emplace(*announcement);
+    const CommitResult result = static_cast<Exported*>(context)->backend->commit(octets(workspace, workspace_size),
+                                                                                 steps, given ? &*given : nullptr);
     switch (result.outcome) {
       case CommitOutcome::committed:
         answer->emit_number(answer, result.revision);
@@ -247,10 +278,10 @@ std::int32_t changes(void* context, const char* workspace, size_t workspace_size
   return reply(
       context, answer, [&](Backend& backend) { return backend.changes(octets(workspace, workspace_size), after); },
       [&](const Changes& changes) {
-        answer->emit_number(answer, changes.revision);
+        answer->emit_head(answer, changes.revision, changes.link.data(), changes.complete_from);
         if (changes.everything) answer->emit_everything(answer);
-        for (const Changes::Item& item : changes.items) {
-          answer->emit_change(answer, static_cast<std::int32_t>(item.kind), item.key.data(), item.key.size());
+        for (const Changes::Entry& entry : changes.entries) {
+          answer->emit_entry(answer, entry.revision, entry.text.data(), entry.text.size(), entry.link.data());
         }
       });
 }
@@ -310,6 +341,7 @@ tokenstore_backend export_backend(std::string name, std::uint32_t capabilities,
   backend.load_token = load_token;
   backend.load_owner = load_owner;
   backend.load_workspace = load_workspace;
+  backend.load_store = load_store;
   backend.list_tokens = list_tokens;
   backend.list_owners = list_owners;
   backend.list_workspaces = list_workspaces;

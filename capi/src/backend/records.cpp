@@ -10,7 +10,8 @@
 namespace tokenstore::capi {
 namespace {
 
-static_assert(TOKENSTORE_SEAL_SIZE == std::tuple_size_v<Bytes32>);
+static_assert(TOKENSTORE_SEAL_SIZE == std::tuple_size_v<Bytes32> &&
+              TOKENSTORE_BIRTH_SIZE == std::tuple_size_v<Bytes16>);
 static_assert(TOKENSTORE_OWNER_MAX == owner_max && TOKENSTORE_OWNER_MAX == workspace_max);
 static_assert(TOKENSTORE_DESCRIPTION_MAX == description_max && TOKENSTORE_DESCRIPTION_MAX == reason_max);
 static_assert(TOKENSTORE_METADATA_MAX == metadata_max && TOKENSTORE_ID_SIZE == token_id_size);
@@ -21,13 +22,15 @@ void show(const std::string& text, const char*& data, std::size_t& size) noexcep
   size = text.size();
 }
 
-void show(const Bytes32& bytes, std::uint8_t (&place)[TOKENSTORE_SEAL_SIZE]) noexcept {
-  std::memcpy(place, bytes.data(), bytes.size());
+template <std::size_t size>
+void show(const std::array<std::uint8_t, size>& bytes, std::uint8_t (&place)[size]) noexcept {
+  std::memcpy(place, bytes.data(), size);
 }
 
-Bytes32 copy_bytes(const std::uint8_t (&place)[TOKENSTORE_SEAL_SIZE]) noexcept {
-  Bytes32 bytes;
-  std::memcpy(bytes.data(), place, bytes.size());
+template <std::size_t size>
+std::array<std::uint8_t, size> copy_bytes(const std::uint8_t (&place)[size]) noexcept {
+  std::array<std::uint8_t, size> bytes;
+  std::memcpy(bytes.data(), place, size);
   return bytes;
 }
 
@@ -54,7 +57,10 @@ tokenstore_token_record view(const TokenRecord& record) noexcept {
   out.created_at = record.created_at;
   out.not_before = record.not_before;
   out.expires_at = record.expires_at;
+  out.expired_at = record.expired_at;
   out.revoked_at = record.revoked_at;
+  out.revoke_all_count = record.revoke_all_count;
+  show(record.owner_birth, out.owner_birth);
   out.last_used_at = record.last_used_at;
   out.revision = record.revision;
   show(record.verifier, out.verifier);
@@ -80,7 +86,10 @@ TokenRecord copy(const tokenstore_token_record* record) {
   out.created_at = in.created_at;
   out.not_before = in.not_before;
   out.expires_at = in.expires_at;
+  out.expired_at = in.expired_at;
   out.revoked_at = in.revoked_at;
+  out.revoke_all_count = in.revoke_all_count;
+  out.owner_birth = copy_bytes(in.owner_birth);
   out.last_used_at = in.last_used_at;
   out.revision = in.revision;
   out.verifier = copy_bytes(in.verifier);
@@ -100,6 +109,7 @@ tokenstore_owner_record view(const OwnerRecord& record) noexcept {
   out.revision = record.revision;
   out.may_issue = flag(record.may_issue);
   out.may_use = flag(record.may_use);
+  show(record.birth, out.birth);
   show(record.seal, out.seal);
   return out;
 }
@@ -117,6 +127,7 @@ OwnerRecord copy(const tokenstore_owner_record* record) {
   out.revision = in.revision;
   out.may_issue = flag(in.may_issue, "may_issue");
   out.may_use = flag(in.may_use, "may_use");
+  out.birth = copy_bytes(in.birth);
   out.seal = copy_bytes(in.seal);
   return out;
 }
@@ -134,6 +145,7 @@ tokenstore_workspace_record view(const WorkspaceRecord& record) noexcept {
   out.tokens_enabled = flag(record.tokens_enabled);
   out.users_may_issue = flag(record.users_may_issue);
   out.never_allowed = flag(record.never_allowed);
+  show(record.birth, out.birth);
   show(record.seal, out.seal);
   return out;
 }
@@ -152,12 +164,36 @@ WorkspaceRecord copy(const tokenstore_workspace_record* record) {
   out.tokens_enabled = flag(in.tokens_enabled, "tokens_enabled");
   out.users_may_issue = flag(in.users_may_issue, "users_may_issue");
   out.never_allowed = flag(in.never_allowed, "never_allowed");
+  out.birth = copy_bytes(in.birth);
+  out.seal = copy_bytes(in.seal);
+  return out;
+}
+
+tokenstore_store_record view(const StoreRecord& record) noexcept {
+  tokenstore_store_record out{};
+  out.struct_size = sizeof out;
+  show(record.seal_key_id, out.seal_key_id, out.seal_key_id_size);
+  out.created_at = record.created_at;
+  out.revision = record.revision;
+  show(record.id, out.id);
+  show(record.seal, out.seal);
+  return out;
+}
+
+StoreRecord copy(const tokenstore_store_record* record) {
+  const auto in = TOKENSTORE_READ(tokenstore_store_record, STORE_RECORD, record, "the store's record");
+  StoreRecord out;
+  out.seal_key_id =
+      cut_text(in.seal_key_id, in.seal_key_id_size, TOKENSTORE_KEY_ID_SIZE, "a text of the store's record");
+  out.created_at = in.created_at;
+  out.revision = in.revision;
+  out.id = copy_bytes(in.id);
   out.seal = copy_bytes(in.seal);
   return out;
 }
 
 RecordKind record_kind(std::int32_t kind) {
-  if (kind < TOKENSTORE_RECORD_TOKEN || kind > TOKENSTORE_RECORD_WORKSPACE) refuse("the kind of a record is not known");
+  if (kind < TOKENSTORE_RECORD_TOKEN || kind > TOKENSTORE_RECORD_STORE) refuse("the kind of a record is not known");
   return static_cast<RecordKind>(kind);
 }
 

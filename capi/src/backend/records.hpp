@@ -12,10 +12,12 @@ namespace tokenstore::capi {
 tokenstore_token_record view(const TokenRecord& record) noexcept;
 tokenstore_owner_record view(const OwnerRecord& record) noexcept;
 tokenstore_workspace_record view(const WorkspaceRecord& record) noexcept;
+tokenstore_store_record view(const StoreRecord& record) noexcept;
 
 TokenRecord copy(const tokenstore_token_record* record);
 OwnerRecord copy(const tokenstore_owner_record* record);
 WorkspaceRecord copy(const tokenstore_workspace_record* record);
+StoreRecord copy(const tokenstore_store_record* record);
 
 /// A text of `record`, no longer than `most`.
 std::string cut_text(const char* data, std::size_t size, std::size_t most, std::string_view what);
