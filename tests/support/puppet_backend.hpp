@@ -31,7 +31,6 @@ enum class Call : std::uint8_t {
   record_uses,
   maintain,
   check_integrity,
-  load_store,
 };
 inline constexpr std::size_t call_count = 15;
 
@@ -54,7 +53,6 @@ class PuppetBackend final : public Backend {
   std::function<void(Changes&)> alter_changes{};
   std::function<void(TokenList&)> alter_list{};
   std::function<void(OwnerList&)> alter_owners{};
-  std::function<void(Changes&)> alter_changes{};
   /// What was recorded.
   std::function<void(std::span<const Use>)> recorded{};
   std::atomic<bool> only_reads{false};
