@@ -38,7 +38,7 @@ class Cursor {
     if (!is_of(walk, cursor)) return unknown();
     const std::string_view rest = cursor.substr(2);
     if (cursor[1] == plain) {
-      if (rest.empty() || is_well_formed(rest)) return std::string(rest);
+      if (!rest.empty() && is_well_formed(rest)) return std::string(rest);
       return unknown();
     }
     if (rest.empty() || rest.size() % 2 != 0 || rest.size() > 2 * spelt_max) return unknown();

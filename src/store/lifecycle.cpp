@@ -74,6 +74,20 @@ Result<std::uint64_t> revoke_some(TokenStore::Impl& store, const TokenQuery& que
   return living;
 }
 
+/// An owner without a record may have had one, and tokens that somebody remembers. A name is only written down if it
+/// stands in a token already: it may be anything, even a token that was given in its place. Else everybody looks at
+/// everything, which a user must not be able to bring about.
+Result<void> forget_missing_owner(TokenStore::Impl& store, const Actor& actor, std::string_view owner) {
+  TokenQuery any;
+  any.owner = owner;
+  any.limit = 1;
+  auto tokens = store.list_part(any);
+  if (!tokens.ok()) return tokens.error();
+  if (!tokens->tokens.empty()) return store.announce(RecordKind::owner, owner);
+  if (actor.kind() == Actor::Kind::user) return {};
+  return store.announce(RecordKind::workspace, store.workspace);
+}
+
 }  // namespace
 
 Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, std::optional<UnixMillis> at) {
@@ -137,7 +151,11 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
     if (auto done = impl_->commit(batch); !done.ok()) return done.error();
     return true;
   });
-  ended = impl_->ended_everywhere(std::move(ended), RecordKind::owner, owner);
+  if (ended.status() == Status::tampered) {
+    ended = impl_->ended_everywhere(std::move(ended), RecordKind::owner, owner);
+  } else if (ended.status() == Status::not_found) {
+    if (auto told = forget_missing_owner(*impl_, actor, owner); !told.ok()) return told.error();
+  }
   if (!ended.ok()) return ended.error();
 
   std::uint64_t revoked = 0;

@@ -16,9 +16,9 @@
 namespace tokenstore::transfer {
 
 struct MirrorCounts {
-  std::uint64_t tokens = 0;   ///< seen in the source
-  std::uint64_t owners = 0;   ///< seen in the source
-  std::uint64_t written = 0;  ///< records put or removed
+  std::uint64_t tokens = 0;     ///< seen in the source
+  std::uint64_t owners = 0;     ///< seen in the source
+  std::uint64_t written = 0;    ///< records put or removed
   std::uint64_t different = 0;  ///< records that differed when they were compared last
 };
 

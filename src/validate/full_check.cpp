@@ -101,8 +101,9 @@ Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& recor
   // Bound to an owner's record that is gone, or to a later state of this one: somebody put records back or away.
   if (record.owner_birth != owner.birth || record.revoke_all_count > owner.revoke_all_count) return Reason::tampered;
   if (owner.reason != Reason::none) return owner.reason;
-  if (record.revoke_all_count < owner.revoke_all_count) return Reason::revoked;
-  return state_reason(record, clock_.now());
+  const Reason state = state_reason(record, clock_.now());
+  const bool has_ended = state != Reason::none && state != Reason::pending;
+  return !has_ended && record.revoke_all_count < owner.revoke_all_count ? Reason::revoked : state;
 }
 
 Outcome FullCheck::outcome_of(Reason reason) noexcept {

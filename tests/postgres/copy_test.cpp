@@ -88,7 +88,6 @@ TEST_CASE("a target that is in use is not overwritten") {
   CHECK(copy(*file, *server, true).status() == Status::conflict);
   CHECK(moved->get(Actor::host(), issued.info.id)->state == TokenState::revoked);
 
-
   // Another store under the same keyring is no target.
   const auto other = open_file((directory.path() / "other.db").string());
   open_store(other);
