@@ -93,8 +93,8 @@ void verify_seal(benchmark::State& state) {
   record.scopes = "repo:read repo:write";
   record.created_by = "host";
   record.revision = 1;
-  token.sealer->seal("default", record);
-  for (auto step : state) benchmark::DoNotOptimize(token.sealer->verify("default", record));
+  token.sealer->seal(seal::Place{}, record);
+  for (auto step : state) benchmark::DoNotOptimize(token.sealer->verify(seal::Place{}, record));
 }
 BENCHMARK(verify_seal);
 

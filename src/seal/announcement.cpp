@@ -64,11 +64,13 @@ std::optional<std::vector<ChangedRecord>> changes_named(std::string_view entry) 
   return named;
 }
 
+std::string_view key_of_entry(std::string_view entry) noexcept {
+  return entry.size() < text::key_id_size ? std::string_view() : entry.substr(0, text::key_id_size);
+}
+
 bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& entry,
                const Bytes32& previous) noexcept {
-  const std::string_view text = entry.text;
-  if (text.size() < text::key_id_size) return false;
-  const auto expected = sealer.feed_link(place, text.substr(0, text::key_id_size), entry.revision, previous, text);
+  const auto expected = sealer.feed_link(place, key_of_entry(entry.text), entry.revision, previous, entry.text);
   return expected && base::equal_constant_time(*expected, entry.link);
 }
 

@@ -43,6 +43,9 @@ class SealedAnnouncement final : public Announcement {
 /// What an entry names. Empty if it names everything, or is not one.
 std::optional<std::vector<ChangedRecord>> changes_named(std::string_view entry);
 
+/// The id of the key that linked an entry; empty if it is not one.
+std::string_view key_of_entry(std::string_view entry) noexcept;
+
 /// Whether an entry stands where it was put: `previous` is the link of the revision before it.
 bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& entry, const Bytes32& previous) noexcept;
 

@@ -175,8 +175,11 @@ class Check {
     std::uint64_t revision = feed->complete_from;
     std::optional<Bytes32> link;
     if (revision == 0) link = Bytes32{};
+    bool retired_so_far = true;
     for (const Changes::Entry& entry : feed->entries) {
-      const bool linked = !link || seal::is_linked(*store_.sealer, store_.place, entry, *link);
+      // What a key linked before it was retired can no longer be judged; after another key's entries it is not ours.
+      retired_so_far = retired_so_far && store_.sealer->key_use(seal::key_of_entry(entry.text)) == KeyUse::retired;
+      const bool linked = !link || retired_so_far || seal::is_linked(*store_.sealer, store_.place, entry, *link);
       if (entry.revision != revision + 1 || !linked) return feed_does_not_fit(revision + 1);
       revision = entry.revision;
       link = entry.link;
