@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "base/uint128.hpp"
 #include "validate/pages.hpp"
 #include "validate/slot.hpp"
 
@@ -78,8 +79,7 @@ class CacheBank {
     return word * marks_per_word + static_cast<std::size_t>(std::countr_zero(match)) / 16;
   }
   std::size_t scale(std::uint64_t number) const noexcept {
-    __extension__ using wide = unsigned __int128;
-    return static_cast<std::size_t>(wide{number} * sets >> 64);
+    return static_cast<std::size_t>(base::uint128{number} * sets >> 64);
   }
 };
 

@@ -27,9 +27,9 @@ ExtraText ExtraCopy::text() const noexcept {
   const std::uint64_t sizes = words[0];
   const char* from = reinterpret_cast<const char*>(words.data() + 1);
   ExtraText text;
-  text.owner = {from, sizes & 0xFFFF};
-  text.scopes = {from + text.owner.size(), sizes >> 16 & 0xFFFF};
-  text.metadata = {text.scopes.data() + text.scopes.size(), sizes >> 32 & 0xFFFF};
+  text.owner = std::string_view(from, sizes & 0xFFFF);
+  text.scopes = std::string_view(from + text.owner.size(), sizes >> 16 & 0xFFFF);
+  text.metadata = std::string_view(text.scopes.data() + text.scopes.size(), sizes >> 32 & 0xFFFF);
   return text;
 }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/uint128.hpp"
 #include "base/wipe.hpp"
 #include "text/token_text.hpp"
 #include "tokenstore/environment.hpp"
@@ -65,7 +66,7 @@ class Fingerprinter {
   /// fetched while the fingerprint is being computed. An attacker who hit a chosen place would gain an
   /// eviction, never an answer: the fingerprint alone decides whose entry it is.
   std::uint64_t place(IdWords id) const noexcept {
-    __extension__ using wide = unsigned __int128;
+    using wide = base::uint128;
     const wide first = wide{id.high ^ id_key_[0]} * (id.low ^ id_key_[1]);
     const std::uint64_t folded = static_cast<std::uint64_t>(first) ^ static_cast<std::uint64_t>(first >> 64);
     const wide second = wide{folded ^ id_key_[1]} * 0x9E37'79B9'7F4A'7C15U;
