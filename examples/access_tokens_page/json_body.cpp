@@ -3,18 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "common/form.hpp"
 #include "problem.hpp"
 
 namespace access_page {
 namespace {
-
-bool is_json(std::string type) {
-  type = type.substr(0, type.find(';'));
-  while (!type.empty() && type.back() == ' ') type.pop_back();
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return type == "application/json";
-}
 
 const nlohmann::json* find(const nlohmann::json& body, const char* name) {
   const auto found = body.find(name);
@@ -27,7 +20,7 @@ nlohmann::json read_body(const httplib::Request& request, std::initializer_list<
                          bool may_be_empty) {
   if (may_be_empty && request.body.empty()) return nlohmann::json::object();
   // A form of another site can send other types without asking, but not this one.
-  if (!is_json(request.get_header_value("Content-Type"))) {
+  if (!hosting::is_media_type(request.get_header_value("Content-Type"), "application/json")) {
     throw BadBody{415, "wrong-content-type", "The body must be application/json."};
   }
   auto body = nlohmann::json::parse(request.body, nullptr, false);
