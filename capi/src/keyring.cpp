@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "guard.hpp"
+#include "open_options.hpp"
 #include "structs.hpp"
 #include "tokenstore.h"
 #include "tokenstore/environment.hpp"
@@ -61,6 +62,22 @@ int32_t tokenstore_keyring_from_file(const char* path, size_t path_size, tokenst
   return guard(out_error, [&] {
     auto*& out = need_output(out_keyring);
     out = handle(take(Keyring::from_file(key_file_path(path, path_size))));
+  });
+}
+
+int32_t tokenstore_keyring_from_file_trusting(const char* path, size_t path_size, int32_t trust,
+                                              tokenstore_keyring** out_keyring, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_keyring);
+    out = handle(take(Keyring::from_file(key_file_path(path, path_size), key_file_trust_of(trust))));
+  });
+}
+
+int32_t tokenstore_keyring_from_credential(const char* name, size_t name_size, tokenstore_keyring** out_keyring,
+                                           tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_keyring);
+    out = handle(take(Keyring::from_credential(text(name, name_size, "the name of the credential"))));
   });
 }
 

@@ -146,6 +146,11 @@ static void null_arguments(void) {
   BAD(tokenstore_keyring_from_bytes(NULL, 32, NULL, 0, &keyring, NULL));
   BAD(tokenstore_keyring_from_bytes(master, 31, NULL, 0, &keyring, NULL));
   BAD(tokenstore_keyring_from_file("a\0b", 3, &keyring, NULL));
+  BAD(tokenstore_keyring_from_file_trusting("a", 1, 8, &keyring, NULL));
+  BAD(tokenstore_keyring_from_file_trusting("a", 1, -1, &keyring, NULL));
+  BAD(tokenstore_keyring_from_credential(NULL, 0, &keyring, NULL));
+  BAD(tokenstore_keyring_from_credential("a/b", 3, &keyring, NULL));
+  BAD(tokenstore_keyring_from_credential("a\0b", 3, &keyring, NULL));
 
   /* A verdict that says valid from the last request must not go on saying so. */
   const size_t text_size = issue_for(store, "alice", "read", text, NULL);
@@ -346,7 +351,7 @@ static void wrong_options(void) {
   tokenstore_keyring* keyring = NULL;
   CHECK_STATUS(TOKENSTORE_OK, tokenstore_keyring_from_bytes(master, sizeof master, NULL, 0, &keyring, NULL));
   const tokenstore_clock no_clock = {.struct_size = sizeof no_clock};
-  for (int i = 0; i < 14; ++i) {
+  for (int i = 0; i < 18; ++i) {
     tokenstore_open_options options = memory_options();
     tokenstore_store* store = NULL;
     tokenstore_error* error = NULL;
@@ -393,6 +398,19 @@ static void wrong_options(void) {
         break;
       case 13:
         options.backend = TOKENSTORE_BACKEND_SQLITE, options.path = "x.db\0y", options.path_size = 6;
+        break;
+      case 14:
+        options.key_file = "x.key", options.key_file_size = 5;
+        options.key_credential = "x", options.key_credential_size = 1;
+        break;
+      case 15:
+        options.key_credential = "a/b", options.key_credential_size = 3;
+        break;
+      case 16:
+        options.key_file_trust = 8;
+        break;
+      case 17:
+        options.reserved = 1;
         break;
     }
     BAD(tokenstore_open(&options, &store, &error));
