@@ -1,6 +1,7 @@
 #include "json_body.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "common/form.hpp"
@@ -52,6 +53,11 @@ std::optional<bool> flag_field(const nlohmann::json& body, const char* name) {
 std::optional<std::int64_t> integer_field(const nlohmann::json& body, const char* name) {
   const auto* field = find(body, name);
   if (field == nullptr) return std::nullopt;
+  if (field->is_number_float()) {  // to JSON, 60.0 is a whole number
+    constexpr double exact = 9007199254740992.0;
+    const auto number = field->get<double>();
+    if (number == std::trunc(number) && std::abs(number) <= exact) return static_cast<std::int64_t>(number);
+  }
   constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (!field->is_number_integer() || (field->is_number_unsigned() && field->get<std::uint64_t>() > most)) {
     throw BadBody{.detail = std::string(name) + " must be a whole number."};

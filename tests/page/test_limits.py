@@ -63,8 +63,10 @@ class Limits(unittest.TestCase):
         self.refused(400, "unknown-field", body={"x" * 1000: 1})
         for value in (True, 1, [], {}):
             self.refused(400, "invalid-field", body={"description": value})
-        for value in (True, "1", 1.5, 1e300, [], {}, 2**64):
+        for value in (True, "1", 1.5, 1e300, -1e300, 1e16, [], {}, 2**64):
             self.refused(400, "invalid-field", body={"lifetimeSeconds": value})
+        self.assertEqual(201, self.ask("POST", COLLECTION, {"lifetimeSeconds": 60.0}, user="alice").status, "60.0 is a whole number")
+        before += 1
         self.assertEqual(before, len(self.ask("GET", COLLECTION, user="alice").json["data"]), "nothing was made")
         _, name = self.server.generate("alice")
         answer = self.ask("POST", f"{COLLECTION}/{name}/revoke", {"reason": "x" * 1025}, user="alice")
