@@ -733,6 +733,10 @@ typedef struct tokenstore_statistics {
   uint64_t uses_written;
   uint64_t cached_tokens;
   uint64_t cache_bytes; /* memory the cache holds now */
+  /* Answers that were asked of storage and not kept, because: */
+  uint64_t not_kept_busy;    /* somebody else was filling the cache */
+  uint64_t not_kept_changed; /* something had changed meanwhile */
+  uint64_t not_kept_no_room; /* nothing could make room for them */
 } tokenstore_statistics;
 #define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, cache_bytes) + sizeof(uint64_t))
 

@@ -100,9 +100,8 @@ class Validator {
   /// What is known to be gone.
   [[gnu::noinline]] bool refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict);
   /// Who and what, of an entry that does not fit into its slot. Apart, because it takes much of the stack.
-  [[gnu::noinline]] static bool identify_by_extra(Memory& memory, std::uint32_t block, std::string_view id,
-                                                  const Asked& asked, UnixMillis expires_at, bool& in_scope,
-                                                  Verdict& verdict);
+  [[gnu::noinline]] static bool identify_by_text(Memory& memory, Slot entry, std::string_view id, const Asked& asked,
+                                                 UnixMillis expires_at, bool& in_scope, Verdict& verdict);
   void remember(Memory& memory, const text::ParsedToken& token, std::string_view text, const CheckedToken& checked,
                 const Demand& demand, bool used, const Seen& seen);
 
