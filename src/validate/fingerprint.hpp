@@ -62,6 +62,12 @@ class Fingerprinter {
     return print;
   }
 
+  /// The group of a name (an owner, a token id). Keyed too: nobody chooses a name that shares another's.
+  static constexpr std::size_t groups = 4096;
+  std::uint16_t group(std::string_view name) const noexcept {
+    return static_cast<std::uint16_t>(fingerprint(name).high % groups);
+  }
+
   /// Where an id's entry lives. Keyed, and much cheaper than the fingerprint, so that memory can be
   /// fetched while the fingerprint is being computed. An attacker who hit a chosen place would gain an
   /// eviction, never an answer: the fingerprint alone decides whose entry it is.

@@ -23,7 +23,10 @@ struct Memory {
   Memory(Backend& backend, base::EffectiveClock& clock, RandomSource& random, const std::string& workspace,
          StoredSettings& stored, std::size_t cache_bytes, std::chrono::milliseconds use_interval)
       : fingerprinter(random),
+        tokens(fingerprinter),
+        owners(fingerprinter),
         settings(stored, owners, fingerprinter, cache_bytes),
+        denials(fingerprinter),
         table(new_table(cache_bytes)),
         use_writer(backend, clock, workspace, use_interval, uses, table.get(), unwritten_since) {
     if (!table) return;

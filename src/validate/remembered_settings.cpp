@@ -33,13 +33,13 @@ void RememberedSettings::remember_workspace(std::uint32_t generation, Reason rea
 }
 
 bool RememberedSettings::owner_changed(std::string_view owner) {
-  const auto before = recall_owner(owner, owners_.of(Generations::group_of(owner)));
+  const auto before = recall_owner(owner, owners_.of(owners_.group_of(owner)));
   // An issue under a cap changes its owner's record too, and must not cost their tokens a miss each.
   return !before || stored_.owner_permits(owner) != *before;
 }
 
 bool RememberedSettings::owner_changed(std::string_view owner, Reason now) noexcept {
-  return recall_owner(owner, owners_.of(Generations::group_of(owner))) != now;
+  return recall_owner(owner, owners_.of(owners_.group_of(owner))) != now;
 }
 
 }  // namespace tokenstore::validate

@@ -55,7 +55,9 @@ void Validator::start_afresh() {
   } done{adopting_};
   if (!fork_guard_.forked()) return;
   // The inherited memory is not freed, for the same reason as above.
-  memory_.store(new_memory().release(), std::memory_order_release);
+  auto fresh = new_memory();
+  fresh->denials.inherit(memory_.load(std::memory_order_acquire)->denials);
+  memory_.store(fresh.release(), std::memory_order_release);
   fork_guard_.adopt();
   if (parts_.after_fork) parts_.after_fork();
 }
@@ -66,7 +68,7 @@ class Validator::SettingsOfCall final : public SettingsSource {
   SettingsOfCall(Memory& memory, StoredSettings& stored, Seen& seen) : memory_(memory), stored_(stored), seen_(seen) {}
 
   Reason owner_permits(std::string_view owner) override {
-    seen_.owner = memory_.owners.of(Generations::group_of(owner));
+    seen_.owner = memory_.owners.of(memory_.owners.group_of(owner));
     if (const auto known = memory_.settings.recall_owner(owner, seen_.owner)) return *known;
     const Reason reason = stored_.owner_permits(owner);
     if (reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
@@ -118,15 +120,16 @@ void Validator::check(std::string_view text, const Demand& demand, Verdict& verd
   if (current) {
     const Fingerprint print = known.fingerprinter.fingerprint(text);
     Found found;
-    if (known.table->find(home, print, found) && answer_from_memory(known, found, id, asked, verdict)) return;
+    if (known.table->find(home, print, found) && answer_from_memory(known, found, home.place, id, asked, verdict))
+      return;
   }
   check_fully(known, text, demand, current, verdict);
 }
 
 // Short on purpose: what depends on the slot waits for memory, and while little waits the processor goes on to the
 // next call.
-bool Validator::answer_from_memory(Memory& memory, const Found& found, std::string_view id, const Asked& asked,
-                                   Verdict& verdict) {
+bool Validator::answer_from_memory(Memory& memory, const Found& found, std::uint64_t place, std::string_view id,
+                                   const Asked& asked, Verdict& verdict) {
   const Slot slot = found.slot;
   const EntryTraits traits = EntryTraits::unpack(slot.load(Slot::traits));
   const std::uint64_t generation_and_text = slot.load(Slot::generation_and_text);
@@ -154,7 +157,8 @@ bool Validator::answer_from_memory(Memory& memory, const Found& found, std::stri
   const UseWord use = slot.use_word();
   // Unchanged: everything read above belongs together.
   if (!found.unchanged()) return false;
-  if (memory.denials.any() && memory.denials.denies(id, verdict.owner())) {
+  if (memory.denials.any() && memory.denials.may_deny(place, traits.owner_group) &&
+      memory.denials.denies(id, verdict.owner())) {
     answer.refuse(Outcome::invalid, Reason::revoked);
     return true;
   }
@@ -209,7 +213,7 @@ void Validator::check_fully(Memory& memory, std::string_view text, const Demand&
   // Read before storage is: whatever changes from here on forbids remembering what is loaded.
   Seen seen;
   seen.pulse = pulse.value_or(0);
-  seen.token = memory.tokens.of(Generations::group_of(token->id));
+  seen.token = memory.tokens.of(memory.tokens.group_of(token->id));
   seen.workspace = memory.settings.workspace_generation();
   SettingsOfCall remembered(memory, stored_settings_, seen);
   const CheckedToken checked =
@@ -237,7 +241,7 @@ void Validator::check_fully(Memory& memory, std::string_view text, const Demand&
 
 void Validator::remember(Memory& memory, const text::ParsedToken& token, std::string_view text,
                          const CheckedToken& checked, const Demand& demand, bool used, const Seen& seen) {
-  const std::uint16_t token_group = Generations::group_of(token.id);
+  const std::uint16_t token_group = memory.tokens.group_of(token.id);
   const bool live = checked.reason == Reason::none;
   NewEntry entry;
   entry.print = memory.fingerprinter.fingerprint(text);
@@ -250,7 +254,7 @@ void Validator::remember(Memory& memory, const text::ParsedToken& token, std::st
     entry.owner = checked.record.owner;
     entry.scopes = checked.record.scopes;
     entry.metadata = checked.record.metadata;
-    entry.owner_group = Generations::group_of(checked.record.owner);
+    entry.owner_group = memory.owners.group_of(checked.record.owner);
     entry.owner_generation = seen.owner;
     entry.expires_at = checked.record.expires_at;
   }

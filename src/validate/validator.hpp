@@ -93,8 +93,8 @@ class Validator {
     UnixMillis coarse_now;  ///< effective now, slightly behind
   };
   /// False: memory does not decide it, whatever the verdict now holds.
-  bool answer_from_memory(Memory& memory, const Found& found, std::string_view id, const Asked& asked,
-                          Verdict& verdict);
+  bool answer_from_memory(Memory& memory, const Found& found, std::uint64_t place, std::string_view id,
+                          const Asked& asked, Verdict& verdict);
   /// Effective now, exact where it matters, if it lies before an end.
   std::optional<UnixMillis> before_end(UnixMillis expires_at, const Asked& asked) noexcept;
   /// What is known to be gone.

@@ -92,9 +92,11 @@ TEST_CASE("a use word keeps time, version, heat, lock and kind apart") {
 }
 
 TEST_CASE("a change raises the generation of its group alone, and a change of everything each") {
-  Generations generations;
-  const std::uint16_t alice = Generations::group_of("alice");
-  const std::uint16_t bob = Generations::group_of("bob");
+  SeededRandom random(7);
+  const validate::Fingerprinter fingerprinter(random);
+  Generations generations(fingerprinter);
+  const std::uint16_t alice = generations.group_of("alice");
+  const std::uint16_t bob = generations.group_of("bob");
   REQUIRE(alice != bob);
   generations.raise(alice);
   CHECK(generations.of(alice) == 1);
@@ -103,8 +105,27 @@ TEST_CASE("a change raises the generation of its group alone, and a change of ev
   CHECK(generations.of(alice) == 2);
   CHECK(generations.of(bob) == 1);
   std::set<std::uint16_t> groups;
-  for (int i = 0; i < 100'000; ++i) groups.insert(Generations::group_of(std::to_string(i)));
+  for (int i = 0; i < 100'000; ++i) groups.insert(generations.group_of(std::to_string(i)));
   CHECK(groups.size() == Generations::groups);
+}
+
+TEST_CASE("names that share a group in one process do not in another: nobody chooses a victim's group") {
+  SeededRandom random(7);
+  const validate::Fingerprinter here(random);
+  const validate::Fingerprinter there(random);
+  const Generations in_this(here);
+  const Generations in_that(there);
+  const std::uint16_t victim = in_this.group_of("victim");
+  int sharing = 0;
+  int sharing_there = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string name = "mallory" + std::to_string(i);
+    if (in_this.group_of(name) != victim) continue;
+    ++sharing;
+    sharing_there += in_that.group_of(name) == in_that.group_of("victim") ? 1 : 0;
+  }
+  CHECK(sharing > 5);
+  CHECK(sharing_there <= 2);
 }
 
 TEST_CASE("scope sets are kept once, up to their limits") {
