@@ -1,6 +1,5 @@
 #include "router.hpp"
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -13,42 +12,15 @@ Router::Router(httplib::Server& server, Host& host) : server_(server), host_(hos
   // What no route took, and what cpp-httplib refused by itself.
   server_.set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
     if (!response.body.empty()) return;
-    answer_unrouted(request, response);
+    paths_.answer(request, response);
+    if (response.status != 204) send_problem_without_kind(response);
     host_.log("no route: " + std::to_string(response.status));
   });
 }
 
-void Router::answer_unrouted(const httplib::Request& request, httplib::Response& response) const {
-  // cpp-httplib says 400 where a method cannot have routes at all.
-  const bool routable = request.method != "TRACE" && request.method != "CONNECT";
-  if (!routable && response.status == 400) response.status = 404;
-  if (response.status == 404) {
-    const std::set<std::string> methods = methods_of(request.path);
-    if (!methods.empty() && methods.count(request.method) == 0) {
-      std::string allowed = "OPTIONS";
-      for (const std::string& method : methods) allowed += ", " + method;
-      response.set_header("Allow", allowed);
-      response.status = request.method == "OPTIONS" ? 204 : 405;
-      if (response.status == 204) return;
-    }
-  }
-  send_problem_without_kind(response);
-}
-
-std::set<std::string> Router::methods_of(const std::string& path) const {
-  std::set<std::string> methods;
-  for (const Path& known : paths_) {
-    if (std::regex_match(path, known.expression)) methods.insert(known.methods.begin(), known.methods.end());
-  }
-  return methods;
-}
-
 httplib::Server::Handler Router::route(const std::string& method, const std::string& pattern,
                                        httplib::Server::Handler handler) {
-  auto path = std::find_if(paths_.begin(), paths_.end(), [&](const Path& known) { return known.pattern == pattern; });
-  if (path == paths_.end()) path = paths_.insert(path, {pattern, std::regex(pattern), {}});
-  path->methods.insert(method);
-  if (method == "GET") path->methods.insert("HEAD");  // which cpp-httplib makes of it
+  paths_.add(method, pattern);
   return wrap(method + " " + pattern, std::move(handler));
 }
 

@@ -4,13 +4,11 @@
 /// Add the routes before the server listens. The server and the host must outlive the router's handlers.
 #pragma once
 
-#include <regex>
-#include <set>
 #include <string>
-#include <vector>
 
 #include <httplib.h>
 
+#include "common/known_paths.hpp"
 #include "host.hpp"
 
 namespace access_page {
@@ -27,22 +25,14 @@ class Router {
   void any(const std::string& pattern, const httplib::Server::Handler& handler);
 
  private:
-  struct Path {
-    std::string pattern;
-    std::regex expression;
-    std::set<std::string> methods;
-  };
-
   httplib::Server::Handler wrap(std::string route, httplib::Server::Handler handler);
   /// Notes that the path has the method, and wraps the handler.
   httplib::Server::Handler route(const std::string& method, const std::string& pattern,
                                  httplib::Server::Handler handler);
-  void answer_unrouted(const httplib::Request& request, httplib::Response& response) const;
-  std::set<std::string> methods_of(const std::string& path) const;
 
   httplib::Server& server_;
   Host& host_;
-  std::vector<Path> paths_;
+  hosting::KnownPaths paths_;
 };
 
 }  // namespace access_page
