@@ -10,14 +10,14 @@ std::optional<Reason> RememberedSettings::recall_owner(std::string_view owner, s
   const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
   const Answer& answer = place_of(print);
-  if (answer.reason == Reason::storage || answer.generation != generation || answer.owner != print) return std::nullopt;
+  if (!answer.known || answer.generation != generation || answer.owner != print) return std::nullopt;
   return answer.reason;
 }
 
 void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t generation, Reason reason) noexcept {
   const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
-  place_of(print) = {print, generation, reason};
+  place_of(print) = {print, generation, reason, true};
 }
 
 std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generation) const noexcept {
