@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that the machine has what the build needs: `.ci/packages.sh build` for the library, its
-# command and the examples; `.ci/packages.sh test` for the tests and checks as well.
+# command and the examples; `.ci/packages.sh test` for the tests and checks as well; `.ci/packages.sh cross` for .ci/cross.
 #
 # On Debian 12 missing packages are installed by apt-get, as root or with sudo. Elsewhere it says
 # what is missing and ends with an error.
@@ -18,14 +18,16 @@ test_packages=(
   mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev
   liblmdb-dev # the example of a storage backend
 )
+cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross
 # Debian's node comes without npm; others bring their own, which Debian's would push out.
 command -v npm >/dev/null || test_packages+=(npm)
 
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;
   test) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
+  cross) wanted=("${build_packages[@]}" "${test_packages[@]}" "${cross_packages[@]}") ;;
   *)
-    echo "usage: $0 build|test" >&2
+    echo "usage: $0 build|test|cross" >&2
     exit 2
     ;;
 esac
@@ -41,7 +43,7 @@ say_what_is_missing() {
       pkg-config --exists "$module" || missing+=("$module")
     done
   fi
-  if [ "$1" = test ]; then
+  if [ "$1" != build ]; then
     for program in clang++-14 clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh shellcheck strace \
       chromium node npm wrk mosquitto mosquitto_pub nginx openssl; do
       command -v "$program" >/dev/null || missing+=("$program")

@@ -203,12 +203,34 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keyring_from_bytes(const u
                                                                          const char* id, size_t id_size,
                                                                          tokenstore_keyring** out_keyring,
                                                                          tokenstore_error** out_error);
-/* Reads a key file, which must be a regular file of the caller or root, closed to group and others.
- * Errors: WRONG_KEY if it is missing or malformed, CANNOT_OPEN if it is not safe. Free the keyring with
- * tokenstore_keyring_free. Since 0.1. */
+/* Which files keys are taken from; any of these added up. 0 is strict: the file, which links may lead to, must be
+ * regular, of the caller or root, and closed to group and others. Each weakening has a name. */
+enum {
+  TOKENSTORE_KEY_FILE_STRICT = 0,
+  /* of root, and its group may read it: Kubernetes under fsGroup, systemd's credentials by their path */
+  TOKENSTORE_KEY_FILE_GROUP_READABLE_OF_ROOT = 1,
+  /* of root, and everybody may read it: secrets in a container in which nobody else runs */
+  TOKENSTORE_KEY_FILE_WORLD_READABLE_OF_ROOT = 2,
+  /* /dev/fd/N or /proc/self/fd/N: descriptor N of this process, a file, pipe or socket, whoever's it is. It is
+   * read to its end and stays open */
+  TOKENSTORE_KEY_FILE_INHERITED_DESCRIPTOR = 4
+};
+
+/* Reads a key file by the strict rules above. Errors: WRONG_KEY if it is missing or malformed, CANNOT_OPEN if it is
+ * not safe. Free the keyring with tokenstore_keyring_free. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keyring_from_file(const char* path, size_t path_size,
                                                                         tokenstore_keyring** out_keyring,
                                                                         tokenstore_error** out_error);
+/* The same with `trust`, TOKENSTORE_KEY_FILE_... added up. INVALID_ARGUMENT if it holds anything else. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keyring_from_file_trusting(const char* path, size_t path_size,
+                                                                                 int32_t trust,
+                                                                                 tokenstore_keyring** out_keyring,
+                                                                                 tokenstore_error** out_error);
+/* Reads the key file that systemd hands to a service as a credential (LoadCredential=NAME:PATH), from the directory
+ * that CREDENTIALS_DIRECTORY names. Errors as for tokenstore_keyring_from_file. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keyring_from_credential(const char* name, size_t name_size,
+                                                                              tokenstore_keyring** out_keyring,
+                                                                              tokenstore_error** out_error);
 /* Reads the text of a key file that came from elsewhere. Wipe your own copy. Errors: WRONG_KEY if it is
  * malformed. Free the keyring with tokenstore_keyring_free. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keyring_from_text(const char* text, size_t text_size,
@@ -261,9 +283,9 @@ typedef struct tokenstore_clock {
 } tokenstore_clock;
 #define TOKENSTORE_CLOCK_SIZE_1_0 (offsetof(tokenstore_clock, context) + sizeof(void*))
 
-/* How to open a store. The key is one of `keyring`, `key_bytes` and `key_file`; with none of them SQLite
- * takes the file "<path>.key", which is created together with a new database (see
- * tokenstore_created_key_file), and memory makes a key of its own. */
+/* How to open a store. The key is one of `keyring`, `key_bytes`, `key_file` and `key_credential`; with none of them
+ * SQLite takes the file "<path>.key", which is created together with a new database (see tokenstore_created_key_file),
+ * and memory makes a key of its own. */
 typedef struct tokenstore_open_options {
   size_t struct_size;
   const char* path; /* SQLite: the database file. Required */
@@ -291,6 +313,10 @@ typedef struct tokenstore_open_options {
   int32_t must_exist;            /* SQLite flag: do not create the file */
   int32_t workspace_must_exist;  /* flag: do not create the workspace */
   int32_t upkeep_thread;         /* flag: one thread of the store's own calls tokenstore_maintain */
+  const char* key_credential;    /* instead of a key file: the name of systemd's credential */
+  size_t key_credential_size;
+  int32_t key_file_trust; /* TOKENSTORE_KEY_FILE_... added up: which key files are taken */
+  int32_t reserved;
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -744,6 +770,10 @@ typedef struct tokenstore_statistics {
   uint64_t uses_written;
   uint64_t cached_tokens;
   uint64_t cache_bytes; /* memory the cache holds now */
+  /* Answers that were asked of storage and not kept, because: */
+  uint64_t not_kept_busy;    /* somebody else was filling the cache */
+  uint64_t not_kept_changed; /* something had changed meanwhile */
+  uint64_t not_kept_no_room; /* nothing could make room for them */
   /* Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
    * library, or an older state was put back. Everything was forgotten then. */
   uint64_t feed_mismatches;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "guard.hpp"
+#include "open_options.hpp"
 #include "structs.hpp"
 #include "tokenstore.h"
 #include "tokenstore/environment.hpp"
@@ -31,6 +32,12 @@ KeyUse key_use(std::int32_t use) {
   }
 }
 
+std::string key_file_path(const char* data, std::size_t size) {
+  std::string result = path(data, size, "the path");
+  if (result.empty()) refuse("the path is empty: name the key file");
+  return result;
+}
+
 }  // namespace
 
 int32_t tokenstore_keyring_generate(tokenstore_keyring** out_keyring, tokenstore_error** out_error) {
@@ -54,8 +61,23 @@ int32_t tokenstore_keyring_from_file(const char* path, size_t path_size, tokenst
                                      tokenstore_error** out_error) {
   return guard(out_error, [&] {
     auto*& out = need_output(out_keyring);
-    need(path, "the path");
-    out = handle(take(Keyring::from_file(capi::path(path, path_size, "the path"))));
+    out = handle(take(Keyring::from_file(key_file_path(path, path_size))));
+  });
+}
+
+int32_t tokenstore_keyring_from_file_trusting(const char* path, size_t path_size, int32_t trust,
+                                              tokenstore_keyring** out_keyring, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_keyring);
+    out = handle(take(Keyring::from_file(key_file_path(path, path_size), key_file_trust_of(trust))));
+  });
+}
+
+int32_t tokenstore_keyring_from_credential(const char* name, size_t name_size, tokenstore_keyring** out_keyring,
+                                           tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_keyring);
+    out = handle(take(Keyring::from_credential(text(name, name_size, "the name of the credential"))));
   });
 }
 
@@ -63,7 +85,7 @@ int32_t tokenstore_keyring_from_text(const char* text, size_t text_size, tokenst
                                      tokenstore_error** out_error) {
   return guard(out_error, [&] {
     auto*& out = need_output(out_keyring);
-    out = handle(take(Keyring::from_text(needed_text(text, text_size, "the text"))));
+    out = handle(take(Keyring::from_text(capi::text(text, text_size, "the text"))));
   });
 }
 
@@ -71,7 +93,7 @@ int32_t tokenstore_keyring_add(tokenstore_keyring* keyring, const char* id, size
                                const uint8_t* master, size_t master_size, tokenstore_error** out_error) {
   return guard(out_error, [&] {
     need(keyring, "the keyring");
-    const auto name = needed_text(id, id_size, "the key id");
+    const auto name = text(id, id_size, "the key id");
     const auto key = bytes(&need(master, "the key"), master_size, "the key");
     take(keyring->keyring.add(name, key_use(use), key));
   });
@@ -98,8 +120,7 @@ int32_t tokenstore_keyring_write_new_file(const tokenstore_keyring* keyring, con
                                           tokenstore_error** out_error) {
   return guard(out_error, [&] {
     need(keyring, "the keyring");
-    need(path, "the path");
-    take(keyring->keyring.write_new_file(capi::path(path, path_size, "the path")));
+    take(keyring->keyring.write_new_file(key_file_path(path, path_size)));
   });
 }
 

@@ -47,6 +47,8 @@ Opened open_of_sqlite(const tokenstore_open_options& options) {
   request.store = store_options_of(options);
   request.keyring = keyring_of(options);
   request.key_file = key_file_of(options);
+  request.key_file_trust = key_file_trust_of(options.key_file_trust);
+  request.key_credential = key_credential_of(options);
   return take(open_sqlite(std::move(request)));
 }
 

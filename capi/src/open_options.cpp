@@ -50,9 +50,11 @@ std::optional<Keyring> keyring_of(const tokenstore_open_options& options) {
   const bool has_bytes = options.key_bytes != nullptr;
   const bool has_file = options.key_file_size != 0;
   const bool has_keyring = options.keyring != nullptr;
-  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) > 1) {
-    refuse("the key is given twice: set one of keyring, key_bytes and key_file");
+  const bool has_credential = options.key_credential_size != 0;
+  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) + flag(has_credential) > 1) {
+    refuse("the key is given twice: set one of keyring, key_bytes, key_file and key_credential");
   }
+  need_zero(options.reserved, "the options");
   if (!id.empty() && !has_bytes) refuse("key_id is set without key_bytes");
   if (has_keyring) return copy_of(options.keyring->keyring);
   if (has_bytes) return take(id.empty() ? Keyring::from_bytes(master) : Keyring::from_bytes(master, id));
@@ -81,10 +83,28 @@ std::string key_file_of(const tokenstore_open_options& options) {
   return path(options.key_file, options.key_file_size, "the path of the key file");
 }
 
+KeyFileTrust key_file_trust_of(std::int32_t trust) {
+  constexpr std::int32_t known = TOKENSTORE_KEY_FILE_GROUP_READABLE_OF_ROOT |
+                                 TOKENSTORE_KEY_FILE_WORLD_READABLE_OF_ROOT | TOKENSTORE_KEY_FILE_INHERITED_DESCRIPTOR;
+  if ((trust & ~known) != 0) refuse("the trust in key files is not known: add up some of TOKENSTORE_KEY_FILE_...");
+  KeyFileTrust result;
+  result.group_readable_of_root = (trust & TOKENSTORE_KEY_FILE_GROUP_READABLE_OF_ROOT) != 0;
+  result.world_readable_of_root = (trust & TOKENSTORE_KEY_FILE_WORLD_READABLE_OF_ROOT) != 0;
+  result.inherited_descriptor = (trust & TOKENSTORE_KEY_FILE_INHERITED_DESCRIPTOR) != 0;
+  return result;
+}
+
+std::string key_credential_of(const tokenstore_open_options& options) {
+  return path(options.key_credential, options.key_credential_size, "the name of the credential");
+}
+
 std::optional<Keyring> keyring_or_file_of(const tokenstore_open_options& options) {
   auto keyring = keyring_of(options);
+  const KeyFileTrust trust = key_file_trust_of(options.key_file_trust);
   const std::string key_file = key_file_of(options);
-  if (!key_file.empty()) keyring = take(Keyring::from_file(key_file));
+  const std::string credential = key_credential_of(options);
+  if (!key_file.empty()) keyring = take(Keyring::from_file(key_file, trust));
+  if (!credential.empty()) keyring = take(Keyring::from_credential(credential));
   return keyring;
 }
 

@@ -10,10 +10,14 @@
 
 namespace tokenstore::capi {
 
-/// The keyring that the options hold, if they hold one; a key file is left to key_file_of.
+/// The keyring that the options hold, if they hold one; files and credentials are left to those below.
 std::optional<Keyring> keyring_of(const tokenstore_open_options& options);
 /// The path of the key file, or empty.
 std::string key_file_of(const tokenstore_open_options& options);
+/// From TOKENSTORE_KEY_FILE_... added up.
+KeyFileTrust key_file_trust_of(std::int32_t trust);
+/// The name of systemd's credential; empty if the options name none.
+std::string key_credential_of(const tokenstore_open_options& options);
 /// The keyring that the options hold or name a file of, for storage that keeps no key file beside it.
 std::optional<Keyring> keyring_or_file_of(const tokenstore_open_options& options);
 StoreOptions store_options_of(const tokenstore_open_options& options);

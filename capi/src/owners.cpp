@@ -61,7 +61,7 @@ int32_t tokenstore_owner_get(tokenstore_store* store, const tokenstore_actor* ac
     need_output(out_owner);
     OptionalOwner found(out_owner);
     TokenStore& opened = opened_store(store);
-    found.give(take(opened.owner(capi::actor(actor), needed_text(owner, owner_size, "the owner"))));
+    found.give(take(opened.owner(capi::actor(actor), text(owner, owner_size, "the owner"))));
   });
 }
 
@@ -72,7 +72,7 @@ int32_t tokenstore_owner_set(tokenstore_store* store, const tokenstore_actor* ac
     OptionalOwner changed(out_owner);
     TokenStore& opened = opened_store(store);
     changed.give(
-        take(opened.set_owner(capi::actor(actor), needed_text(owner, owner_size, "the owner"), settings_of(settings))));
+        take(opened.set_owner(capi::actor(actor), text(owner, owner_size, "the owner"), settings_of(settings))));
   });
 }
 
@@ -82,7 +82,7 @@ int32_t tokenstore_owner_suspend(tokenstore_store* store, const tokenstore_actor
   return guard(out_error, [&] {
     OptionalOwner changed(out_owner);
     TokenStore& opened = opened_store(store);
-    changed.give(take(opened.suspend(capi::actor(actor), needed_text(owner, owner_size, "the owner"),
+    changed.give(take(opened.suspend(capi::actor(actor), text(owner, owner_size, "the owner"),
                                      text(reason, reason_size, "the reason"))));
   });
 }
@@ -92,7 +92,7 @@ int32_t tokenstore_owner_resume(tokenstore_store* store, const tokenstore_actor*
   return guard(out_error, [&] {
     OptionalOwner changed(out_owner);
     TokenStore& opened = opened_store(store);
-    changed.give(take(opened.resume(capi::actor(actor), needed_text(owner, owner_size, "the owner"))));
+    changed.give(take(opened.resume(capi::actor(actor), text(owner, owner_size, "the owner"))));
   });
 }
 

@@ -35,7 +35,7 @@ Lifetime lifetime_of(std::int64_t milliseconds) {
 IssueRequest request_of(const tokenstore_issue_request* given) {
   const auto known = TOKENSTORE_READ(tokenstore_issue_request, ISSUE_REQUEST, given, "the request");
   IssueRequest request;
-  request.owner = needed_text(known.owner, known.owner_size, "the owner");
+  request.owner = text(known.owner, known.owner_size, "the owner");
   request.description = text(known.description, known.description_size, "the description");
   request.scopes = scopes_of(text(known.scopes, known.scopes_size, "the scopes"));
   request.metadata = text(known.metadata, known.metadata_size, "the metadata");
@@ -139,7 +139,7 @@ int32_t tokenstore_get(tokenstore_store* store, const tokenstore_actor* actor, c
   return guard(out_error, [&] {
     auto*& out = need_output(out_token);
     TokenStore& opened = opened_store(store);
-    TokenInfo info = take(opened.get(capi::actor(actor), needed_text(id, id_size, "the id")));
+    TokenInfo info = take(opened.get(capi::actor(actor), text(id, id_size, "the id")));
     out = std::make_unique<tokenstore_token>(std::move(info)).release();
   });
 }
@@ -160,7 +160,7 @@ int32_t tokenstore_expire(tokenstore_store* store, const tokenstore_actor* actor
     TokenStore& opened = opened_store(store);
     std::optional<UnixMillis> end;
     if (at != 0) end = at;
-    token.give(take(opened.expire(capi::actor(actor), needed_text(id, id_size, "the id"), end)));
+    token.give(take(opened.expire(capi::actor(actor), text(id, id_size, "the id"), end)));
   });
 }
 
@@ -170,8 +170,8 @@ int32_t tokenstore_revoke(tokenstore_store* store, const tokenstore_actor* actor
   return guard(out_error, [&] {
     OptionalToken token(out_token);
     TokenStore& opened = opened_store(store);
-    token.give(take(opened.revoke(capi::actor(actor), needed_text(id, id_size, "the id"),
-                                  text(reason, reason_size, "the reason"))));
+    token.give(
+        take(opened.revoke(capi::actor(actor), text(id, id_size, "the id"), text(reason, reason_size, "the reason"))));
   });
 }
 
@@ -181,8 +181,8 @@ int32_t tokenstore_revoke_all(tokenstore_store* store, const tokenstore_actor* a
   return guard(out_error, [&] {
     if (out_revoked != nullptr) *out_revoked = 0;
     TokenStore& opened = opened_store(store);
-    const std::uint64_t revoked = take(opened.revoke_all(
-        capi::actor(actor), needed_text(owner, owner_size, "the owner"), text(reason, reason_size, "the reason")));
+    const std::uint64_t revoked = take(opened.revoke_all(capi::actor(actor), text(owner, owner_size, "the owner"),
+                                                         text(reason, reason_size, "the reason")));
     if (out_revoked != nullptr) *out_revoked = revoked;
   });
 }
@@ -191,6 +191,6 @@ int32_t tokenstore_delete(tokenstore_store* store, const tokenstore_actor* actor
                           tokenstore_error** out_error) {
   return guard(out_error, [&] {
     TokenStore& opened = opened_store(store);
-    take(opened.remove(capi::actor(actor), needed_text(id, id_size, "the id")));
+    take(opened.remove(capi::actor(actor), text(id, id_size, "the id")));
   });
 }

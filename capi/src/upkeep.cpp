@@ -110,6 +110,9 @@ int32_t tokenstore_read_statistics(tokenstore_store* store, tokenstore_statistic
                                     counted.uses_written,
                                     counted.cached_tokens,
                                     counted.cache_bytes,
+                                    counted.not_kept_busy,
+                                    counted.not_kept_changed,
+                                    counted.not_kept_no_room,
                                     counted.feed_mismatches};
     TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
   });

@@ -63,9 +63,9 @@ int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t te
   return guard(out_error, [&] {
     const std::size_t size = struct_size_of(out_verdict, TOKENSTORE_VERDICT_SIZE_1_0, sizeof(tokenstore_verdict), name);
     const auto known = TOKENSTORE_READ(tokenstore_demand, DEMAND, demand, "the demand");
-    const auto scope = needed_text(known.scope, known.scope_size, "the scope of the demand");
+    const auto scope = capi::text(known.scope, known.scope_size, "the scope of the demand");
     const auto address = capi::text(known.client_address, known.client_address_size, "the client address");
-    const auto token = needed_text(text, text_size, "the token text");
+    const auto token = capi::text(text, text_size, "the token text");
     Verdict verdict;
     opened_store(store).validate(token, Demand(scope, address), verdict);
     write(*out_verdict, verdict);

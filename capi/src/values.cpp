@@ -26,11 +26,6 @@ std::string_view text(const char* data, std::size_t size, std::string_view what)
   return data == nullptr ? std::string_view() : std::string_view(data, size);
 }
 
-std::string_view needed_text(const char* data, std::size_t size, std::string_view what) {
-  if (data == nullptr) refuse(std::string(what) + " is NULL");
-  return text(data, size, what);
-}
-
 std::string path(const char* data, std::size_t size, std::string_view what) {
   const std::string_view given = text(data, size, what);
   if (given.find('\0') != std::string_view::npos) refuse(std::string(what) + " holds a zero byte");

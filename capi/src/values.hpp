@@ -14,10 +14,8 @@
 
 namespace tokenstore::capi {
 
-/// A text that may be absent.
+/// A text; NULL with size 0 is the empty one, wherever a text is asked for. Whoever needs more than that says so.
 std::string_view text(const char* data, std::size_t size, std::string_view what);
-/// A text that may be empty, but not NULL.
-std::string_view needed_text(const char* data, std::size_t size, std::string_view what);
 /// A path: a text that the system will read up to a zero byte, so it may not hold one.
 std::string path(const char* data, std::size_t size, std::string_view what);
 std::span<const std::uint8_t> bytes(const std::uint8_t* data, std::size_t size, std::string_view what);

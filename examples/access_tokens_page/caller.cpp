@@ -6,6 +6,7 @@
 #include <tokenstore/verdict.hpp>
 
 #include "common/authorization.hpp"
+#include "common/form.hpp"
 #include "problem.hpp"
 
 namespace access_page {
@@ -44,17 +45,61 @@ std::optional<Caller> known(Host& host, std::string_view name, Caller::Means mea
   return Caller{account->name, account->role, means, std::string(scopes)};
 }
 
+/// May this address try a password now? If not, that has been answered.
+bool may_try(Host& host, const httplib::Request& request, httplib::Response& response) {
+  const int wait = host.sign_in_limit.take(host.client_address(request));
+  if (wait == 0) return true;
+  response.set_header("Retry-After", std::to_string(wait));
+  send_problem(response, {429, "too-many-attempts",
+                          "Too many attempts to sign in. Try again in " + std::to_string(wait) +
+                              (wait == 1 ? " second." : " seconds.")});
+  return false;
+}
+
+bool answer_check(const httplib::Request& request, httplib::Response& response, PasswordCheck check) {
+  switch (check) {
+    case PasswordCheck::right:
+      return true;
+    case PasswordCheck::busy:
+      send_problem(response, {503, "busy", "Too many people are signing in at once. Try again soon."});
+      return false;
+    default:
+      challenge(request, response, "");
+      send_problem(response, {401, "wrong-password", "The user name or the password is wrong."});
+      return false;
+  }
+}
+
+/// The credentials as an OAuth client encodes them; nothing if they mean the same as they are.
+std::optional<hosting::NameAndPassword> decoded(const hosting::NameAndPassword& sent) {
+  auto name = hosting::decode_form_text(sent.name);
+  auto password = hosting::decode_form_text(sent.password);
+  if (!name || !password || (*name == sent.name && *password == sent.password)) return std::nullopt;
+  return hosting::NameAndPassword{*std::move(name), *std::move(password)};
+}
+
 std::optional<Caller> by_password(Host& host, const httplib::Request& request, httplib::Response& response,
-                                  std::string_view credentials) {
+                                  std::string_view credentials, Passwords passwords) {
   auto sent = hosting::read_basic(credentials);
   if (!sent) {
     send_problem(response, {400, "malformed-credentials", "The Authorization header is malformed."});
     return std::nullopt;
   }
-  const bool right = check_password(host, request, response, sent->name, sent->password);
+  if (!may_try(host, request, response)) return std::nullopt;
+  PasswordCheck check = PasswordCheck::wrong;
+  std::string name;
+  if (auto plain = passwords == Passwords::of_oauth_clients ? decoded(*sent) : std::nullopt) {
+    check = host.accounts.check(plain->name, plain->password);
+    name = plain->name;
+    sodium_memzero(plain->password.data(), plain->password.size());
+  }
+  if (check == PasswordCheck::wrong) {
+    check = host.accounts.check(sent->name, sent->password);
+    name = sent->name;
+  }
   sodium_memzero(sent->password.data(), sent->password.size());
-  if (!right) return std::nullopt;
-  return known(host, sent->name, Caller::Means::password);
+  if (!answer_check(request, response, check)) return std::nullopt;
+  return known(host, name, Caller::Means::password);
 }
 
 std::optional<Caller> by_token(Host& host, const httplib::Request& request, httplib::Response& response,
@@ -130,28 +175,11 @@ void refuse_token(httplib::Response& response, const Verdict& verdict, std::stri
 
 bool check_password(Host& host, const httplib::Request& request, httplib::Response& response, const std::string& name,
                     std::string_view password) {
-  if (const int wait = host.sign_in_limit.take(host.client_address(request)); wait > 0) {
-    response.set_header("Retry-After", std::to_string(wait));
-    send_problem(response, {429, "too-many-attempts",
-                            "Too many attempts to sign in. Try again in " + std::to_string(wait) +
-                                (wait == 1 ? " second." : " seconds.")});
-    return false;
-  }
-  switch (host.accounts.check(name, password)) {
-    case PasswordCheck::right:
-      return true;
-    case PasswordCheck::busy:
-      send_problem(response, {503, "busy", "Too many people are signing in at once. Try again soon."});
-      return false;
-    default:
-      challenge(request, response, "");
-      send_problem(response, {401, "wrong-password", "The user name or the password is wrong."});
-      return false;
-  }
+  return may_try(host, request, response) && answer_check(request, response, host.accounts.check(name, password));
 }
 
 std::optional<Caller> identify(Host& host, const httplib::Request& request, httplib::Response& response,
-                               std::string_view scope) {
+                               std::string_view scope, Passwords passwords) {
   hosting::Authorization authorization = hosting::read_authorization(request);
   std::optional<Caller> caller;
   switch (authorization.scheme) {
@@ -161,7 +189,7 @@ std::optional<Caller> identify(Host& host, const httplib::Request& request, http
                    {400, "malformed-credentials", "Send one Authorization header, with one set of credentials."});
       return std::nullopt;
     case hosting::Scheme::basic:
-      caller = by_password(host, request, response, authorization.credentials);
+      caller = by_password(host, request, response, authorization.credentials, passwords);
       break;
     case hosting::Scheme::bearer:
       caller = by_token(host, request, response, authorization.credentials, scope);

@@ -24,10 +24,16 @@ struct Caller {
   bool holds(std::string_view scope) const;  ///< may this caller give that scope to a new token?
 };
 
+/// How a user and password stand in Basic credentials.
+enum class Passwords {
+  plain,             ///< as they are (RFC 7617)
+  of_oauth_clients,  ///< percent-encoded (RFC 6749 section 2.3.1), or as they are: many clients do not know of it
+};
+
 /// The caller, or nothing when the request has been answered with 400, 401, 403, 429 or 503. A token must
 /// hold `scope`. A change made with a session must bring the session's X-CSRF-Token.
 std::optional<Caller> identify(Host& host, const httplib::Request& request, httplib::Response& response,
-                               std::string_view scope);
+                               std::string_view scope, Passwords passwords = Passwords::plain);
 
 /// As above, for administrators alone.
 std::optional<Caller> identify_administrator(Host& host, const httplib::Request& request, httplib::Response& response);

@@ -10,6 +10,7 @@
 #include <tokenstore/store.hpp>
 
 #include "accounts.hpp"
+#include "common/client_address.hpp"
 #include "rate_limit.hpp"
 #include "sessions.hpp"
 
@@ -39,11 +40,15 @@ struct Host {
   std::function<void(const std::string& line)> log;
 
   /// Who is at the other end: from the connection, or as the trusted proxy says.
+  /// In one spelling, without a port: what counts by address has to find one client again.
   std::string client_address(const httplib::Request& request) const {
     if (!address_header.empty() && request.get_header_value_count(address_header) == 1) {
-      return request.get_header_value(address_header);
+      const std::string said = request.get_header_value(address_header);
+      // Of a list, as in X-Forwarded-For, the proxy itself wrote the last one; the client may have written the others.
+      std::string address = hosting::canonical_address(std::string_view(said).substr(said.rfind(',') + 1));
+      if (!address.empty()) return address;
     }
-    return request.remote_addr;
+    return hosting::canonical_address(request.remote_addr);
   }
 };
 

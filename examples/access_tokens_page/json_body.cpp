@@ -1,20 +1,14 @@
 #include "json_body.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "common/form.hpp"
 #include "problem.hpp"
 
 namespace access_page {
 namespace {
-
-bool is_json(std::string type) {
-  type = type.substr(0, type.find(';'));
-  while (!type.empty() && type.back() == ' ') type.pop_back();
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return type == "application/json";
-}
 
 const nlohmann::json* find(const nlohmann::json& body, const char* name) {
   const auto found = body.find(name);
@@ -27,7 +21,7 @@ nlohmann::json read_body(const httplib::Request& request, std::initializer_list<
                          bool may_be_empty) {
   if (may_be_empty && request.body.empty()) return nlohmann::json::object();
   // A form of another site can send other types without asking, but not this one.
-  if (!is_json(request.get_header_value("Content-Type"))) {
+  if (!hosting::is_media_type(request.get_header_value("Content-Type"), "application/json")) {
     throw BadBody{415, "wrong-content-type", "The body must be application/json."};
   }
   auto body = nlohmann::json::parse(request.body, nullptr, false);
@@ -59,6 +53,11 @@ std::optional<bool> flag_field(const nlohmann::json& body, const char* name) {
 std::optional<std::int64_t> integer_field(const nlohmann::json& body, const char* name) {
   const auto* field = find(body, name);
   if (field == nullptr) return std::nullopt;
+  if (field->is_number_float()) {  // to JSON, 60.0 is a whole number
+    constexpr double exact = 9007199254740992.0;
+    const auto number = field->get<double>();
+    if (number == std::trunc(number) && std::abs(number) <= exact) return static_cast<std::int64_t>(number);
+  }
   constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (!field->is_number_integer() || (field->is_number_unsigned() && field->get<std::uint64_t>() > most)) {
     throw BadBody{.detail = std::string(name) + " must be a whole number."};

@@ -133,6 +133,7 @@ int run(Options options) {
   SessionOptions session_options;
   session_options.idle = std::chrono::seconds(options.session_idle);
   session_options.secure = options.secure;
+  session_options.cookie = options.session_cookie;
   Sessions sessions(session_options);
   RateLimitOptions limit_options;
   limit_options.burst = options.sign_in_burst;

@@ -1,8 +1,19 @@
 #include "options.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace access_page {
+
+namespace {
+
+bool is_cookie_name(const std::string& name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+}
+
+}  // namespace
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("--db", options.database, "token database in SQLite; created if it is missing");
@@ -21,6 +32,14 @@ void add_options(CLI::App& app, Options& options) {
   app.add_flag("--secure", options.secure, "people reach the page over TLS, by a proxy in front");
   app.add_option("--address-header", options.address_header,
                  "header in which that proxy sets the client's address, such as X-Real-IP");
+  app.add_option(
+         "--session-cookie", options.session_cookie,
+         "name of the session's cookie (default: session- and the port), for pages that share a host and a port")
+      ->check(CLI::Validator(
+          [](const std::string& name) {
+            return is_cookie_name(name) ? "" : "a cookie's name is 1 to 64 letters, digits, - and _";
+          },
+          "NAME"));
   app.add_option("--session-idle", options.session_idle, "seconds until an unused session ends")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

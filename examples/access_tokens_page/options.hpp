@@ -19,6 +19,7 @@ struct Options {
   std::string prefix = "pat";
   std::string listen = "127.0.0.1";
   int port = 8080;
+  std::string session_cookie;
   int session_idle = 1800;
   int sign_in_burst = 10;
   int sign_in_interval = 6000;

@@ -91,9 +91,11 @@ void change_person(Host& host, const Actor& actor, const std::string& name, cons
   const auto body = read_body(request, {"mayGenerate", "mayUse"});
   const auto account = host.accounts.find(name);
   const auto before = host.store.owner(actor, name);
-  if (!before && (before.status() != tokenstore::Status::not_found || !account)) {
-    return send_problem(response, before.error());
-  }
+  // Nobody has a name that no owner can have.
+  const bool nobody = before.status() == tokenstore::Status::invalid_argument ||
+                      (before.status() == tokenstore::Status::not_found && !account);
+  if (nobody) return send_problem(response, {404, "not-found", "Nobody has this name."});
+  if (!before && before.status() != tokenstore::Status::not_found) return send_problem(response, before.error());
   tokenstore::OwnerSettings settings = before ? before->settings : tokenstore::OwnerSettings{};
   settings.may_issue = flag_field(body, "mayGenerate").value_or(settings.may_issue);
   settings.may_use = flag_field(body, "mayUse").value_or(settings.may_use);

@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "common/client_address.hpp"
+
 namespace access_page {
 
 void RateLimit::refill(Bucket& bucket, Time now) const {
@@ -42,13 +44,9 @@ int RateLimit::take(const std::string& address) {
 }
 
 std::string limited_address(const std::string& address) {
+  const std::string canonical = hosting::canonical_address(address);
   std::array<unsigned char, 16> octets{};
-  if (inet_pton(AF_INET6, address.c_str(), octets.data()) != 1) return address;
-  constexpr std::array<unsigned char, 12> mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  if (std::equal(mapped.begin(), mapped.end(), octets.begin())) {
-    return std::to_string(octets[12]) + '.' + std::to_string(octets[13]) + '.' + std::to_string(octets[14]) + '.' +
-           std::to_string(octets[15]);
-  }
+  if (inet_pton(AF_INET6, canonical.c_str(), octets.data()) != 1) return canonical.empty() ? address : canonical;
   std::fill(octets.begin() + 8, octets.end(), static_cast<unsigned char>(0));
   std::array<char, INET6_ADDRSTRLEN> text{};
   inet_ntop(AF_INET6, octets.data(), text.data(), text.size());

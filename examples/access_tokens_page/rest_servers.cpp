@@ -1,5 +1,6 @@
 #include "rest_servers.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "caller.hpp"
 #include "common/authorization.hpp"
+#include "common/form.hpp"
 #include "json_body.hpp"
 #include "problem.hpp"
 #include "token_json.hpp"
@@ -27,27 +29,33 @@ using tokenstore::Verdict;
 /// nginx sets it in the subrequest that it makes, over whatever a client sent: nginx.conf shows how.
 constexpr const char* demanded_scope = "X-Token-Scope";
 
+constexpr std::size_t longest_form = 8192;  // which is cpp-httplib's, for the one spelling of the type that it knows
+
 using OauthHandler = std::function<void(const Caller&, const std::string& text, httplib::Response&)>;
 
 /// The one token of a form. Throws BadBody.
-const std::string& token_in_form(const httplib::Request& request) {
-  const std::string type = request.get_header_value("Content-Type");
-  if (type.substr(0, type.find(';')) != "application/x-www-form-urlencoded") {
+std::string token_in_form(const httplib::Request& request) {
+  if (!hosting::is_media_type(request.get_header_value("Content-Type"), "application/x-www-form-urlencoded")) {
     throw BadBody{415, "wrong-content-type", "The body must be application/x-www-form-urlencoded."};
   }
-  // cpp-httplib puts what stands in the address among the form's fields.
   if (request.target.find('?') != std::string::npos) {
     throw BadBody{400, "invalid-request", "The token belongs in the body, not in the address, which gets logged."};
   }
-  if (request.get_param_value_count("token") != 1) {
+  if (request.body.size() > longest_form) {
+    throw BadBody{413, "invalid-request", "The form is too long: the longest token has 102 characters."};
+  }
+  const auto form = hosting::read_form(request.body);
+  if (!form) throw BadBody{400, "invalid-request", "The form's percent-encoding is malformed."};
+  const auto is_token = [](const auto& field) { return field.first == "token"; };
+  if (std::count_if(form->begin(), form->end(), is_token) != 1) {
     throw BadBody{400, "invalid-request", "The body must name one token: token=..."};
   }
-  return request.params.find("token")->second;
+  return std::find_if(form->begin(), form->end(), is_token)->second;
 }
 
 httplib::Server::Handler oauth(Host& host, std::string_view scope, OauthHandler handler) {
   return [&host, scope, handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
-    const auto caller = identify(host, request, response, scope);
+    const auto caller = identify(host, request, response, scope, Passwords::of_oauth_clients);
     if (!caller) return;
     try {
       handler(*caller, token_in_form(request), response);
@@ -137,8 +145,8 @@ void revoke(Host& host, const Caller& caller, const std::string& text, httplib::
   if (!revoked && revoked.status() != tokenstore::Status::not_found) send_problem(response, revoked.error());
 }
 
-/// 204, 401, 403 or 503. nginx takes anything else, and 503 as well, for a failure: its configuration
-/// makes 503 of that.
+/// 204, 401, 403 or 503, whatever the method: some proxies ask with the one of the request. nginx takes anything else,
+/// and 503 as well, for a failure: its configuration makes 503 of that.
 void authorize(Host& host, const httplib::Request& request, httplib::Response& response) {
   const bool one_scope = request.get_header_value_count(demanded_scope) == 1;
   const std::string scope = one_scope ? request.get_header_value(demanded_scope) : "";
@@ -165,7 +173,7 @@ void add_server_routes(Router& router, Host& host) {
   router.post("/revoke", oauth(host, manage_scope, [&host](const auto& caller, const auto& text, auto& response) {
                 revoke(host, caller, text, response);
               }));
-  router.get("/auth", [&host](const auto& request, auto& response) { authorize(host, request, response); });
+  router.any("/auth", [&host](const auto& request, auto& response) { authorize(host, request, response); });
 }
 
 }  // namespace access_page

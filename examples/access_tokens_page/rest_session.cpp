@@ -73,7 +73,7 @@ void sign_in(Host& host, const httplib::Request& request, httplib::Response& res
   if (!account) return send_problem(response, {401, "wrong-password", "The user name or the password is wrong."});
 
   host.sessions.forget(request);
-  const Session session = host.sessions.start(account->name, response);
+  const Session session = host.sessions.start(account->name, request, response);
   send_session(host, session, *account, response, 201);
 }
 

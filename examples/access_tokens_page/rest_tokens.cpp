@@ -96,7 +96,8 @@ void generate(Host& host, const Caller& caller, const httplib::Request& request,
   Json answer;
   answer["tokenValue"] = issued->text.reveal();
   answer["tokenInfo"] = token_json(issued->info);
-  response.set_header("Location", std::string(collection) + "/" + issued->info.id);
+  // Relative to where the request went, which a proxy may have under another path.
+  response.set_header("Location", "apiAccessTokens/" + issued->info.id);
   send_json(response, answer, 201);
 }
 

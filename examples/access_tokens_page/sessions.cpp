@@ -26,13 +26,15 @@ std::string key_of(std::string_view value) {
 
 }  // namespace
 
-std::string Sessions::cookie_name() const {
-  return options_.secure ? "__Host-session" : "session";
+/// Browsers send a cookie to every port of a host: two servers with one name would sign each other's people out.
+std::string Sessions::cookie_name(const httplib::Request& request) const {
+  const std::string name = options_.cookie.empty() ? "session-" + std::to_string(request.local_port) : options_.cookie;
+  return options_.secure ? "__Host-" + name : name;
 }
 
 /// Empty if there is none, or more than one: somebody else's cookie must not be chosen instead of ours.
 std::string Sessions::cookie_of(const httplib::Request& request) const {
-  const std::string wanted = cookie_name() + "=";
+  const std::string wanted = cookie_name(request) + "=";
   std::string found;
   const auto [first, last] = request.headers.equal_range("Cookie");
   for (auto header = first; header != last; ++header) {
@@ -50,9 +52,11 @@ std::string Sessions::cookie_of(const httplib::Request& request) const {
   return found.size() <= 64 ? found : std::string{};
 }
 
-void Sessions::set_cookie(httplib::Response& response, const std::string& value, std::chrono::seconds age) const {
-  response.set_header("Set-Cookie", cookie_name() + "=" + value + "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" +
-                                        std::to_string(age.count()) + (options_.secure ? "; Secure" : ""));
+void Sessions::set_cookie(const httplib::Request& request, httplib::Response& response, const std::string& value,
+                          std::chrono::seconds age) const {
+  response.set_header("Set-Cookie", cookie_name(request) + "=" + value +
+                                        "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(age.count()) +
+                                        (options_.secure ? "; Secure" : ""));
 }
 
 bool Sessions::ended(const Entry& entry, Time now) const {
@@ -74,7 +78,7 @@ void Sessions::make_room(Time now) {
   if (entries_.size() >= options_.most && oldest != entries_.end()) entries_.erase(oldest);
 }
 
-Session Sessions::start(const std::string& user, httplib::Response& response) {
+Session Sessions::start(const std::string& user, const httplib::Request& request, httplib::Response& response) {
   const std::string value = random_text();
   const Session session{user, random_text()};
   const Time now = std::chrono::steady_clock::now();
@@ -83,7 +87,7 @@ Session Sessions::start(const std::string& user, httplib::Response& response) {
     make_room(now);
     entries_[key_of(value)] = {session, now, now};
   }
-  set_cookie(response, value, options_.longest);
+  set_cookie(request, response, value, options_.longest);
   return session;
 }
 
@@ -115,7 +119,7 @@ void Sessions::forget(const httplib::Request& request) {
 
 void Sessions::end(const httplib::Request& request, httplib::Response& response) {
   forget(request);
-  set_cookie(response, "", std::chrono::seconds(0));
+  set_cookie(request, response, "", std::chrono::seconds(0));
 }
 
 bool Sessions::is_csrf_token(const Session& session, std::string_view sent) {

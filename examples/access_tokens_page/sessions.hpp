@@ -20,7 +20,8 @@ struct SessionOptions {
   std::chrono::seconds idle{30 * 60};          ///< ends when unused for this long
   std::chrono::seconds longest{12 * 60 * 60};  ///< ends then, used or not
   std::size_t most = 10'000;                   ///< the least recently used one makes room for a new one
-  bool secure = false;                         ///< the page is reached over TLS: Secure, and the name __Host-session
+  bool secure = false;   ///< the page is reached over TLS: Secure, and a name that begins with __Host-
+  std::string cookie{};  ///< the cookie's name; empty: session- and the port of the server
 };
 
 struct Session {
@@ -33,7 +34,7 @@ class Sessions {
   explicit Sessions(const SessionOptions& options) : options_(options) {}
 
   /// Starts one and sets its cookie.
-  Session start(const std::string& user, httplib::Response& response);
+  Session start(const std::string& user, const httplib::Request& request, httplib::Response& response);
   /// The session whose cookie the request brought; using it prolongs it.
   std::optional<Session> find(const httplib::Request& request);
   /// Did the request bring a cookie of ours, be it of a session that has ended?
@@ -54,9 +55,10 @@ class Sessions {
     Time used;
   };
 
-  std::string cookie_name() const;
+  std::string cookie_name(const httplib::Request& request) const;
   std::string cookie_of(const httplib::Request& request) const;
-  void set_cookie(httplib::Response& response, const std::string& value, std::chrono::seconds age) const;
+  void set_cookie(const httplib::Request& request, httplib::Response& response, const std::string& value,
+                  std::chrono::seconds age) const;
   bool ended(const Entry& entry, Time now) const;
   void make_room(Time now);
 

@@ -17,6 +17,11 @@ void BoundedPool::enqueue(std::function<void()> serve) {
   arrived_.notify_one();
 }
 
+bool BoundedPool::has_waiting() {
+  const std::lock_guard lock(mutex_);
+  return !waiting_.empty();
+}
+
 void BoundedPool::shutdown() {
   {
     const std::lock_guard lock(mutex_);

@@ -1,7 +1,8 @@
 /// Threads that serve connections, and a bounded number of connections that wait for one. cpp-httplib's own
 /// pool takes in connections without end: in a flood it grows, until the process can open no file any more.
 ///
-/// Thread use: cpp-httplib's thread that accepts connections calls enqueue and shutdown.
+/// Thread use: cpp-httplib's thread that accepts connections calls enqueue and shutdown; any may ask
+/// and enqueue.
 #pragma once
 
 #include <condition_variable>
@@ -23,6 +24,8 @@ class BoundedPool : public httplib::TaskQueue {
   /// Waits while as many wait as may: no more are accepted then, and clients queue up in the kernel, which
   /// has a bound of its own.
   void enqueue(std::function<void()> serve) override;
+  /// Does anything wait for a thread?
+  bool has_waiting();
   /// Serves those that wait, then ends the threads.
   void shutdown() override;
 

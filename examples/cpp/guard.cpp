@@ -18,17 +18,29 @@ void answer(httplib::Response& response, int status, const char* text) {
 }  // namespace
 
 Guard::Guard(httplib::Server& server, tokenstore::TokenStore& store, std::string realm, Log log)
-    : server_(server), store_(store), realm_(std::move(realm)), log_(std::move(log)) {}
+    : server_(server), store_(store), realm_(std::move(realm)), log_(std::move(log)) {
+  server_.set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
+    if (response.body.empty()) paths_.answer(request, response);
+  });
+}
+
+void Guard::open(const std::string& pattern, httplib::Server::Handler handler) {
+  paths_.add("GET", pattern);
+  server_.Get(pattern, std::move(handler));
+}
 
 void Guard::get(const std::string& pattern, const std::string& scope, Handler handler) {
+  paths_.add("GET", pattern);
   server_.Get(pattern, protect("GET " + pattern, scope, std::move(handler)));
 }
 
 void Guard::post(const std::string& pattern, const std::string& scope, Handler handler) {
+  paths_.add("POST", pattern);
   server_.Post(pattern, protect("POST " + pattern, scope, std::move(handler)));
 }
 
 void Guard::remove(const std::string& pattern, const std::string& scope, Handler handler) {
+  paths_.add("DELETE", pattern);
   server_.Delete(pattern, protect("DELETE " + pattern, scope, std::move(handler)));
 }
 

@@ -1,7 +1,8 @@
 /// Protects routes of a cpp-httplib server with bearer tokens (RFC 6750).
 ///
 /// Every protected route names the scope that it demands; there is no other way to add one. The
-/// guard answers a refused request itself, and the handler runs for a valid token only.
+/// guard answers a refused request itself, and the handler runs for a valid token only. A path that lacks the
+/// method is 405 with Allow.
 ///
 /// Thread use: add the routes before the server listens. Handlers run in the server's threads, several
 /// at once. Ownership: the server, the store and the log must outlive the guard.
@@ -12,6 +13,8 @@
 
 #include <httplib.h>
 #include <tokenstore/store.hpp>
+
+#include "common/known_paths.hpp"
 
 namespace guarded {
 
@@ -26,6 +29,8 @@ class Guard {
  public:
   Guard(httplib::Server& server, tokenstore::TokenStore& store, std::string realm, Log log);
 
+  /// A route that needs no token.
+  void open(const std::string& pattern, httplib::Server::Handler handler);
   void get(const std::string& pattern, const std::string& scope, Handler handler);
   void post(const std::string& pattern, const std::string& scope, Handler handler);
   void remove(const std::string& pattern, const std::string& scope, Handler handler);
@@ -39,6 +44,7 @@ class Guard {
   tokenstore::TokenStore& store_;
   std::string realm_;
   Log log_;
+  hosting::KnownPaths paths_;
 };
 
 }  // namespace guarded

@@ -64,8 +64,8 @@ void send(httplib::Response& response, const json& body) {
   response.set_content(body.dump(2, ' ', false, json::error_handler_t::replace) + '\n', "application/json");
 }
 
-void add_routes(httplib::Server& server, guarded::Guard& guard, guarded::Notes& notes, tokenstore::TokenStore& store) {
-  server.Get("/", [](const httplib::Request&, httplib::Response& response) {
+void add_routes(guarded::Guard& guard, guarded::Notes& notes, tokenstore::TokenStore& store) {
+  guard.open("/", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("notes: GET or POST or DELETE /notes, GET /whoami, DELETE /token, each with a bearer token\n",
                          "text/plain");
   });
@@ -144,7 +144,7 @@ int run(const Options& options) {
     response.status = 500;
     response.set_content("the request failed\n", "text/plain");
   });
-  add_routes(server, guard, notes, *opened->store);
+  add_routes(guard, notes, *opened->store);
   const int status = hosting::serve(server, options.listen, options.port, [&options](int port) {
     std::cout << "listening on http://" << options.listen << ':' << port << std::endl;
   });

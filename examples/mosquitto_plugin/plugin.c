@@ -55,6 +55,21 @@ static int refuse(const char* address, const char* why, int answer) {
   return answer;
 }
 
+/* At SIGHUP, as after a rotation of its log, the broker asks about the open connections as if they were new. */
+static bool is_connected(struct plugin* plugin, const struct mosquitto_evt_basic_auth* connect) {
+  const struct session* session = sessions_find(&plugin->sessions, connect->client);
+  return session != NULL && session->state == SESSION_CONNECTED &&
+         strcmp(session->client_id, mosquitto_client_id(connect->client)) == 0 &&
+         session->token_size == strlen(connect->password) &&
+         memcmp(session->token, connect->password, session->token_size) == 0;
+}
+
+/* Without a username a client is anonymous to the broker, which would drop it at the next SIGHUP. */
+static bool give_username(const struct mosquitto_evt_basic_auth* connect, const char* owner) {
+  bool has_one = connect->username != NULL && connect->username[0] != '\0';
+  return has_one || mosquitto_set_username(connect->client, owner) == MOSQ_ERR_SUCCESS;
+}
+
 static int on_basic_auth(int event, void* event_data, void* userdata) {
   (void)event;
   struct plugin* plugin = userdata;
@@ -71,6 +86,7 @@ static int on_basic_auth(int event, void* event_data, void* userdata) {
     case TOKENSTORE_OUTCOME_INVALID:
       return refuse(address, tokenstore_reason_name(verdict.reason), MOSQ_ERR_AUTH);
     default:
+      if (is_connected(plugin, connect)) return MOSQ_ERR_SUCCESS; /* and nothing passes meanwhile */
       /* The token may well be good: the connection is closed without "not authorised", and the client tries again. */
       return refuse(address, "storage", MOSQ_ERR_UNKNOWN);
   }
@@ -78,7 +94,8 @@ static int on_basic_auth(int event, void* event_data, void* userdata) {
     return refuse(address, "the username is neither empty nor the token's owner", MOSQ_ERR_AUTH);
   }
   if (!sessions_begin(&plugin->sessions, connect->client, mosquitto_client_id(connect->client), connect->password, size,
-                      &verdict)) {
+                      &verdict) ||
+      !give_username(connect, verdict.owner)) {
     return refuse(address, "no memory", MOSQ_ERR_NOMEM);
   }
   mosquitto_log_printf(MOSQ_LOG_INFO, "tokenstore: let in a client from %s with token %s of %s", or_unknown(address),

@@ -23,6 +23,22 @@ inline constexpr std::size_t master_key_size = 32;
 
 enum class KeyUse : std::uint8_t { active = 1, verify_only = 2, retired = 3 };
 
+/// Which files keys are taken from. Strict unless something is set; each weakening has a name.
+struct KeyFileTrust {
+  /// A file of root's that its group may read and nobody else: what Kubernetes makes of a secret under `fsGroup`, and
+  /// systemd of a credential. Whoever is in that group can read the keys.
+  bool group_readable_of_root = false;
+  /// A file of root's that everybody may read, as Docker and Kubernetes lay secrets out by default. Only in a container
+  /// in which nobody else runs: every user there can read the keys.
+  bool world_readable_of_root = false;
+  /// A path /dev/fd/N or /proc/self/fd/N stands for descriptor N of this process: a file, a pipe or a socket, whoever's
+  /// it is and whatever its mode, because whoever handed it over vouches for it. It is read to its end and stays open.
+  bool inherited_descriptor = false;
+  /// Of no meaning unless root runs the program: a file of the user who owns this one too. For root at work on a
+  /// database of somebody else's: who owns that may name its keys. `open_sqlite` sets it.
+  std::string owner_of{};
+};
+
 class Keyring {
  public:
   struct Key {
@@ -37,9 +53,13 @@ class Keyring {
   static Result<Keyring> generate(RandomSource& random);
   /// One active key, `id`, of 32 octets. The caller still has to wipe its own copy.
   static Result<Keyring> from_bytes(std::span<const std::uint8_t> master, std::string_view id = "0A");
-  /// Reads a key file (docs/keys.md). The file must be regular, of the caller or root, and closed to
-  /// group and others. `wrong_key` if it is missing or malformed, `cannot_open` if it is not safe.
-  static Result<Keyring> from_file(const std::string& path);
+  /// Reads a key file (docs/keys.md). Links are followed; the file that they lead to must be regular, of the
+  /// caller or root, and closed to group and others, unless `trust` says otherwise. `wrong_key` if it is
+  /// missing or malformed, `cannot_open` if it is not safe.
+  static Result<Keyring> from_file(const std::string& path, const KeyFileTrust& trust = {});
+  /// Reads the key file that systemd hands to a service as a credential (`LoadCredential=NAME:PATH`), from the
+  /// directory that CREDENTIALS_DIRECTORY names. Errors as above.
+  static Result<Keyring> from_credential(std::string_view name);
   /// Parses the text of a key file, for hosts that fetch it from elsewhere.
   static Result<Keyring> from_text(std::string_view text);
 
@@ -47,8 +67,9 @@ class Keyring {
   /// second one would be active.
   Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
 
-  /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists.
-  Result<void> write_new_file(const std::string& path) const;
+  /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
+  /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
+  Result<void> write_new_file(const std::string& path, const std::string& owner_of = {}) const;
   /// The text of a key file.
   SecretText reveal_text() const;
 

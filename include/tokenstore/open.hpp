@@ -21,11 +21,14 @@ struct OpenSqlite {
   SqliteOptions sqlite{};
   std::optional<Keyring> keyring{};  ///< absent: from `key_file`
   std::string key_file{};            ///< empty: "<database>.key", created (O_EXCL, 0600) with a new database
+  KeyFileTrust key_file_trust{};     ///< which key files are taken; strict unless something is set
+  std::string key_credential{};      ///< instead of a key file: the name of systemd's credential
   StoreOptions store{};
 };
 
 /// Opens or creates a store in a SQLite file. An existing database whose key is missing or wrong does
-/// not open, and nothing is written.
+/// not open, and nothing is written. Run by root, it works for the owner of the database, and of a new one's
+/// directory: what is made belongs to them, and their key file is taken (docs/sqlite.md).
 Result<Opened> open_sqlite(OpenSqlite options);
 /// As above, with every default.
 Result<Opened> open_sqlite(const std::string& path);

@@ -18,6 +18,10 @@ struct Statistics {
   std::uint64_t uses_written = 0;
   std::uint64_t cached_tokens = 0;
   std::uint64_t cache_bytes = 0;  ///< memory the cache holds now
+  /// Answers that were asked of storage and not kept: somebody else was filling the cache,
+  std::uint64_t not_kept_busy = 0;
+  std::uint64_t not_kept_changed = 0;  ///< something had changed meanwhile,
+  std::uint64_t not_kept_no_room = 0;  ///< nothing could make room for them
   /// Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
   /// library, or an older state was put back. Everything was forgotten then.
   std::uint64_t feed_mismatches = 0;

@@ -6,11 +6,11 @@
 #include <span>
 #include <string_view>
 
+#include "base/uint128.hpp"
+
 namespace tokenstore::base {
 
 /// 128 bits suffice for 21 digits; the widest number here has 16 (a token id).
-__extension__ using uint128 = unsigned __int128;
-
 /// Writes `value` with leading zeros. Precondition: it fits, value < 62^digits.size().
 void base62_encode(uint128 value, std::span<char> digits) noexcept;
 /// Empty if a character is no digit. Precondition: at most 21 digits.

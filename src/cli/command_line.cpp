@@ -50,8 +50,17 @@ void add_global_options(CLI::App& app, Globals& globals) {
   app.add_option("--schema", globals.schema, "The schema in PostgreSQL (default: tokenstore; or set TOKENSTORE_SCHEMA)")
       ->envname("TOKENSTORE_SCHEMA")
       ->type_name("NAME");
-  app.add_option("--key-file", globals.key_file, "The key file (default: the database's name and .key)")
-      ->type_name("PATH");
+  auto* key_file = app.add_option("--key-file", globals.key.file,
+                                  "The key file (default: the database's name and .key; or set TOKENSTORE_KEY_FILE)");
+  key_file->type_name("PATH");
+  app.add_option("--key-credential", globals.key.credential,
+                 "Instead: systemd's credential of this name (or set TOKENSTORE_KEY_CREDENTIAL)")
+      ->type_name("NAME")
+      ->excludes(key_file);
+  app.add_option("--key-file-trust", globals.key.trust,
+                 "Which other key files are taken: group-readable-of-root, world-readable-of-root, "
+                 "inherited-descriptor (or set TOKENSTORE_KEY_FILE_TRUST)")
+      ->type_name("NAMES");
   app.add_option("--workspace", globals.workspace, "Which workspace (default: default)")->type_name("NAME");
   app.add_option("--prefix", globals.prefix, "What the tokens begin with (default: pat)")->type_name("PREFIX");
   app.add_option("--as", globals.as, "Who asks: host (default), user:NAME or administrator:NAME")->type_name("ACTOR");
@@ -268,6 +277,8 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
   }
   refuse_empty_values(app);
   refuse_other_conninfos(app);
+  globals.key.complete_from_environment();
+  globals.key.key_file_trust();  // a wrong one is wrong usage, whatever the command
   return chosen;
 }
 

@@ -24,22 +24,21 @@ std::shared_ptr<Backend> open_place(const std::string& place, const std::string&
   return take(sqlite_backend(sqlite));
 }
 
-std::string key_file_of(const Session& session, const std::string& from, const std::string& to) {
-  if (!session.globals().key_file.empty()) return session.globals().key_file;
-  if (!is_postgres(from)) return from + ".key";
-  if (!is_postgres(to)) return to + ".key";
-  throw usage_failure("no key file: give --key-file PATH");
+/// The keys of the file that is copied from or to, unless others were named.
+Keyring keyring_of(Session& session, const std::string& from, const std::string& to) {
+  const std::string database = !is_postgres(from) ? from : !is_postgres(to) ? to : std::string();
+  return database.empty() ? session.keyring() : session.keyring(database + ".key", database);
 }
 
 /// Opens the copy as a host would, and checks every seal.
-CheckReport check_copy(const std::shared_ptr<Backend>& to, const std::string& key_file, const std::string& workspace,
+CheckReport check_copy(const std::shared_ptr<Backend>& to, Keyring keyring, const std::string& workspace,
                        const std::string& prefix, bool quiet) {
   StoreOptions store;
   store.workspace = workspace;
   store.prefix = prefix;
   store.create_workspace = false;
   store.cache_bytes = 0;
-  const auto opened = take(TokenStore::open(to, take(Keyring::from_file(key_file)), std::move(store)));
+  const auto opened = take(TokenStore::open(to, std::move(keyring), std::move(store)));
   ProgressLine line("checked", quiet);
   return take(opened->check(Actor::host(), [&line](std::uint64_t done, std::uint64_t total) {
     line.update(done, total);
@@ -55,8 +54,7 @@ ExitCode run_copy(Session& session, const CopyArguments& options) {
   if (session.globals().schema_given && !is_postgres(from_place) && !is_postgres(options.to)) {
     throw usage_failure("--schema is for PostgreSQL: a file has none");
   }
-  const std::string key_file = key_file_of(session, from_place, options.to);
-  take(Keyring::from_file(key_file));  // before anything is written
+  keyring_of(session, from_place, options.to);  // before anything is written
   const auto from = open_place(from_place, session.globals().schema, false);
   const auto to = open_place(options.to, session.globals().schema, true);
 
@@ -69,11 +67,13 @@ ExitCode run_copy(Session& session, const CopyArguments& options) {
       line.update(done, 0);
       return true;
     };
-    report = take(copy_store(*from, *to, take(Keyring::from_file(key_file)), how));
+    report = take(copy_store(*from, *to, keyring_of(session, from_place, options.to), how));
   }
   std::uint64_t problems = 0;
   for (const std::string& workspace : report.workspaces) {
-    problems += check_copy(to, key_file, workspace, session.globals().prefix, session.quiet()).problem_count;
+    problems += check_copy(to, keyring_of(session, from_place, options.to), workspace, session.globals().prefix,
+                           session.quiet())
+                    .problem_count;
   }
   Json json;
   json["workspaces"] = report.workspaces.size();

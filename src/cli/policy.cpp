@@ -7,9 +7,9 @@
 namespace tokenstore::cli {
 namespace {
 
-struct ShowOptions {};
+struct PolicyOptions {};
 
-ExitCode run_show(Session& session, const ShowOptions&) {
+ExitCode run_policy(Session& session, const PolicyOptions&) {
   session.answer(take(session.store().policy(session.actor())));
   return ExitCode::ok;
 }
@@ -59,8 +59,8 @@ void add_policy_commands(CLI::App& app, Run& chosen) {
   CLI::App* group = app.add_subcommand("policy", "Show and set the rules of a workspace");
   group->require_subcommand(1)->fallthrough();
 
-  std::shared_ptr<ShowOptions> show;
-  add_command(*group, chosen, "show", "Show the workspace's rules", run_show, show);
+  std::shared_ptr<PolicyOptions> show;
+  add_command(*group, chosen, "show", "Show the workspace's rules", run_policy, show);
 
   std::shared_ptr<SetOptions> set;
   CLI::App* command = add_command(*group, chosen, "set", "Change some of the workspace's rules", run_set, set);

@@ -36,7 +36,12 @@ Actor Session::actor() const {
   throw usage_failure("--as takes host, user:NAME or administrator:NAME");
 }
 
-OpenSqlite Session::open_options() const {
+Keyring Session::keyring(const std::string& default_file, const std::string& owner_of) {
+  if (keyring_text_.size() == 0) keyring_text_ = read_keyring(globals_.key, default_file, owner_of).reveal_text();
+  return take(Keyring::from_text(keyring_text_.reveal()));
+}
+
+OpenSqlite Session::open_options() {
   if (globals_.database.empty()) throw usage_failure("no database: give --db PATH or set TOKENSTORE_DB");
   if (is_postgres(globals_.database)) {
     throw usage_failure("this command needs a file, not PostgreSQL");
@@ -46,7 +51,12 @@ OpenSqlite Session::open_options() const {
   options.sqlite.path = globals_.database;
   options.sqlite.create = false;
   options.sqlite.read_only = globals_.read_only;
-  options.key_file = globals_.key_file;
+  if (globals_.key.to_be_read_first()) {
+    options.keyring = keyring();
+  } else {
+    options.key_file = globals_.key.file;
+    options.key_file_trust = globals_.key.key_file_trust();
+  }
   options.store.workspace = globals_.workspace;
   options.store.prefix = globals_.prefix;
   options.store.create_workspace = false;
@@ -66,10 +76,9 @@ StoreOptions Session::postgres_store_options() const {
 TokenStore& Session::store() {
   if (opened_.store) return *opened_.store;
   if (is_postgres(globals_.database)) {
-    if (globals_.key_file.empty()) throw usage_failure("no key file: give --key-file PATH");
-    Keyring keyring = take(Keyring::from_file(globals_.key_file));
+    Keyring keys = keyring();
     const Access access = globals_.read_only ? Access::reading : Access::writing;
-    opened_.store = take(TokenStore::open(open_postgres(globals_.database, globals_.schema, access), std::move(keyring),
+    opened_.store = take(TokenStore::open(open_postgres(globals_.database, globals_.schema, access), std::move(keys),
                                           postgres_store_options()));
   } else {
     opened_ = take(open_sqlite(open_options()));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/exit_code.hpp"
+#include "cli/key_source.hpp"
 #include "cli/output.hpp"
 #include "cli/place.hpp"
 #include "cli/present.hpp"
@@ -15,7 +16,7 @@ namespace tokenstore::cli {
 
 struct Globals {
   std::string database;
-  std::string key_file;
+  KeySource key;
   std::string schema = "tokenstore";
   bool schema_given = false;  ///< on the command line: a file has none
   std::string workspace = "default";
@@ -43,7 +44,10 @@ class Session {
   /// The store of `--db`, opened once. Never makes a database or a workspace: only `init` does.
   TokenStore& store();
   /// As the options say, for commands that open it their own way.
-  OpenSqlite open_options() const;
+  OpenSqlite open_options();
+  /// The keys, read once however often they are asked for: the place may be a pipe. `default_file` if none was
+  /// named; root takes the file of the owner of `owner_of`, too.
+  Keyring keyring(const std::string& default_file = {}, const std::string& owner_of = {});
   /// The same for a store in PostgreSQL.
   StoreOptions postgres_store_options() const;
 
@@ -58,6 +62,7 @@ class Session {
 
  private:
   const Globals& globals_;
+  SecretText keyring_text_;
   Opened opened_;
 };
 

@@ -46,10 +46,11 @@ ExitCode tell_what_was_made(const Session& session, const Made& made) {
 /// Tables without a workspace are nobody's store yet. A key that is made stays, whatever happens afterwards: it may
 /// have sealed something.
 ExitCode init_postgres(Session& session) {
-  const std::string& key_file = session.globals().key_file;
-  if (key_file.empty()) throw usage_failure("no key file: give --key-file PATH");
-  const bool key_is_there = exists(key_file);
-  if (key_is_there) take(Keyring::from_file(key_file));  // before anything is made
+  const KeySource& key = session.globals().key;
+  if (!key.named()) throw usage_failure("no key file: give --key-file PATH");
+  const std::string& key_file = key.file;
+  const bool key_is_there = key.to_be_read_first() || exists(key_file);
+  if (key_is_there) session.keyring();  // before anything is made
   const auto backend = open_postgres(session.globals().database, session.globals().schema, Access::creating);
   Made made;
   made.database = take(backend->list_workspaces({}, 1)).empty();
@@ -64,10 +65,10 @@ ExitCode init_postgres(Session& session) {
     made.key_file = key_file;
   }
   StoreOptions options = session.postgres_store_options();
-  auto opened = TokenStore::open(backend, take(Keyring::from_file(key_file)), options);
+  auto opened = TokenStore::open(backend, session.keyring(), options);
   if (!opened && opened.status() == Status::not_found) {
     made.workspace = options.create_workspace = true;
-    opened = TokenStore::open(backend, take(Keyring::from_file(key_file)), options);
+    opened = TokenStore::open(backend, session.keyring(), options);
   }
   take(std::move(opened));
   return tell_what_was_made(session, made);
@@ -77,7 +78,6 @@ ExitCode run_init(Session& session, const InitOptions&) {
   if (session.globals().read_only) throw usage_failure("init makes a database: leave out --read-only");
   if (is_postgres(session.globals().database)) return init_postgres(session);
   OpenSqlite options = session.open_options();
-  const std::string key_file = options.key_file;
   const std::string path = options.sqlite.path;
   const bool new_database = !exists(path);
   bool new_workspace = new_database;

@@ -22,6 +22,17 @@ FileState state_of(const std::string& path) noexcept {
   return S_ISREG(facts.st_mode) && facts.st_size == 0 ? FileState::empty : FileState::present;
 }
 
+/// What says whose the store is: the database, or the directory that a new one is to lie in.
+std::string owner_of(const std::string& database) {
+  if (state_of(database) != FileState::missing) return database;
+  const std::size_t slash = database.rfind('/');
+  return slash == std::string::npos ? "." : database.substr(0, slash + 1);
+}
+
+bool is_descriptor(const std::string& key_file) noexcept {
+  return key_file.starts_with("/dev/fd/") || key_file.starts_with("/proc/self/fd/");
+}
+
 Error key_missing(const std::string& key_file) {
   return Error(Status::wrong_key,
                fmt::format("the key file '{}' is missing, and without it the database cannot be used; put it back or "
@@ -74,7 +85,7 @@ Result<bool> create_key_file(const OpenSqlite& options, const std::string& key_f
     }
     const Result<Keyring> keyring = new_keyring(options.store);
     if (!keyring.ok()) return keyring.error();
-    const Result<void> written = keyring->write_new_file(key_file);
+    const Result<void> written = keyring->write_new_file(key_file, owner_of(options.sqlite.path));
     if (written.ok()) return true;
     // Still missing: somebody else made it and has taken it back, or this fails for a reason that stays.
     if (attempt == most_attempts && state_of(key_file) == FileState::missing) return written.error();
@@ -95,7 +106,9 @@ Result<Opened> open_with_key_file(const OpenSqlite& options) {
     if (!lock.current()) continue;  // whoever made it has taken it back
 
     const bool database_is_ours = state_of(database) == FileState::missing;
-    Result<Keyring> keyring = Keyring::from_file(key_file);
+    KeyFileTrust trust = options.key_file_trust;
+    if (trust.owner_of.empty()) trust.owner_of = owner_of(database);
+    Result<Keyring> keyring = Keyring::from_file(key_file, trust);
     std::shared_ptr<Backend> backend;
     Result<Opened> opened =
         keyring.ok() ? open_store(options, *std::move(keyring), backend) : Result<Opened>(keyring.error());
@@ -118,10 +131,22 @@ Result<Opened> open_sqlite(OpenSqlite options) {
   if (options.sqlite.path.empty() || options.sqlite.path.find('\0') != std::string::npos) {
     return Error(Status::invalid_argument, "the path of the database is empty or holds a NUL; name a file");
   }
-  if (!options.keyring) return open_with_key_file(options);
-  if (!options.key_file.empty()) {
-    return Error(Status::invalid_argument, "both a keyring and a key file were given; give one of them");
+  const bool has_keyring = options.keyring.has_value();
+  const bool has_credential = !options.key_credential.empty();
+  if (int{has_keyring} + int{has_credential} + int{!options.key_file.empty()} > 1) {
+    return Error(Status::invalid_argument, "more than one of keyring, key file and credential was given; give one");
   }
+  if (has_credential) {
+    Result<Keyring> keyring = Keyring::from_credential(options.key_credential);
+    if (!keyring.ok()) return keyring.error();
+    options.keyring = *std::move(keyring);
+  } else if (is_descriptor(options.key_file) && options.key_file_trust.inherited_descriptor) {
+    // Read once, never made and never locked: it may be a pipe.
+    Result<Keyring> keyring = Keyring::from_file(options.key_file, options.key_file_trust);
+    if (!keyring.ok()) return keyring.error();
+    options.keyring = *std::move(keyring);
+  }
+  if (!options.keyring) return open_with_key_file(options);
   std::shared_ptr<Backend> backend;
   return open_store(options, *std::move(options.keyring), backend);
 }

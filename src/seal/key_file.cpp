@@ -1,65 +1,27 @@
-// Key files: their text (docs/keys.md), and reading and writing them safely.
+// Key files: which of them keys are taken from, and reading and writing them safely.
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <optional>
 #include <system_error>
 
-#include "base/base62.hpp"
+#include "base/new_file.hpp"
 #include "base/wipe.hpp"
-#include "text/token_text.hpp"
 #include "tokenstore/keyring.hpp"
 
 namespace tokenstore {
 namespace {
 
-constexpr std::string_view heading = "tokenstore keyring 1";
-constexpr std::size_t hex_size = 2 * master_key_size;
 /// Room for some hundreds of keys with comments.
 constexpr std::size_t file_size_max = 65'536;
-
-struct UseName {
-  KeyUse use;
-  std::string_view name;
-};
-constexpr std::array<UseName, 3> use_names = {
-    {{KeyUse::active, "active"}, {KeyUse::verify_only, "verify-only"}, {KeyUse::retired, "retired"}}};
-
-std::string_view use_name(KeyUse use) noexcept {
-  for (const UseName& known : use_names) {
-    if (known.use == use) return known.name;
-  }
-  return "";
-}
-
-std::optional<KeyUse> use_named(std::string_view name) noexcept {
-  for (const UseName& known : use_names) {
-    if (known.name == name) return known.use;
-  }
-  return std::nullopt;
-}
-
-Error malformed(std::size_t line, std::string_view what) {
-  return Error(Status::wrong_key, fmt::format("line {} of the keyring {}", line, what));
-}
-
-/// Lower-case hexadecimal digits to octets. No branch and no table depends on them.
-bool decode_hex(std::string_view digits, std::span<std::uint8_t> octets) noexcept {
-  unsigned faults = 0;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    const unsigned c = static_cast<unsigned char>(digits[i]);
-    const unsigned decimal = ((c - '0') | ('9' - c)) >> 31 ^ 1U;
-    const unsigned letter = ((c - 'a') | ('f' - c)) >> 31 ^ 1U;
-    const unsigned value = ((0U - decimal) & (c - '0')) | ((0U - letter) & (c - 'a' + 10U));
-    faults |= (decimal | letter) ^ 1U;
-    octets[i / 2] = static_cast<std::uint8_t>(unsigned{octets[i / 2]} << 4 | value);
-  }
-  return faults == 0;
-}
 
 /// A name in an error message: one line, whatever it holds.
 std::string shown(std::string_view path) {
@@ -69,9 +31,12 @@ std::string shown(std::string_view path) {
   return text;
 }
 
+Error refused(const std::string& path, std::string_view why) {
+  return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
+}
+
 Error cannot(std::string_view act, const std::string& path, int number) {
-  return Error(Status::cannot_open, fmt::format("the key file {} cannot be {}: {}", shown(path), act,
-                                                std::generic_category().message(number)));
+  return refused(path, fmt::format("cannot be {}: {}", act, std::generic_category().message(number)));
 }
 
 class File {
@@ -95,6 +60,142 @@ class File {
   int descriptor_;
 };
 
+// ---- Which files ---------------------------------------------------------------------------------------------
+
+/// Whether root may take this file because it belongs to the owner of what `trust` names.
+bool is_the_owners(const struct stat& facts, const KeyFileTrust& trust) noexcept {
+  struct stat owned {};
+  return ::geteuid() == 0 && !trust.owner_of.empty() && ::stat(trust.owner_of.c_str(), &owned) == 0 &&
+         owned.st_uid == facts.st_uid;
+}
+
+/// Why a file is not safe to take keys from; empty if it is.
+std::string unsafe(const struct stat& facts, const KeyFileTrust& trust) {
+  if (!S_ISREG(facts.st_mode)) {
+    return S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)
+               ? "is not a regular file; give the file itself, or allow inherited-descriptor for a /dev/fd/N"
+               : "is not a regular file; give the file itself";
+  }
+  const bool of_root = facts.st_uid == 0;
+  if (facts.st_uid != ::geteuid() && !of_root && !is_the_owners(facts, trust)) {
+    return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", facts.st_uid,
+                       ::geteuid());
+  }
+  const mode_t open_to_others = facts.st_mode & (S_IRWXG | S_IRWXO);
+  constexpr mode_t readable = S_IRGRP | S_IROTH;
+  mode_t allowed = 0;
+  if (of_root && trust.group_readable_of_root) allowed |= S_IRGRP;
+  if (of_root && trust.world_readable_of_root) allowed |= readable;
+  if ((open_to_others & ~allowed) == 0) return {};
+  constexpr std::string_view strict = "set its mode to 0600";
+  if (of_root && open_to_others == S_IRGRP) {
+    return fmt::format(
+        "can be read by group {}; {}, or allow group-readable-of-root if a container or a service "
+        "manager has put it there",
+        facts.st_gid, strict);
+  }
+  if (of_root && (open_to_others & ~readable) == 0) {
+    return fmt::format(
+        "can be read by every user; {}, or allow world-readable-of-root if nobody else is in this "
+        "container",
+        strict);
+  }
+  return fmt::format("is open to group or others (mode {:04o}); {}", facts.st_mode & 07777U, strict);
+}
+
+/// The file cannot be opened: why, and whose it is.
+Error cannot_open(const std::string& path, int number) {
+  struct stat facts {};
+  if (number == ENOENT && ::lstat(path.c_str(), &facts) == 0) {
+    return refused(path, "is a symbolic link that leads nowhere; correct it, or give the file itself");
+  }
+  if (number == ENOENT) {
+    return Error(Status::wrong_key, fmt::format("the key file {} is missing; restore it from a backup", shown(path)));
+  }
+  if (number == EACCES && ::stat(path.c_str(), &facts) == 0) {
+    return refused(path, fmt::format("belongs to user {} (mode {:04o}), and user {}, who runs this program, may not "
+                                     "read it; give the file to that user",
+                                     facts.st_uid, facts.st_mode & 07777U, ::geteuid()));
+  }
+  if (number == EACCES) {
+    return refused(path, fmt::format("lies in a directory that user {}, who runs this program, may not enter; change "
+                                     "the directory's rights",
+                                     ::geteuid()));
+  }
+  return cannot("opened", path, number);
+}
+
+/// N of /dev/fd/N or /proc/self/fd/N.
+std::optional<int> descriptor_named(std::string_view path) noexcept {
+  for (const std::string_view place : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(place)) continue;
+    const std::string_view number = path.substr(place.size());
+    int descriptor = -1;
+    const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), descriptor);
+    if (failed == std::errc() && end == number.data() + number.size() && descriptor >= 0) return descriptor;
+  }
+  return std::nullopt;
+}
+
+// ---- Reading -------------------------------------------------------------------------------------------------
+
+/// The next octets: 0 at the end, -1 and errno on failure. A file is read from its beginning whatever its position,
+/// which others may share; a pipe is waited for.
+ssize_t read_some(int descriptor, bool regular, std::size_t from, std::span<char> buffer) noexcept {
+  for (;;) {
+    const ssize_t got = regular ? ::pread(descriptor, buffer.data(), buffer.size(), static_cast<off_t>(from))
+                                : ::read(descriptor, buffer.data(), buffer.size());
+    if (got >= 0 || (errno != EINTR && errno != EAGAIN)) return got;
+    if (errno == EAGAIN) {
+      pollfd waited{descriptor, POLLIN, 0};
+      if (::poll(&waited, 1, -1) < 0 && errno != EINTR) return -1;
+    }
+  }
+}
+
+Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& path) {
+  std::string text(file_size_max + 1, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = read_some(descriptor, regular, size, std::span(text).subspan(size));
+    if (got < 0) {
+      const int number = errno;
+      base::wipe(text);
+      return cannot("read", path, number);
+    }
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  if (size == 0) {
+    return Error(Status::wrong_key,
+                 fmt::format("the key file {} is empty{}", shown(path),
+                             regular ? "; restore it from a backup" : "; a pipe can be read only once"));
+  }
+  Result<Keyring> keyring =
+      size > file_size_max
+          ? Result<Keyring>(Error(Status::wrong_key, fmt::format("it is longer than {} octets", file_size_max)))
+          : Keyring::from_text(std::string_view(text).substr(0, size));
+  base::wipe(text);
+  if (!keyring) {
+    return Error(keyring.error().status(),
+                 fmt::format("the key file {} is malformed: {}", shown(path), keyring.error().message()));
+  }
+  return keyring;
+}
+
+/// Whoever handed the descriptor over vouches for it: neither owner nor mode is looked at. It stays open.
+Result<Keyring> read_inherited(int descriptor, const std::string& path) {
+  struct stat facts {};
+  if (::fstat(descriptor, &facts) != 0) return refused(path, "is not open in this program; hand the descriptor over");
+  const bool regular = S_ISREG(facts.st_mode);
+  if (!regular && !S_ISFIFO(facts.st_mode) && !S_ISSOCK(facts.st_mode)) {
+    return refused(path, "is neither a file nor a pipe; hand over one of them");
+  }
+  return read_keyring(descriptor, regular, path);
+}
+
+// ---- Writing -------------------------------------------------------------------------------------------------
+
 /// 0, or the error's number.
 int write_all(int descriptor, std::string_view text) noexcept {
   while (!text.empty()) {
@@ -106,168 +207,81 @@ int write_all(int descriptor, std::string_view text) noexcept {
   return 0;
 }
 
-/// 0, or the error's number.
-int sync_directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  File file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+/// Makes a file that was not there, closed to others, with this text, durable. 0, or the error's number.
+int write_new(const std::string& path, std::string_view text, const std::string& owner_of) noexcept {
+  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (!file.open()) return errno;
-  return ::fsync(file.descriptor()) == 0 ? 0 : errno;
-}
-
-/// Puts the text into a new file and makes it durable. 0, or the error's number.
-int fill_new_file(File& file, std::string_view text) noexcept {
+  int failed = 0;
   // The umask may have taken away the owner's own permission.
-  if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) return errno;
-  if (const int failed = write_all(file.descriptor(), text); failed != 0) return failed;
-  if (::fsync(file.descriptor()) != 0) return errno;
-  return file.close();
-}
-
-/// Why a file is not safe to take keys from; empty if it is.
-std::string_view unsafe(const struct stat& facts) noexcept {
-  if (!S_ISREG(facts.st_mode)) return "is not a regular file; give the file itself";
-  if (facts.st_uid != ::geteuid() && facts.st_uid != 0) {
-    return "belongs to another user; make it the user's that runs this program";
+  if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) failed = errno;
+  if (failed == 0) failed = write_all(file.descriptor(), text);
+  struct stat owned {};
+  if (failed == 0 && ::geteuid() == 0 && !owner_of.empty() && ::stat(owner_of.c_str(), &owned) == 0 &&
+      owned.st_uid != 0 && ::fchown(file.descriptor(), owned.st_uid, owned.st_gid) != 0) {
+    failed = errno;
   }
-  if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) return "is open to group or others; set its mode to 0600";
-  return {};
-}
-
-/// One line of a keyring that describes a key.
-Result<void> add_line(Keyring& keyring, std::string_view line, std::size_t number) {
-  const std::size_t first = line.find(' ');
-  const std::size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
-  if (second == std::string_view::npos) {
-    return malformed(number, "is not \"<key id> <use> <64 hexadecimal digits>\"; correct it");
-  }
-  const std::string_view id = line.substr(0, first);
-  const std::string_view digits = line.substr(second + 1);
-  if (id.size() != text::key_id_size || !base::is_base62(id)) {
-    return malformed(number, "has a malformed key id; give two of the characters 0-9 A-Z a-z");
-  }
-  const std::optional<KeyUse> use = use_named(line.substr(first + 1, second - first - 1));
-  if (!use) return malformed(number, "has an unknown use; give active, verify-only or retired");
-  base::WipedBytes<master_key_size> master;
-  if (digits.size() != hex_size || !decode_hex(digits, master.span())) {
-    return malformed(number, "does not end in 64 lower-case hexadecimal digits; restore it from a backup");
-  }
-  Result<void> added = keyring.add(id, *use, master.span());
-  if (!added) return malformed(number, fmt::format("cannot be taken: {}", added.error().message()));
-  return {};
+  if (failed == 0 && ::fsync(file.descriptor()) != 0) failed = errno;
+  if (const int closed = file.close(); failed == 0) failed = closed;
+  if (failed != 0) ::unlink(path.c_str());
+  return failed;
 }
 
 }  // namespace
 
-Result<Keyring> Keyring::from_text(std::string_view text) {
-  Keyring keyring;
-  for (std::size_t number = 1; !text.empty() || number == 1; ++number) {
-    const std::size_t end = text.find('\n');
-    if (number == 1 && text.substr(0, end) != heading) {
-      return malformed(number, fmt::format("is not \"{}\"; give a keyring file", heading));
-    }
-    if (end == std::string_view::npos) {
-      return malformed(number, "has no end; the text was cut off, restore it from a backup");
-    }
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(end + 1);
-    if (number == 1 || line.starts_with('#')) continue;
-    Result<void> added = add_line(keyring, line, number);
-    if (!added) return added.error();
+Result<Keyring> Keyring::from_file(const std::string& path, const KeyFileTrust& trust) {
+  if (trust.inherited_descriptor) {
+    if (const std::optional<int> descriptor = descriptor_named(path)) return read_inherited(*descriptor, path);
   }
-  if (keyring.keys().empty()) return Error(Status::wrong_key, "the keyring holds no key; restore it from a backup");
-  return keyring;
-}
-
-SecretText Keyring::reveal_text() const {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::string text;
-  // Growing would leave copies of the keys behind. 24: id, longest use, separators.
-  text.reserve(heading.size() + 1 + keys_.size() * (hex_size + 24));
-  text += heading;
-  text += '\n';
-  for (const Key& key : keys_) {
-    text += key.id;
-    text += ' ';
-    text += use_name(key.use);
-    text += ' ';
-    for (const char character : key.master.reveal()) {
-      const auto octet = static_cast<unsigned char>(character);
-      text += hex[octet >> 4];
-      text += hex[octet & 15];
-    }
-    text += '\n';
-  }
-  SecretText revealed(text);
-  base::wipe(text);
-  return revealed;
-}
-
-Result<Keyring> Keyring::from_file(const std::string& path) {
-  // O_NONBLOCK: opening a named pipe must not wait for a writer.
-  File file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!file.open()) {
-    const int number = errno;
-    if (number == ENOENT) {
-      return Error(Status::wrong_key, fmt::format("the key file {} is missing; restore it from a backup", shown(path)));
-    }
-    if (number == ELOOP) {
-      return Error(Status::cannot_open,
-                   fmt::format("the key file {} is a symbolic link; give the file itself", shown(path)));
-    }
-    return cannot("opened", path, number);
-  }
+  // Links are followed: what counts is what was opened. O_NONBLOCK: opening a named pipe must not wait for a writer.
+  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file.open()) return cannot_open(path, errno);
   struct stat facts {};
   if (::fstat(file.descriptor(), &facts) != 0) return cannot("examined", path, errno);
-  if (const std::string_view why = unsafe(facts); !why.empty()) {
-    return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
-  }
-
-  std::string text(file_size_max + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got = ::read(file.descriptor(), text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      const int number = errno;
-      base::wipe(text);
-      return cannot("read", path, number);
-    }
-    if (got == 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  Result<Keyring> keyring =
-      size > file_size_max
-          ? Result<Keyring>(Error(Status::wrong_key, fmt::format("it is longer than {} octets", file_size_max)))
-          : from_text(std::string_view(text).substr(0, size));
-  base::wipe(text);
-  if (!keyring) {
-    return Error(keyring.error().status(),
-                 fmt::format("the key file {} is malformed: {}", shown(path), keyring.error().message()));
-  }
-  return keyring;
+  if (const std::string why = unsafe(facts, trust); !why.empty()) return refused(path, why);
+  return read_keyring(file.descriptor(), true, path);
 }
 
-Result<void> Keyring::write_new_file(const std::string& path) const {
-  // Written aside, then linked in place: a crash leaves the whole file or none, and link() never
-  // replaces what is there.
+Result<Keyring> Keyring::from_credential(std::string_view name) {
+  if (name.empty() || name.size() > 255 || name == "." || name == ".." ||
+      name.find_first_of(std::string_view("/:\0", 3)) != std::string_view::npos) {
+    return Error(Status::invalid_argument,
+                 "the name of the credential is malformed; give the one that LoadCredential= has before its colon");
+  }
+  const char* directory = ::secure_getenv("CREDENTIALS_DIRECTORY");
+  if (directory == nullptr || directory[0] != '/') {
+    return Error(Status::wrong_key,
+                 fmt::format("there is no credential {}: CREDENTIALS_DIRECTORY is not set; start the program by a "
+                             "systemd unit with LoadCredential={}:PATH",
+                             shown(name), shown(name)));
+  }
+  // A file of root's with an entry for the service's user in its access list, which its mode shows as the group's.
+  KeyFileTrust laid_out_by_systemd;
+  laid_out_by_systemd.group_readable_of_root = true;
+  return from_file(fmt::format("{}/{}", directory, name), laid_out_by_systemd);
+}
+
+Result<void> Keyring::write_new_file(const std::string& path, const std::string& owner_of) const {
+  // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const SecretText text = reveal_text();
   std::array<std::uint8_t, 8> drawn;
   system_random()->fill(drawn);
   std::string aside = path + ".new-";
   for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
 
-  File file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.open()) return cannot("created", path, errno);
-  int failed = fill_new_file(file, text.reveal());
-  if (failed == 0 && ::link(aside.c_str(), path.c_str()) != 0) failed = errno;
+  if (const int failed = write_new(aside, text.reveal(), owner_of); failed != 0) return cannot("created", path, failed);
+  int failed = base::put_in_place(aside, path);
+  // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
+  if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), owner_of);
   ::unlink(aside.c_str());
   if (failed == EEXIST) {
-    return Error(Status::cannot_open,
-                 fmt::format("the key file {} exists already; move it away or give another name", shown(path)));
+    struct stat facts {};
+    if (::stat(path.c_str(), &facts) != 0) {
+      return refused(path, "is a symbolic link that leads nowhere; remove it or give another name");
+    }
+    return refused(path, "exists already; move it away or give another name");
   }
   if (failed != 0) return cannot("written", path, failed);
-  failed = sync_directory_of(path);
+  failed = base::sync_directory_of(path);
   if (failed != 0) {
     ::unlink(path.c_str());
     return cannot("made durable", path, failed);

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/uint128.hpp"
 #include "base/wipe.hpp"
 #include "text/token_text.hpp"
 #include "tokenstore/environment.hpp"
@@ -61,11 +62,17 @@ class Fingerprinter {
     return print;
   }
 
+  /// The group of a name (an owner, a token id). Keyed too: nobody chooses a name that shares another's.
+  static constexpr std::size_t groups = 4096;
+  std::uint16_t group(std::string_view name) const noexcept {
+    return static_cast<std::uint16_t>(fingerprint(name).high % groups);
+  }
+
   /// Where an id's entry lives. Keyed, and much cheaper than the fingerprint, so that memory can be
   /// fetched while the fingerprint is being computed. An attacker who hit a chosen place would gain an
   /// eviction, never an answer: the fingerprint alone decides whose entry it is.
   std::uint64_t place(IdWords id) const noexcept {
-    __extension__ using wide = unsigned __int128;
+    using wide = base::uint128;
     const wide first = wide{id.high ^ id_key_[0]} * (id.low ^ id_key_[1]);
     const std::uint64_t folded = static_cast<std::uint64_t>(first) ^ static_cast<std::uint64_t>(first >> 64);
     const wide second = wide{folded ^ id_key_[1]} * 0x9E37'79B9'7F4A'7C15U;

@@ -122,11 +122,11 @@ void Freshness::forget_one(RecordKind kind, std::string_view key, const OwnerMat
   switch (kind) {
     case RecordKind::token:
       // Raised before the entry is dropped: a load that began earlier can no longer fill it in.
-      tokens_.raise(Generations::group_of(key));
+      tokens_.raise(tokens_.group_of(key));
       if (text::is_id(key)) table_.drop(key, unwritten_since_.load(), displaced);
       break;
     case RecordKind::owner:
-      if (owner_matters(key)) owners_.raise(Generations::group_of(key));
+      if (owner_matters(key)) owners_.raise(owners_.group_of(key));
       break;
     case RecordKind::workspace:
       // In this order: see Validator::remember.

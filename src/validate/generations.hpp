@@ -2,32 +2,41 @@
 ///
 /// Names (token ids, owners) fall into groups; a change raises the group's counter, and whatever was
 /// remembered under the old count is no longer believed. Two names in one group cost a needless look
-/// at storage, never a wrong answer. Thread-safe.
+/// at storage, never a wrong answer; nobody can choose a name that shares another's. Thread-safe.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <new>
 #include <string_view>
+
+#include "validate/fingerprint.hpp"
+#include "validate/pages.hpp"
 
 namespace tokenstore::validate {
 
 class Generations {
  public:
-  static constexpr std::size_t groups = 4096;
+  static constexpr std::size_t groups = Fingerprinter::groups;
 
-  static std::uint16_t group_of(std::string_view name) noexcept {
-    return static_cast<std::uint16_t>(std::hash<std::string_view>{}(name) % groups);
+  explicit Generations(const Fingerprinter& fingerprinter)
+      : fingerprinter_(fingerprinter),
+        memory_(groups * sizeof(std::uint32_t)),
+        counts_(reinterpret_cast<std::atomic<std::uint32_t>*>(memory_.words())) {
+    if (counts_ == nullptr) throw std::bad_alloc();
   }
+
+  std::uint16_t group_of(std::string_view name) const noexcept { return fingerprinter_.group(name); }
   std::uint32_t of(std::uint16_t group) const noexcept { return counts_[group].load(std::memory_order_acquire); }
   void raise(std::uint16_t group) noexcept { counts_[group].fetch_add(1, std::memory_order_acq_rel); }
   void raise_all() noexcept {
-    for (auto& count : counts_) count.fetch_add(1, std::memory_order_acq_rel);
+    for (std::size_t group = 0; group < groups; ++group) counts_[group].fetch_add(1, std::memory_order_acq_rel);
   }
 
  private:
-  std::array<std::atomic<std::uint32_t>, groups> counts_{};
+  const Fingerprinter& fingerprinter_;
+  Pages memory_;  ///< takes none until something changes
+  std::atomic<std::uint32_t>* const counts_;
 };
 
 }  // namespace tokenstore::validate

@@ -24,7 +24,10 @@ struct Memory {
          const seal::Place& place, StoredSettings& stored, std::size_t cache_bytes,
          std::chrono::milliseconds use_interval)
       : fingerprinter(random),
+        tokens(fingerprinter),
+        owners(fingerprinter),
         settings(stored, owners, fingerprinter, cache_bytes),
+        denials(fingerprinter),
         table(new_table(cache_bytes)),
         use_writer(backend, clock, place.workspace, use_interval, uses, table.get(), unwritten_since) {
     if (!table) return;

@@ -11,9 +11,7 @@ std::optional<OwnerStanding> RememberedSettings::recall_owner(std::string_view o
   const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
   const Answer& answer = place_of(print);
-  if (answer.standing.reason == Reason::storage || answer.generation != generation || answer.owner != print) {
-    return std::nullopt;
-  }
+  if (!answer.known || answer.generation != generation || answer.owner != print) return std::nullopt;
   return answer.standing;
 }
 
@@ -21,7 +19,7 @@ void RememberedSettings::remember_owner(std::string_view owner, std::uint32_t ge
                                         const OwnerStanding& standing) noexcept {
   const Fingerprint print = fingerprinter_.fingerprint(owner);
   const std::lock_guard lock(mutex_);
-  place_of(print) = {print, generation, standing};
+  place_of(print) = {print, generation, standing, true};
 }
 
 std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generation) const noexcept {
@@ -37,13 +35,13 @@ void RememberedSettings::remember_workspace(std::uint32_t generation, Reason rea
 }
 
 bool RememberedSettings::owner_changed(std::string_view owner) {
-  const auto before = recall_owner(owner, owners_.of(Generations::group_of(owner)));
+  const auto before = recall_owner(owner, owners_.of(owners_.group_of(owner)));
   // An issue under a cap changes its owner's record too, and must not cost their tokens a miss each.
   return !before || stored_.owner_standing(owner) != *before;
 }
 
 bool RememberedSettings::owner_changed(std::string_view owner, const OwnerStanding& now) noexcept {
-  return recall_owner(owner, owners_.of(Generations::group_of(owner))) != now;
+  return recall_owner(owner, owners_.of(owners_.group_of(owner))) != now;
 }
 
 }  // namespace tokenstore::validate

@@ -9,13 +9,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "validate/fingerprint.hpp"
 #include "validate/full_check.hpp"
 #include "validate/generations.hpp"
+#include "validate/pages.hpp"
 
 namespace tokenstore::validate {
 
@@ -27,7 +28,9 @@ class RememberedSettings {
       : stored_(stored),
         owners_(owners),
         fingerprinter_(fingerprinter),
-        answers_(std::clamp(cache_bytes / 64, least_bytes, most_bytes) / sizeof(Answer)) {}
+        answers_(std::clamp(cache_bytes / 64, least_bytes, most_bytes) / sizeof(Answer) * sizeof(Answer)) {
+    if (answers_.words() == nullptr) throw std::bad_alloc();
+  }
 
   /// Empty: not remembered under this generation.
   std::optional<OwnerStanding> recall_owner(std::string_view owner, std::uint32_t generation) noexcept;
@@ -43,24 +46,27 @@ class RememberedSettings {
   /// Moves whenever the workspace's record has changed.
   std::uint32_t workspace_generation() const noexcept { return workspace_generation_.load(std::memory_order_acquire); }
 
-  std::size_t bytes() const noexcept { return answers_.size() * sizeof(Answer); }
+  std::size_t bytes() const noexcept { return answers_.bytes(); }
 
  private:
   struct Answer {
     Fingerprint owner;
     std::uint32_t generation = 0;
-    OwnerStanding standing;  ///< reason `storage`: nothing remembered
+    OwnerStanding standing;
+    bool known = false;  ///< of zeroes: nothing remembered
   };
   static constexpr std::size_t least_bytes = 128 * sizeof(Answer);
   static constexpr std::size_t most_bytes = std::size_t{4} << 20;
 
-  Answer& place_of(const Fingerprint& owner) noexcept { return answers_[owner.high % answers_.size()]; }
+  Answer& place_of(const Fingerprint& owner) noexcept {
+    return reinterpret_cast<Answer*>(answers_.words())[owner.high % (answers_.bytes() / sizeof(Answer))];
+  }
 
   StoredSettings& stored_;
   Generations& owners_;
   const Fingerprinter& fingerprinter_;
   std::mutex mutex_;
-  std::vector<Answer> answers_;
+  Pages answers_;  ///< takes no memory until something is remembered
   std::atomic<std::uint32_t> workspace_generation_{0};
   /// Generation in the upper half, reason in the lower; 0: nothing remembered.
   std::atomic<std::uint64_t> workspace_answer_{0};

@@ -1,4 +1,5 @@
-/// One entry of the validator's cache: fifteen words, read without a lock.
+/// One slot of the validator's cache: fifteen words, read without a lock. It holds an entry, or a part of an entry's
+/// long text (long_text.hpp).
 ///
 /// A slot is a sequence lock over atomic words. The one writer (who holds the table's mutex) makes the
 /// sequence odd, stores, and makes it even again; a reader copies and then looks whether the sequence
@@ -18,19 +19,9 @@
 #include "tokenstore/verdict.hpp"
 #include "validate/fingerprint.hpp"
 #include "validate/packed_address.hpp"
+#include "validate/packed_id.hpp"
 
 namespace tokenstore::validate {
-
-/// A token id as a number of 96 bits: what a slot has room for.
-struct PackedId {
-  std::uint64_t high = 0;
-  std::uint32_t low = 0;
-  friend bool operator==(const PackedId&, const PackedId&) = default;
-  /// As their texts are ordered.
-  friend bool operator<(const PackedId& one, const PackedId& other) noexcept {
-    return one.high != other.high ? one.high < other.high : one.low < other.low;
-  }
-};
 
 enum class EntryKind : std::uint8_t { none = 0, live = 1, gone = 2 };
 
@@ -92,9 +83,9 @@ struct Slot {
     print_low,
     expires_at,
     traits,
-    generation_and_extra,
+    generation_and_text,  ///< the lower half; where its long text begins, as a number of a slot plus one, or 0
     use,
-    owner,  ///< 36 octets, then the low 32 bits of the id
+    owner,  ///< 36 octets, then the low 32 bits of the id; the first word is the sizes of its long text, if it has one
     owner_end = owner + slot_owner_words,
     address_high = owner_end,
     address_low,

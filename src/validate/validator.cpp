@@ -55,7 +55,9 @@ void Validator::start_afresh() {
   } done{adopting_};
   if (!fork_guard_.forked()) return;
   // The inherited memory is not freed, for the same reason as above.
-  memory_.store(new_memory().release(), std::memory_order_release);
+  auto fresh = new_memory();
+  fresh->denials.inherit(memory_.load(std::memory_order_acquire)->denials);
+  memory_.store(fresh.release(), std::memory_order_release);
   fork_guard_.adopt();
   if (parts_.after_fork) parts_.after_fork();
 }
@@ -66,7 +68,7 @@ class Validator::SettingsOfCall final : public SettingsSource {
   SettingsOfCall(Memory& memory, StoredSettings& stored, Seen& seen) : memory_(memory), stored_(stored), seen_(seen) {}
 
   OwnerStanding owner_standing(std::string_view owner) override {
-    seen_.owner = memory_.owners.of(Generations::group_of(owner));
+    seen_.owner = memory_.owners.of(memory_.owners.group_of(owner));
     if (const auto known = memory_.settings.recall_owner(owner, seen_.owner)) return *known;
     const OwnerStanding standing = stored_.owner_standing(owner);
     if (standing.reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
@@ -118,45 +120,50 @@ void Validator::check(std::string_view text, const Demand& demand, Verdict& verd
   if (current) {
     const Fingerprint print = known.fingerprinter.fingerprint(text);
     Found found;
-    if (known.table->find(home, print, found) && answer_from_memory(known, found, id, asked, verdict)) return;
+    if (known.table->find(home, print, found) && answer_from_memory(known, found, home.place, id, asked, verdict))
+      return;
   }
   check_fully(known, text, demand, current, verdict);
 }
 
 // Short on purpose: what depends on the slot waits for memory, and while little waits the processor goes on to the
 // next call.
-bool Validator::answer_from_memory(Memory& memory, const Found& found, std::string_view id, const Asked& asked,
-                                   Verdict& verdict) {
+bool Validator::answer_from_memory(Memory& memory, const Found& found, std::uint64_t place, std::string_view id,
+                                   const Asked& asked, Verdict& verdict) {
   const Slot slot = found.slot;
   const EntryTraits traits = EntryTraits::unpack(slot.load(Slot::traits));
-  const std::uint64_t generation_and_extra = slot.load(Slot::generation_and_extra);
+  const std::uint64_t generation_and_text = slot.load(Slot::generation_and_text);
   if (traits.kind != EntryKind::live) return refuse_from_memory(memory, found, verdict);
-  if (memory.owners.of(traits.owner_group) != static_cast<std::uint32_t>(generation_and_extra)) return false;
+  if (memory.owners.of(traits.owner_group) != static_cast<std::uint32_t>(generation_and_text)) return false;
   const auto expires_at = static_cast<UnixMillis>(slot.load(Slot::expires_at));
   const std::optional<UnixMillis> now = before_end(expires_at, asked);
   if (!now) return false;
 
   VerdictWriter answer(verdict);
   bool in_scope = false;
-  if (const auto block = static_cast<std::uint32_t>(generation_and_extra >> 32); block == 0) {
-    const ScopeSets::Set& scopes = memory.table->scope_sets().at(traits.scope_set);
-    in_scope = asked.scope.in(scopes);
+  if (generation_and_text >> 32 == 0) {
+    const ScopeSets::Set scopes = memory.table->scope_sets().at(traits.scope_set);
+    in_scope = asked.scope.bit == 0 || (scopes.bits() & asked.scope.bit) != 0;
     answer.identify<slot_owner_words>(
         in_scope ? Reason::none : Reason::insufficient_scope, id,
-        [&slot](std::size_t word) { return slot.load(Slot::owner + word); }, traits.owner_size, scopes.text,
-        expires_at);
-  } else if (!identify_by_extra(memory, block, id, asked, expires_at, in_scope, verdict)) {
+        [&slot](std::size_t word) { return slot.load(Slot::owner + word); }, traits.owner_size,
+        [&scopes](std::size_t word) { return scopes.word(word); }, scopes.size(), expires_at);
+    // The set may be another's by now: only the copy is searched.
+    if (asked.scope.bit == 0) in_scope = base::has_scope(verdict.scopes(), asked.scope.scope);
+    if (!in_scope) answer.lack_scope();
+  } else if (!identify_by_text(memory, slot, id, asked, expires_at, in_scope, verdict)) {
     return false;
   }
   const UseWord use = slot.use_word();
   // Unchanged: everything read above belongs together.
   if (!found.unchanged()) return false;
-  if (memory.denials.any() && memory.denials.denies(id, verdict.owner())) {
+  if (memory.denials.any() && memory.denials.may_deny(place, traits.owner_group) &&
+      memory.denials.denies(id, verdict.owner())) {
     answer.refuse(Outcome::invalid, Reason::revoked);
     return true;
   }
   counters_.raise(Count::hits);
-  if (in_scope && !CacheTable::note_use(slot, use, *now, asked.from)) memory.uses.note(id, *now, asked.from.text());
+  if (in_scope && !note_use(slot, use, *now, asked.from)) memory.uses.note(id, *now, asked.from.text());
   return true;
 }
 
@@ -170,7 +177,7 @@ std::optional<UnixMillis> Validator::before_end(UnixMillis expires_at, const Ask
 
 bool Validator::refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict) {
   const EntryTraits traits = EntryTraits::unpack(found.slot.load(Slot::traits));
-  const auto generation = static_cast<std::uint32_t>(found.slot.load(Slot::generation_and_extra));
+  const auto generation = static_cast<std::uint32_t>(found.slot.load(Slot::generation_and_text));
   if (traits.kind != EntryKind::gone || memory.tokens.of(traits.owner_group) != generation) return false;
   if (!found.unchanged()) return false;
   counters_.raise(Count::gone_hits);
@@ -178,11 +185,11 @@ bool Validator::refuse_from_memory(Memory& memory, const Found& found, Verdict& 
   return true;
 }
 
-bool Validator::identify_by_extra(Memory& memory, std::uint32_t block, std::string_view id, const Asked& asked,
-                                  UnixMillis expires_at, bool& in_scope, Verdict& verdict) {
-  ExtraCopy extra;  // NOLINT(cppcoreguidelines-pro-type-member-init): only written where it is read
-  if (!memory.table->copy_extra(block, extra)) return false;
-  const ExtraText text = extra.text();
+bool Validator::identify_by_text(Memory& memory, Slot entry, std::string_view id, const Asked& asked,
+                                 UnixMillis expires_at, bool& in_scope, Verdict& verdict) {
+  LongTextCopy copy;  // NOLINT(cppcoreguidelines-pro-type-member-init): only written where it is read
+  if (!memory.table->copy_text(entry, copy)) return false;
+  const LongText text = copy.text();
   in_scope = base::has_scope(text.scopes, asked.scope.scope);
   VerdictWriter(verdict).identify(in_scope ? Reason::none : Reason::insufficient_scope, id, text.owner, text.scopes,
                                   text.metadata, expires_at);
@@ -206,7 +213,7 @@ void Validator::check_fully(Memory& memory, std::string_view text, const Demand&
   // Read before storage is: whatever changes from here on forbids remembering what is loaded.
   Seen seen;
   seen.pulse = pulse.value_or(0);
-  seen.token = memory.tokens.of(Generations::group_of(token->id));
+  seen.token = memory.tokens.of(memory.tokens.group_of(token->id));
   seen.workspace = memory.settings.workspace_generation();
   SettingsOfCall remembered(memory, stored_settings_, seen);
   const CheckedToken checked =
@@ -234,7 +241,7 @@ void Validator::check_fully(Memory& memory, std::string_view text, const Demand&
 
 void Validator::remember(Memory& memory, const text::ParsedToken& token, std::string_view text,
                          const CheckedToken& checked, const Demand& demand, bool used, const Seen& seen) {
-  const std::uint16_t token_group = Generations::group_of(token.id);
+  const std::uint16_t token_group = memory.tokens.group_of(token.id);
   const bool live = checked.reason == Reason::none;
   NewEntry entry;
   entry.print = memory.fingerprinter.fingerprint(text);
@@ -247,7 +254,7 @@ void Validator::remember(Memory& memory, const text::ParsedToken& token, std::st
     entry.owner = checked.record.owner;
     entry.scopes = checked.record.scopes;
     entry.metadata = checked.record.metadata;
-    entry.owner_group = Generations::group_of(checked.record.owner);
+    entry.owner_group = memory.owners.group_of(checked.record.owner);
     entry.owner_generation = seen.owner;
     entry.expires_at = checked.record.expires_at;
   }
@@ -257,12 +264,12 @@ void Validator::remember(Memory& memory, const text::ParsedToken& token, std::st
   std::vector<Use> displaced;
   // The workspace's record was read before the owner's generation was, so a change of it in between does
   // not show in the entry. A change from here on raises the generation that the entry holds.
-  const bool kept = memory.table->try_put(entry, memory.unwritten_since.load(), displaced, [&] {
+  const Kept kept = memory.table->try_put(entry, memory.unwritten_since.load(), displaced, [&] {
     return memory.freshness->unmoved(seen.pulse) && memory.tokens.of(token_group) == seen.token &&
            memory.settings.workspace_generation() == seen.workspace;
   });
   for (const Use& use : displaced) memory.uses.note(use.id, use.used_at, use.used_from);
-  if (used && !kept) memory.uses.note(token.id, entry.used_at, entry.used_from.text());
+  if (used && kept != Kept::yes) memory.uses.note(token.id, entry.used_at, entry.used_from.text());
 }
 
 void Validator::committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept {
@@ -308,6 +315,9 @@ Statistics Validator::statistics() const noexcept {
     figures.evictions = known.table->evictions();
     figures.cached_tokens = known.table->live();
     figures.cache_bytes = known.table->bytes() + known.settings.bytes();
+    figures.not_kept_busy = known.table->not_kept(Kept::busy);
+    figures.not_kept_changed = known.table->not_kept(Kept::changed);
+    figures.not_kept_no_room = known.table->not_kept(Kept::no_room);
   }
   return figures;
 }

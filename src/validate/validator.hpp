@@ -94,16 +94,15 @@ class Validator {
     UnixMillis coarse_now;  ///< effective now, slightly behind
   };
   /// False: memory does not decide it, whatever the verdict now holds.
-  bool answer_from_memory(Memory& memory, const Found& found, std::string_view id, const Asked& asked,
-                          Verdict& verdict);
+  bool answer_from_memory(Memory& memory, const Found& found, std::uint64_t place, std::string_view id,
+                          const Asked& asked, Verdict& verdict);
   /// Effective now, exact where it matters, if it lies before an end.
   std::optional<UnixMillis> before_end(UnixMillis expires_at, const Asked& asked) noexcept;
   /// What is known to be gone.
   [[gnu::noinline]] bool refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict);
   /// Who and what, of an entry that does not fit into its slot. Apart, because it takes much of the stack.
-  [[gnu::noinline]] static bool identify_by_extra(Memory& memory, std::uint32_t block, std::string_view id,
-                                                  const Asked& asked, UnixMillis expires_at, bool& in_scope,
-                                                  Verdict& verdict);
+  [[gnu::noinline]] static bool identify_by_text(Memory& memory, Slot entry, std::string_view id, const Asked& asked,
+                                                 UnixMillis expires_at, bool& in_scope, Verdict& verdict);
   void remember(Memory& memory, const text::ParsedToken& token, std::string_view text, const CheckedToken& checked,
                 const Demand& demand, bool used, const Seen& seen);
 

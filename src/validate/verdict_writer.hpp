@@ -20,12 +20,17 @@ class VerdictWriter {
   /// The answer about a genuine token: valid, or insufficient_scope.
   void identify(Reason reason, std::string_view id, std::string_view owner, std::string_view scopes,
                 std::string_view metadata, UnixMillis expires_at) noexcept;
-  /// The same of what the library has kept in words, which holds its limits; without metadata. `owner_word(i)` gives
-  /// the owner's words, which are written whole, beyond the owner's end too. One by one: gathered in an array, they
-  /// could be copied on only once the processor's store buffer has let go of them.
-  template <std::size_t words, typename OwnerWord>
+  /// The same of what the library has kept in words, which holds its limits; without metadata. `owner_word(i)` and
+  /// `scope_word(i)` give the words of the texts, which are written whole, beyond their ends too. One by one: gathered
+  /// in an array, they could be copied on only once the processor's store buffer has let go of them.
+  template <std::size_t words, typename OwnerWord, typename ScopeWord>
   void identify(Reason reason, std::string_view id, const OwnerWord& owner_word, std::size_t owner_size,
-                std::string_view scopes, UnixMillis expires_at) noexcept;
+                const ScopeWord& scope_word, std::size_t scopes_size, UnixMillis expires_at) noexcept;
+  /// Of an answer that said nothing of the demand yet.
+  void lack_scope() noexcept {
+    verdict_.outcome_ = Outcome::invalid;
+    verdict_.reason_ = Reason::insufficient_scope;
+  }
 
  private:
   void begin(Reason reason, std::size_t owner_size, std::size_t scopes_size, std::size_t metadata_size,
@@ -91,22 +96,28 @@ inline void VerdictWriter::identify(Reason reason, std::string_view id, std::str
   for (const std::string_view part : {id, owner, scopes, metadata}) to = append(to, part);
 }
 
-template <std::size_t words, typename OwnerWord>
+template <std::size_t words, typename OwnerWord, typename ScopeWord>
 inline void VerdictWriter::identify(Reason reason, std::string_view id, const OwnerWord& owner_word,
-                                    std::size_t owner_size, std::string_view scopes, UnixMillis expires_at) noexcept {
+                                    std::size_t owner_size, const ScopeWord& scope_word, std::size_t scopes_size,
+                                    UnixMillis expires_at) noexcept {
   static_assert(words * sizeof(std::uint64_t) <= owner_max);
-  begin(reason, owner_size, scopes.size(), 0, expires_at);
+  begin(reason, owner_size, scopes_size, 0, expires_at);
   char* const to = verdict_.text_.data();
   std::memcpy(to, id.data(), token_id_size);
-  const auto put = [to, &owner_word](std::size_t at) {
-    const std::uint64_t word = owner_word(at);
-    std::memcpy(to + token_id_size + at * sizeof word, &word, sizeof word);
-  };
-  [&put]<std::size_t... at>(std::index_sequence<at...>) {
-    (put(at), ...);
+  const auto put = [](char* at, std::uint64_t word) { std::memcpy(at, &word, sizeof word); };
+  [&]<std::size_t... at>(std::index_sequence<at...>) {
+    (put(to + token_id_size + at * sizeof(std::uint64_t), owner_word(at)), ...);
   }
   (std::make_index_sequence<words>());
-  append(to + token_id_size + owner_size, scopes);
+  // Most sets are short; a loop that ends elsewhere each time would be guessed wrongly.
+  char* const scopes = to + token_id_size + owner_size;
+  constexpr std::size_t mostly = 4;
+  [&]<std::size_t... at>(std::index_sequence<at...>) {
+    (put(scopes + at * sizeof(std::uint64_t), scope_word(at)), ...);
+  }
+  (std::make_index_sequence<mostly>());
+  for (std::size_t at = mostly; at * sizeof(std::uint64_t) < scopes_size; ++at)
+    put(scopes + at * sizeof(std::uint64_t), scope_word(at));
 }
 
 }  // namespace tokenstore

@@ -123,20 +123,12 @@ static void null_arguments(void) {
   null_text.description_size = 3;
   BAD(tokenstore_issue(store, &host, &null_text, text, sizeof text, &size, NULL, NULL));
   null_text = request;
-  null_text.owner = NULL;
-  null_text.owner_size = 0;
-  BAD(tokenstore_issue(store, &host, &null_text, text, sizeof text, &size, NULL, NULL));
-  null_text = request;
   null_text.owner_size = SIZE_MAX;
   BAD(tokenstore_issue(store, &host, &null_text, text, sizeof text, &size, NULL, NULL));
 
-  BAD(tokenstore_get(store, &host, NULL, 0, &token, NULL));
   BAD(tokenstore_get(store, &host, "x", 1, NULL, NULL));
   BAD(tokenstore_expire(store, &host, NULL, 16, 0, NULL, NULL));
-  BAD(tokenstore_revoke(store, &host, NULL, 0, NULL, 0, NULL, NULL));
   BAD(tokenstore_revoke(store, &host, "0123456789abcdef", 16, NULL, 4, NULL, NULL));
-  BAD(tokenstore_revoke_all(store, &host, NULL, 0, NULL, 0, NULL, NULL));
-  BAD(tokenstore_delete(store, &host, NULL, 0, NULL));
   BAD(tokenstore_list(store, &host, NULL, NULL, NULL));
   BAD(tokenstore_count(store, &host, NULL, 0, NULL, NULL));
   BAD(tokenstore_owner_get(store, &host, NULL, 0, NULL, NULL));
@@ -153,9 +145,12 @@ static void null_arguments(void) {
   BAD(tokenstore_keyring_generate(NULL, NULL));
   BAD(tokenstore_keyring_from_bytes(NULL, 32, NULL, 0, &keyring, NULL));
   BAD(tokenstore_keyring_from_bytes(master, 31, NULL, 0, &keyring, NULL));
-  BAD(tokenstore_keyring_from_file(NULL, 0, &keyring, NULL));
   BAD(tokenstore_keyring_from_file("a\0b", 3, &keyring, NULL));
-  BAD(tokenstore_keyring_from_text(NULL, 0, &keyring, NULL));
+  BAD(tokenstore_keyring_from_file_trusting("a", 1, 8, &keyring, NULL));
+  BAD(tokenstore_keyring_from_file_trusting("a", 1, -1, &keyring, NULL));
+  BAD(tokenstore_keyring_from_credential(NULL, 0, &keyring, NULL));
+  BAD(tokenstore_keyring_from_credential("a/b", 3, &keyring, NULL));
+  BAD(tokenstore_keyring_from_credential("a\0b", 3, &keyring, NULL));
 
   /* A verdict that says valid from the last request must not go on saying so. */
   const size_t text_size = issue_for(store, "alice", "read", text, NULL);
@@ -173,6 +168,106 @@ static void null_arguments(void) {
   demand = demand_of("read");
   BAD(tokenstore_validate(store, text, text_size, &demand, NULL, NULL));
   CHECK(counts_of(store).active == 1);
+  tokenstore_free(store);
+}
+
+/* What a call answers for an empty text, whichever way that is spelled: its status and its line. */
+typedef struct answer {
+  int32_t status;
+  char line[160];
+} answer;
+
+static answer answer_of(int32_t status, tokenstore_error* error) {
+  answer result = {.status = status};
+  strncpy(result.line, tokenstore_error_message(error, NULL), sizeof result.line - 1);
+  tokenstore_error_free(error);
+  return result;
+}
+
+/* `call` says `empty` where the text stands, and reports to `error`. */
+#define EMPTY_EITHER_WAY(expected, call)                                                                 \
+  do {                                                                                                   \
+    answer answers[2];                                                                                   \
+    for (int way = 0; way < 2; ++way) {                                                                  \
+      const char* empty = way == 0 ? "" : NULL;                                                          \
+      tokenstore_error* error = NULL;                                                                    \
+      const int32_t status = (call);                                                                     \
+      answers[way] = answer_of(status, error);                                                           \
+    }                                                                                                    \
+    CHECK_STATUS(expected, answers[0].status);                                                           \
+    CHECK_STATUS(expected, answers[1].status);                                                           \
+    CHECK(strcmp(answers[0].line, answers[1].line) == 0 && (answers[0].line[0] == '\0') == !(expected)); \
+  } while (0)
+
+static void empty_texts(void) {
+  tokenstore_store* store = open_in_memory();
+  const tokenstore_actor host = host_actor();
+  tokenstore_token* token = NULL;
+  tokenstore_page* page = NULL;
+  tokenstore_owner* owner = NULL;
+  tokenstore_owner_page* owners = NULL;
+  tokenstore_keyring* keyring = NULL;
+  tokenstore_counts counts = {.struct_size = sizeof counts};
+  const tokenstore_owner_settings settings = {.struct_size = sizeof settings};
+  uint64_t revoked = 0;
+  token_text text;
+  size_t size = 0;
+  const int32_t bad = TOKENSTORE_INVALID_ARGUMENT;
+
+  /* Both a client's text and a demand's scope come from outside, and both may be empty. */
+  static tokenstore_verdict verdict;
+  const size_t text_size = issue_for(store, "alice", "read", text, NULL);
+  for (int way = 0; way < 2; ++way) {
+    const char* empty = way == 0 ? "" : NULL;
+    tokenstore_demand demand = demand_of("read");
+    verdict.struct_size = sizeof verdict;
+    CHECK_STATUS(TOKENSTORE_OK, tokenstore_validate(store, empty, 0, &demand, &verdict, NULL));
+    CHECK(verdict.outcome == TOKENSTORE_OUTCOME_INVALID && verdict.reason == TOKENSTORE_REASON_MALFORMED);
+    CHECK(verdict.http_status == 401);
+    demand.scope = empty;
+    demand.scope_size = 0;
+    CHECK_STATUS(TOKENSTORE_OK, tokenstore_validate(store, text, text_size, &demand, &verdict, NULL));
+    CHECK(verdict.reason == TOKENSTORE_REASON_INSUFFICIENT_SCOPE && verdict.http_status == 403);
+  }
+
+  EMPTY_EITHER_WAY(TOKENSTORE_NOT_FOUND, tokenstore_get(store, &host, empty, 0, &token, &error));
+  EMPTY_EITHER_WAY(TOKENSTORE_NOT_FOUND, tokenstore_expire(store, &host, empty, 0, 0, NULL, &error));
+  EMPTY_EITHER_WAY(TOKENSTORE_NOT_FOUND, tokenstore_revoke(store, &host, empty, 0, NULL, 0, NULL, &error));
+  EMPTY_EITHER_WAY(TOKENSTORE_NOT_FOUND, tokenstore_delete(store, &host, empty, 0, &error));
+  EMPTY_EITHER_WAY(bad, tokenstore_revoke_all(store, &host, empty, 0, empty, 0, &revoked, &error));
+  EMPTY_EITHER_WAY(bad, tokenstore_owner_get(store, &host, empty, 0, &owner, &error));
+  EMPTY_EITHER_WAY(bad, tokenstore_owner_set(store, &host, empty, 0, &settings, NULL, &error));
+  EMPTY_EITHER_WAY(bad, tokenstore_owner_suspend(store, &host, empty, 0, empty, 0, NULL, &error));
+  EMPTY_EITHER_WAY(bad, tokenstore_owner_resume(store, &host, empty, 0, NULL, &error));
+  EMPTY_EITHER_WAY(bad, tokenstore_keyring_from_file(empty, 0, &keyring, &error));
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_keyring_generate(&keyring, NULL));
+  EMPTY_EITHER_WAY(bad, tokenstore_keyring_write_new_file(keyring, empty, 0, &error));
+  tokenstore_keyring_free(keyring);
+  keyring = NULL;
+  EMPTY_EITHER_WAY(TOKENSTORE_WRONG_KEY, tokenstore_keyring_from_text(empty, 0, &keyring, &error));
+
+  /* Where empty is a meaning of its own. */
+  EMPTY_EITHER_WAY(TOKENSTORE_OK, tokenstore_count(store, &host, empty, 0, &counts, &error));
+  CHECK(counts.active == 1);
+  for (int way = 0; way < 2; ++way) {
+    const char* empty = way == 0 ? "" : NULL;
+    CHECK_STATUS(TOKENSTORE_OK, tokenstore_owner_list(store, &host, empty, 0, 0, &owners, NULL));
+    tokenstore_owner_page_free(owners);
+    const tokenstore_list_query query = {.struct_size = sizeof query, .owner = empty, .text = empty, .cursor = empty};
+    CHECK_STATUS(TOKENSTORE_OK, tokenstore_list(store, &host, &query, &page, NULL));
+    tokenstore_page_free(page);
+    tokenstore_issue_request request = request_for("alice", "");
+    request.scopes = request.description = request.metadata = empty;
+    CHECK_STATUS(TOKENSTORE_OK, tokenstore_issue(store, &host, &request, text, sizeof text, &size, NULL, NULL));
+    request.owner = empty;
+    request.owner_size = 0;
+    BAD(tokenstore_issue(store, &host, &request, text, sizeof text, &size, NULL, NULL));
+    tokenstore_open_options options = memory_options();
+    options.workspace = options.prefix = options.key_id = options.key_file = options.vfs = options.path = empty;
+    tokenstore_store* other = NULL;
+    CHECK_STATUS(TOKENSTORE_OK, tokenstore_open(&options, &other, NULL));
+    tokenstore_free(other);
+  }
   tokenstore_free(store);
 }
 
@@ -256,7 +351,7 @@ static void wrong_options(void) {
   tokenstore_keyring* keyring = NULL;
   CHECK_STATUS(TOKENSTORE_OK, tokenstore_keyring_from_bytes(master, sizeof master, NULL, 0, &keyring, NULL));
   const tokenstore_clock no_clock = {.struct_size = sizeof no_clock};
-  for (int i = 0; i < 14; ++i) {
+  for (int i = 0; i < 18; ++i) {
     tokenstore_open_options options = memory_options();
     tokenstore_store* store = NULL;
     tokenstore_error* error = NULL;
@@ -304,6 +399,19 @@ static void wrong_options(void) {
       case 13:
         options.backend = TOKENSTORE_BACKEND_SQLITE, options.path = "x.db\0y", options.path_size = 6;
         break;
+      case 14:
+        options.key_file = "x.key", options.key_file_size = 5;
+        options.key_credential = "x", options.key_credential_size = 1;
+        break;
+      case 15:
+        options.key_credential = "a/b", options.key_credential_size = 3;
+        break;
+      case 16:
+        options.key_file_trust = 8;
+        break;
+      case 17:
+        options.reserved = 1;
+        break;
     }
     BAD(tokenstore_open(&options, &store, &error));
     CHECK(store == NULL && error != NULL && tokenstore_error_message(error, NULL)[0] != '\0');
@@ -316,6 +424,7 @@ static const check_case cases[] = {
     {"a handle that is NULL is an invalid argument", null_handles},
     {"freeing NULL does nothing", free_null},
     {"an argument that is NULL is an invalid argument, and leaves no valid verdict", null_arguments},
+    {"NULL with size 0 is the empty text, for every function that takes a text", empty_texts},
     {"a buffer that is too short is refused before anything is stored", short_buffers},
     {"a value out of range is refused", wrong_values},
     {"options that contradict each other do not open", wrong_options},

@@ -1,6 +1,8 @@
+#define _XOPEN_SOURCE 700
 #include "every_call.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "small_backend.h"
@@ -63,6 +65,9 @@ static int32_t call_keyring_generate(world* w) {
 }
 STATUS_CALL(keyring_from_bytes, master, sizeof master, "ab", 2, &w->second_keyring)
 STATUS_CALL(keyring_from_file, w->key_file, strlen(w->key_file), &w->second_keyring)
+STATUS_CALL(keyring_from_file_trusting, w->key_file, strlen(w->key_file), TOKENSTORE_KEY_FILE_STRICT,
+            &w->second_keyring)
+STATUS_CALL(keyring_from_credential, "world.key", 9, &w->second_keyring)
 STATUS_CALL(keyring_from_text, w->key_text, w->key_text_size, &w->second_keyring)
 STATUS_CALL(keyring_add, w->keyring, "zz", 2, TOKENSTORE_KEY_VERIFY_ONLY, master, sizeof master)
 VALUE_CALL(keyring_count, w->keyring)
@@ -226,6 +231,8 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, keyring_generate),
     ENTRY(CALL_STATUS, keyring_from_bytes),
     ENTRY(CALL_STATUS, keyring_from_file),
+    ENTRY(CALL_STATUS, keyring_from_file_trusting),
+    ENTRY(CALL_STATUS, keyring_from_credential),
     ENTRY(CALL_STATUS, keyring_from_text),
     ENTRY(CALL_STATUS, keyring_add),
     ENTRY(CALL_VALUE, keyring_count),
@@ -287,6 +294,9 @@ int world_make(world* w, const char* folder, const char* path) {
   size_t size = 0;
 
   memset(w, 0, sizeof *w);
+  /* The credentials are where the key file is. */
+  char credentials[4096];
+  if (realpath(folder, credentials) == NULL || setenv("CREDENTIALS_DIRECTORY", credentials, 0) != 0) return 0;
   snprintf(w->key_file, sizeof w->key_file, "%s/world.key", folder);
   snprintf(w->new_file, sizeof w->new_file, "%s/new.key", folder);
   remove(w->key_file);

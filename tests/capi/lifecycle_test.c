@@ -1,5 +1,10 @@
 /* What each function does when all is well, as a host would use it. */
+#define _POSIX_C_SOURCE 200809L
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host.h"
 
@@ -318,7 +323,36 @@ static void sqlite_and_keys(void) {
   CHECK_STATUS(TOKENSTORE_READ_ONLY, tokenstore_revoke_all(store, &host, "alice", 5, NULL, 0, NULL, NULL));
   tokenstore_free(store);
 
+  /* The key from a descriptor, which has to be allowed; and as a credential. */
+  const int descriptor = open("a.db.key", O_RDONLY);
+  char name[32];
+  snprintf(name, sizeof name, "/dev/fd/%d", descriptor);
+  CHECK(descriptor >= 0 && chmod("a.db.key", 0604) == 0);
   options.keyring = NULL;
+  options.key_file = name;
+  options.key_file_size = strlen(name);
+  CHECK_STATUS(TOKENSTORE_CANNOT_OPEN, tokenstore_open(&options, &store, NULL));
+  options.key_file_trust = TOKENSTORE_KEY_FILE_INHERITED_DESCRIPTOR;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_open(&options, &store, NULL));
+  CHECK(reason_for(store, text, text_size, "read") == TOKENSTORE_REASON_NONE);
+  tokenstore_free(store);
+  CHECK(chmod("a.db.key", 0600) == 0 && close(descriptor) == 0);
+  options.key_credential = "a.db.key";
+  options.key_credential_size = 8;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_open(&options, &store, NULL));
+  options.key_file = NULL;
+  options.key_file_size = 0;
+  options.key_file_trust = 0;
+  char here[4096];
+  CHECK(unsetenv("CREDENTIALS_DIRECTORY") == 0);
+  CHECK_STATUS(TOKENSTORE_WRONG_KEY, tokenstore_open(&options, &store, NULL));
+  CHECK(getcwd(here, sizeof here) != NULL && setenv("CREDENTIALS_DIRECTORY", here, 1) == 0);
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_open(&options, &store, NULL));
+  CHECK(reason_for(store, text, text_size, "read") == TOKENSTORE_REASON_NONE);
+  tokenstore_free(store);
+  options.key_credential = NULL;
+  options.key_credential_size = 0;
+
   options.read_only = 0;
   options.key_bytes = master;
   options.key_bytes_size = sizeof master;

@@ -8,11 +8,12 @@
 #include "host.h"
 
 #define SAME_FIELD(type, field) CHECK(offsetof(tokenstore_##type, field) == offsetof(frozen_##type, field))
-/* The constant is the frozen size, and nothing was left for the compiler to pad. */
+/* The constant is the frozen size, and nothing was left for the compiler to pad: on any machine in the first line,
+ * and where pointers are as wide as times, not even between two versions. */
 #define SAME_SIZE(type, NAME)                                       \
   CHECK(sizeof(frozen_##type) == TOKENSTORE_##NAME##_SIZE_1_0);     \
   CHECK(sizeof(tokenstore_##type) >= TOKENSTORE_##NAME##_SIZE_1_0); \
-  CHECK(sizeof(frozen_##type) % sizeof(int64_t) == 0)
+  CHECK(sizeof(frozen_##type) % sizeof(void*) == 0)
 
 static void frozen_copies_of_backends(void) {
   SAME_SIZE(token_record, TOKEN_RECORD);

@@ -163,9 +163,12 @@ class Keys(StoreCase):
         self.key.chmod(0o600)
         self.succeed("list")
 
-    def test_a_key_file_that_is_a_directory_or_a_link(self):
+    def test_a_key_file_that_is_a_directory_or_a_link_to_nothing(self):
         self.key.rename(self.directory / "moved")
         self.key.symlink_to(self.directory / "moved")
+        self.succeed("list")
+        self.key.unlink()
+        self.key.symlink_to(self.directory / "nowhere")
         self.refuse_everything()
         self.key.unlink()
         self.key.mkdir(mode=0o700)

@@ -209,6 +209,28 @@ class GuardedServer(unittest.TestCase):
             self.assertEqual(401, self.ask_as("A" * size).status, size)
         self.assertEqual(200, self.ask_as(token).status)
 
+    def test_a_method_that_a_path_does_not_have_is_405_and_says_which_it_has(self):
+        for method, path, status, allowed in (("PUT", "/notes", 405, "OPTIONS, DELETE, GET, HEAD, POST"), ("POST", "/whoami", 405, "OPTIONS, GET, HEAD"),
+                                              ("BREW", "/token", 405, "OPTIONS, DELETE"), ("OPTIONS", "/notes", 204, "OPTIONS, DELETE, GET, HEAD, POST"),
+                                              ("DELETE", "/", 405, "OPTIONS, GET, HEAD"), ("GET", "/nothing", 404, None), ("PUT", "/nothing", 404, None)):
+            answer = self.ask(method=method, path=path)
+            self.assertEqual((status, allowed), (answer.status, answer.header("Allow")), (method, path))
+
+    def test_a_post_without_a_body_is_answered_at_once_and_one_with_two_ends_is_refused(self):
+        token, _ = self.issue("notes:write")
+        head = f"POST /notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+        began = time.monotonic()
+        self.assertEqual(201, Answer(self.raw(f"{head}\r\n".encode())).status)
+        self.assertLess(time.monotonic() - began, 3)
+        received = self.raw(f"{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.assertEqual((400, 1), (Answer(received).status, received.count(b"HTTP/1.1 ")))
+
+    def test_a_part_of_an_answer_is_never_asked_for_with_success(self):
+        token, _ = self.issue("notes:read")
+        for asked in ("bytes=0-0", "bytes=9-1", "nonsense"):
+            answer = self.ask(f"Authorization: Bearer {token}", f"Range: {asked}")
+            self.assertEqual((200, None), (answer.status, answer.header("Content-Range")), asked)
+
     def test_body_that_is_too_large_is_refused(self):
         token, _ = self.issue("notes:write")
         self.assertEqual(413, self.ask_as(token, method="POST", body=b"x" * 70_000).status)

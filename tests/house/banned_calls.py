@@ -52,6 +52,7 @@ BANNED_IN_LIBRARY = {
     "perror": "the host's output is not ours",
     "signal": "the host's signals are not ours",
     "sigaction": "the host's signals are not ours",
+    "secure_getenv": "as getenv",
     "getenv": "configuration comes from the host, through options",
     "setlocale": "is global to the host",
     "syslog": "the host's log is not ours",

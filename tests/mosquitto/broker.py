@@ -65,7 +65,7 @@ class Tokens:
 
 
 class Broker:
-    def __init__(self, database, daemon=False, **options):
+    def __init__(self, database, daemon=False, anonymous=False, **options):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tokenstore-mosquitto-", dir="/tmp"))
         self.socket = self.folder / "socket"
         self.log_file = self.folder / "log"
@@ -73,7 +73,7 @@ class Broker:
         self.configuration = self.folder / "mosquitto.conf"
         options = {"check_interval_ms": 100, **options}
         lines = ["user root"] if os.geteuid() == 0 else []
-        lines += [f"listener 0 {self.socket}", "allow_anonymous true", "check_retain_source false",
+        lines += [f"listener 0 {self.socket}", f"allow_anonymous {str(anonymous).lower()}", "check_retain_source false",
                   f"pid_file {self.folder / 'pid'}", "log_type all", f"log_dest file {self.log_file}",
                   f"plugin {PLUGIN}"]
         lines += [f"plugin_opt_{name} {value}" for name, value in {"database": database, **options}.items()
@@ -111,6 +111,13 @@ class Broker:
         shutil.rmtree(self.folder)
         assert outcome == 0, f"the broker ended with {outcome}: {log}"
         return log
+
+    def rotate_log(self):
+        """As logrotate does: the file is moved away, and the broker told by SIGHUP to begin a new one."""
+        moved = self.log_file.rename(self.folder / f"log.{time.monotonic_ns()}")
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(self.log_file.exists, lambda: f"a new log after {moved}")
+        return moved
 
     def log(self):
         return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""

@@ -11,10 +11,31 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import time
 import unittest
 
 import broker
 from broker import Broker, Tokens
+
+
+@contextlib.contextmanager
+def hidden_tables(path):
+    """Without its tables the database answers every look-up with an error."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        tables = [name for name, in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        assert len(tables) > 1
+
+        def rename(before, after):
+            database.execute("BEGIN IMMEDIATE")
+            for name in tables:
+                database.execute(f'ALTER TABLE "{name}{before}" RENAME TO "{name}{after}"')
+            database.execute("COMMIT")
+
+        rename("", "_hidden")
+        try:
+            yield
+        finally:
+            rename("_hidden", "")
 
 
 class Plugin(unittest.TestCase):
@@ -170,22 +191,9 @@ class Plugin(unittest.TestCase):
 
     def test_failing_storage_refuses_without_calling_the_token_bad_and_open_connections_stay(self):
         watching = self.broker.subscribe("patient", self.everything, "storage/#")
-        with contextlib.closing(sqlite3.connect(self.tokens.database, isolation_level=None)) as database:
-            # Without its tables the database answers every look-up with an error.
-            tables = [name for name, in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-            self.assertGreater(len(tables), 1)
-            database.execute("BEGIN IMMEDIATE")
-            for name in tables:
-                database.execute(f'ALTER TABLE "{name}" RENAME TO "{name}_hidden"')
-            database.execute("COMMIT")
-            try:
-                self.broker.wait_for_log("the tokens' storage cannot be read")
-                done = self.broker.publish("unlucky", self.everything, "storage/no", "x")
-            finally:
-                database.execute("BEGIN IMMEDIATE")
-                for name in tables:
-                    database.execute(f'ALTER TABLE "{name}_hidden" RENAME TO "{name}"')
-                database.execute("COMMIT")
+        with hidden_tables(self.tokens.database):
+            self.broker.wait_for_log("the tokens' storage cannot be read")
+            done = self.broker.publish("unlucky", self.everything, "storage/no", "x")
         self.assertNotEqual(0, done.returncode)
         self.assertNotIn("not authorised", done.stdout + done.stderr)
         self.broker.wait_for_log("the tokens' storage can be read again")
@@ -193,6 +201,68 @@ class Plugin(unittest.TestCase):
         watching.wait_for("storage/yes x")
         self.assertEqual("storage/yes x\n", watching.stop())
         self.assertEqual(1, self.broker.log().count(" as patient ("), "it never had to connect again")
+
+
+class LogRotation(unittest.TestCase):
+    """At SIGHUP the broker judges every open connection anew."""
+
+    def setUp(self):
+        broker.require()
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.tokens = Tokens(pathlib.Path(self.folder.name))
+
+    def clients(self, running):
+        """One of each way to show a token: a username is the owner's, empty or, in MQTT 5, left out."""
+        found = {}
+        for version, username in (("31", "alice"), ("311", "alice"), ("311", ""), ("5", "alice"), ("5", ""), ("5", None)):
+            token = self.tokens.issue("mqtt:subscribe:#")
+            client = f"client-{version}-{username}"
+            found[client] = running.subscribe(client, token, "#", version=version, username=username)
+        return found
+
+    def test_a_rotation_of_the_log_cuts_nobody_good(self):
+        for anonymous in (True, False):
+            with self.subTest(allow_anonymous=anonymous):
+                running = Broker(self.tokens.database, anonymous=anonymous).start()
+                everything = self.tokens.issue("mqtt:publish:#")
+                clients = self.clients(running)
+                for number in range(3):
+                    running.rotate_log()
+                    done = running.publish("publisher", everything, f"after/{number}", "yes")
+                    self.assertEqual((0, ""), (done.returncode, done.stderr))
+                    for client, subscriber in clients.items():
+                        self.assertIsNone(subscriber.process.poll(), client)
+                        subscriber.wait_for(f"after/{number} yes")
+                logs = "".join(path.read_text(encoding="utf-8") for path in running.folder.glob("log*"))
+                self.assertEqual([], [client for client in clients if logs.count(f" as {client} (") != 1], "they never had to connect again")
+                for subscriber in clients.values():
+                    subscriber.stop()
+                running.stop()
+
+    def test_a_rotation_while_storage_cannot_be_read_cuts_nobody(self):
+        running = Broker(self.tokens.database, check_interval_ms=3600000).start()
+        everything = self.tokens.issue("mqtt:publish:#")
+        clients = self.clients(running)
+        with hidden_tables(self.tokens.database):
+            running.rotate_log()
+            time.sleep(1)
+        running.publish("publisher", everything, "after/it", "yes")
+        logs = "".join(path.read_text(encoding="utf-8") for path in running.folder.glob("log*"))
+        for client, subscriber in clients.items():
+            subscriber.wait_for("after/it yes")
+            self.assertEqual(1, logs.count(f" as {client} ("), client)
+            subscriber.stop()
+        running.stop()
+
+    def test_a_rotation_lets_nobody_stay_whose_token_has_ended(self):
+        running = Broker(self.tokens.database, check_interval_ms=3600000).start()
+        token = self.tokens.issue("mqtt:subscribe:#")
+        ended = running.subscribe("ended", token, "#")
+        self.tokens.command("revoke", self.tokens.id_of(token))
+        running.rotate_log()
+        self.assertNotEqual(0, ended.wait_for_end())
+        running.stop()
 
 
 class WithoutChecks(unittest.TestCase):

@@ -35,6 +35,10 @@ def raw(port, octets, pause=0.0):
     return received
 
 
+def cookie_of(jar):
+    return {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+
+
 class Limits(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -59,8 +63,10 @@ class Limits(unittest.TestCase):
         self.refused(400, "unknown-field", body={"x" * 1000: 1})
         for value in (True, 1, [], {}):
             self.refused(400, "invalid-field", body={"description": value})
-        for value in (True, "1", 1.5, 1e300, [], {}, 2**64):
+        for value in (True, "1", 1.5, 1e300, -1e300, 1e16, [], {}, 2**64):
             self.refused(400, "invalid-field", body={"lifetimeSeconds": value})
+        self.assertEqual(201, self.ask("POST", COLLECTION, {"lifetimeSeconds": 60.0}, user="alice").status, "60.0 is a whole number")
+        before += 1
         self.assertEqual(before, len(self.ask("GET", COLLECTION, user="alice").json["data"]), "nothing was made")
         _, name = self.server.generate("alice")
         answer = self.ask("POST", f"{COLLECTION}/{name}/revoke", {"reason": "x" * 1025}, user="alice")
@@ -183,10 +189,48 @@ class Alone(unittest.TestCase):
             time.sleep(wait)
             self.assertEqual(201, attempt("192.0.2.1", PASSWORDS["alice"]).status)
 
+    def test_an_address_counts_as_one_client_however_a_proxy_writes_it(self):
+        spellings = (("192.0.2.1", "192.0.2.1:4711", "192.0.2.1:1", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]:80", " 192.0.2.1 ", "10.0.0.1, 192.0.2.1"),
+                     ("2001:db8::1", "[2001:db8::1]:443", "[2001:db8::1]", "2001:DB8:0::1", "2001:db8::1%eth0", "[2001:db8::1%2]:9", "2001:db8:0:0::ffff"))
+        with Server("--sign-in-burst", "3", "--sign-in-interval", "3600000", "--address-header", "X-Real-IP") as server:
+            def attempt(address):
+                return server.ask("POST", "/session", {"user": "alice", "password": "wrong"}, headers={"X-Real-IP": address}).status
+
+            for client in spellings:
+                self.assertEqual([401, 401, 401, 429, 429, 429, 429], [attempt(address) for address in client], client)
+            for nonsense in ("192.0.2.1:x", "192.0.2.256", "[2001:db8::2", "unknown", "", "192.0.2.9:123456"):
+                server.ask("POST", "/session", {"user": "alice", "password": "wrong"}, headers={"X-Real-IP": nonsense})
+            self.assertEqual(429, server.ask("POST", "/session", {"user": "alice", "password": "wrong"}).status,
+                             "what is no address counts as the proxy's own")
+            self.assertEqual(401, attempt("192.0.2.2"), "the control: another address is another client")
+
+    def test_last_used_from_is_an_address_without_a_port(self):
+        with Server("--address-header", "X-Real-IP") as server:
+            token, name = server.generate("alice")
+            for written, shown in (("192.0.2.7:4711", "192.0.2.7"), ("[2001:DB8::7]:443", "2001:db8::7"), ("fe80::7%eth0", "fe80::7"), ("no", "127.0.0.1")):
+                self.assertEqual(200, server.ask("GET", COLLECTION, token=token, headers={"X-Real-IP": written}).status)
+                self.assertEqual(shown, server.ask("GET", f"{COLLECTION}/{name}", user="alice").json["lastUsedFrom"], written)
+
+    def test_two_servers_on_one_host_do_not_sign_each_other_out(self):
+        for options, names in (((), None), (("--session-cookie", "other"), "other")):
+            with Server() as one, Server(*options) as other:
+                jar = {}  # a browser sends what one of them set to the other as well: cookies know no ports
+                for server in (one, other):
+                    answer = server.ask("POST", "/session", {"user": "alice", "password": PASSWORDS["alice"]}, headers=cookie_of(jar))
+                    name, _, value = answer.headers["Set-Cookie"].split(";")[0].partition("=")
+                    self.assertEqual((names if server is other else None) or f"session-{server.port}", name)
+                    jar[name] = value
+                for server in (one, other):
+                    self.assertEqual("alice", server.ask("GET", "/session", headers=cookie_of(jar)).json["user"])
+        for name in ("", "a b", "a;b", "x" * 65):
+            done = subprocess.run([os.environ["ACCESS_TOKENS_PAGE"], "--demo", "--session-cookie", name], text=True, capture_output=True, timeout=60)
+            self.assertNotEqual(0, done.returncode)
+            self.assertIn("a cookie's name is 1 to 64 letters", done.stdout + done.stderr, name)
+
     def test_behind_tls_the_cookie_is_secure(self):
         with Server("--secure") as server:
             answer = server.ask("POST", "/session", {"user": "alice", "password": PASSWORDS["alice"]})
-            self.assertRegex(answer.headers["Set-Cookie"], r"^__Host-session=.*; Secure$")
+            self.assertRegex(answer.headers["Set-Cookie"], r"^__Host-session-\d+=.*; Secure$")
             self.assertIn("max-age", answer.headers["Strict-Transport-Security"])
 
     def test_an_unused_session_ends(self):

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import unittest
+from urllib.parse import urljoin, urlsplit
 
 from support import PASSWORDS, Server
 
@@ -55,7 +56,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    do_GET = do_POST = answer
+    do_GET = do_HEAD = do_POST = answer
 
     def log_message(self, *_):
         pass
@@ -231,9 +232,63 @@ class InFront(unittest.TestCase):
         own = {"Content-Type": "application/json", "Origin": "https://tokens.example.org"}
         status, headers, _ = self.ask("POST", "/session", headers=own, body=credentials)
         self.assertEqual(201, status, "a page of the same origin")
-        self.assertRegex(headers["Set-Cookie"], r"^__Host-session=.*; Secure$")
+        self.assertRegex(headers["Set-Cookie"], r"^__Host-session-\d+=.*; Secure$")
         foreign = {**own, "Origin": "https://elsewhere.example.org"}
         self.assertEqual(403, self.ask("POST", "/session", headers=foreign, body=credentials)[0])
+
+    def test_what_a_client_brings_besides_its_token_changes_no_answer(self):
+        extras = ({"Range": "bytes=0-0"}, {"Range": "bytes=9-1"}, {"Range": "nonsense"}, {"If-None-Match": "*"}, {"If-Match": '"x"'},
+                  {"If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}, {"If-Range": '"x"', "Range": "bytes=1-2"},
+                  {"Accept-Encoding": "identity;q=0"}, {"Upgrade": "websocket", "Connection": "upgrade"})
+        for extra in extras:
+            for method, body in (("GET", None), ("HEAD", None)):
+                self.assertEqual(200, self.ask(method, "/api/data", token=self.reading, headers=extra)[0], (method, extra))
+                self.assertEqual(401, self.ask(method, "/api/data", token="x", headers=extra)[0], (method, extra))
+            self.assertEqual(403, self.ask("POST", "/api/data", token=self.reading, headers=extra, body="x")[0], extra)
+        writing, _ = self.server.generate("alice", scopes=["data:write"])
+        self.assertEqual(200, self.ask("POST", "/api/data", token=writing, headers={"Expect": "100-continue"}, body="x")[0])
+
+    def test_preflights_of_the_sites_that_are_named_are_answered_without_a_token(self):
+        asked = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        before = len(Backend.seen)
+        status, headers, body = self.ask("OPTIONS", "/api/data", headers=asked)
+        self.assertEqual((204, "https://app.example.org", b""), (status, headers["Access-Control-Allow-Origin"], body))
+        self.assertIn("POST", headers["Access-Control-Allow-Methods"])
+        self.assertIn("Authorization", headers["Access-Control-Allow-Headers"])
+        status, headers, _ = self.ask("OPTIONS", "/api/data", headers={**asked, "Origin": "https://elsewhere.example.org"})
+        self.assertEqual((204, None), (status, headers["Access-Control-Allow-Origin"]))
+        self.assertEqual(before, len(Backend.seen))
+        for token, expected in ((self.reading, 200), ("x", 401)):
+            status, headers, _ = self.ask("GET", "/api/data", token=token, headers={"Origin": "https://app.example.org"})
+            self.assertEqual((expected, "https://app.example.org"), (status, headers["Access-Control-Allow-Origin"]))
+            status, headers, _ = self.ask("GET", "/api/data", token=token, headers={"Origin": "https://elsewhere.example.org"})
+            self.assertEqual((expected, None), (status, headers["Access-Control-Allow-Origin"]))
+
+    def test_the_page_works_under_a_path(self):
+        def under_a_path(text):
+            return text.replace("location / {\n    proxy_pass http://access_tokens;", "location /tokens/ {\n    proxy_pass http://access_tokens/;")
+
+        with Nginx(self.server.port, self.backend, under_a_path) as nginx:
+            status, headers, _ = nginx.ask("GET", "/tokens")
+            self.assertEqual((301, "/tokens/"), (status, urlsplit(headers["Location"]).path))
+            page = "https://tokens.example.org/tokens/"
+            status, _, text = nginx.ask("GET", "/tokens/")
+            self.assertEqual(200, status)
+            named = re.findall(r'(?:src|href)="([^"#]+)"', text.decode())
+            self.assertIn("app.js", named)
+            for name in named:
+                self.assertEqual(200, nginx.ask("GET", urlsplit(urljoin(page, name)).path)[0], name)
+            own = {"Content-Type": "application/json", "Origin": "https://tokens.example.org"}
+            credentials = json.dumps({"user": "alice", "password": PASSWORDS["alice"]})
+            status, headers, said = nginx.ask("POST", "/tokens/session", headers=own, body=credentials)
+            self.assertEqual(201, status)
+            signed_in = {"Cookie": headers["Set-Cookie"].split(";")[0], "X-CSRF-Token": json.loads(said)["csrfToken"], **own}
+            collection = "/tokens/v4/apiAccessTokens"
+            status, headers, said = nginx.ask("POST", collection, headers=signed_in, body="{}")
+            self.assertEqual(201, status)
+            where = urlsplit(urljoin("https://tokens.example.org" + collection, headers["Location"])).path
+            self.assertEqual(f"{collection}/{json.loads(said)['tokenInfo']['tokenId']}", where)
+            self.assertEqual(200, nginx.ask("GET", where, headers=signed_in)[0])
 
     def test_no_token_stands_in_a_log_of_nginx(self):
         self.ask("GET", "/api/data", token=self.reading)

@@ -58,6 +58,41 @@ class Contract:
             self.asked.add(operation["operationId"])
 
 
+KEYWORDS = {"$ref", "type", "format", "enum", "oneOf", "not", "properties", "required", "additionalProperties", "dependentRequired", "items",
+            "uniqueItems", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength", "pattern", "default", "description"}
+
+
+def what_stops_generators(document):
+    """What ogen, oapi-codegen and openapi-python-client stumble over: test_clients.py is how that was found."""
+    found = []
+
+    def look_at(schema, where):
+        found.extend(f"{where}: {keyword} is no keyword that all of them know" for keyword in schema.keys() - KEYWORDS)
+        if not schema.keys() & {"type", "$ref", "oneOf"}:
+            found.append(f"{where}: has no type")
+        for name, part in schema.get("properties", {}).items():
+            look_at(part, f"{where}.{name}")
+        if "items" in schema:
+            look_at(schema["items"], f"{where}[]")
+        for part in schema.get("oneOf", []):
+            look_at(part, f"{where}|")
+
+    def find_schemas(node, where):
+        for name, part in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+            if name == "schema":
+                look_at(part, where)
+            elif name != "schemas":
+                find_schemas(part, f"{where}/{name}")
+
+    find_schemas(document, "")
+    components = document["components"]
+    for name, schema in components["schemas"].items():
+        look_at(schema, name)
+    kinds = [name.lower() for group in ("schemas", "securitySchemes") for name in components[group]]
+    found.extend(f"{name}: two components of this name" for name in sorted(set(kinds)) if kinds.count(name) > 1)
+    return found
+
+
 class OpenApi(unittest.TestCase):
     def setUp(self):
         self.contract = Contract(DESCRIPTION.read_text(encoding="utf-8"))
@@ -121,6 +156,17 @@ class OpenApi(unittest.TestCase):
             described = {operation["operationId"] for item in self.contract.document["paths"].values()
                          for method, operation in item.items() if method != "parameters"}
             self.assertEqual(described, self.contract.asked, "every operation was answered with success at least once")
+
+    def test_nothing_in_it_stops_the_generators_of_clients(self):
+        self.assertEqual([], what_stops_generators(self.contract.document))
+
+    def test_the_control_what_stops_generators_is_noticed(self):
+        text = DESCRIPTION.read_text(encoding="utf-8")
+        for right, wrong in (("active: {type: boolean,", "active: {"), ("role: {type: string, enum: [", "role: {enum: ["), ("{type: string, enum: [Bearer]}", "{const: Bearer}"),
+                             ("sessionCookie:\n", "session:\n"), ("{name: cursor, in: query, schema: {type: string}", "{name: cursor, in: query, schema: {}"),
+                             ("'The owner, as username'", "The owner, as username")):
+            self.assertIn(right, text)
+            self.assertNotEqual([], what_stops_generators(yaml.safe_load(text.replace(right, wrong, 1))), wrong)
 
     def test_it_is_served_as_it_is(self):
         with Server() as server:

@@ -196,6 +196,11 @@ class Rest(unittest.TestCase):
             self.assertEqual(200, self.ask("PATCH", "/v4/admin/workspace", {"tokensEnabled": True}, user="ada").status)
         self.assertEqual(200, self.ask("GET", COLLECTION, token=token).status)
 
+    def test_nobody_has_a_name_that_cannot_be(self):
+        for name in ("nobody", "%01", "%ff", "x" * 255, "%C3%A9" * 127):
+            answer = self.ask("PATCH", f"/v4/admin/people/{name}", {}, user="ada")
+            self.assertEqual((404, "not-found"), (answer.status, answer.kind), name)
+
     def test_users_may_be_kept_from_generating_and_administrators_may_still(self):
         self.ask("PATCH", "/v4/admin/workspace", {"usersMayGenerate": False}, user="ada")
         try:

@@ -4,11 +4,15 @@ hand where a client library would not go.
     ACCESS_TOKENS_PAGE=program python3 test_servers.py    (Debian's python3, for python3-authlib)
 """
 
+import base64
 import contextlib
+import os
 import sqlite3
+import subprocess
+import tempfile
 import time
 import unittest
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
@@ -125,7 +129,7 @@ class Servers(unittest.TestCase):
                 answer = self.ask("POST", path, raw=b'{"token":"x"}', headers={"Content-Type": kind}, user="alice")
                 self.assertIn(answer.status, (400, 415))
             self.assertEqual(413, self.ask("POST", path, raw=b"token=" + b"x" * 9000, headers=FORM, user="alice").status)
-            self.assertEqual(404, self.ask("GET", path, user="alice").status)
+            self.assertEqual(405, self.ask("GET", path, user="alice").status)
         self.assertTrue(self.introspect(token).json["active"])
 
     def test_authlib_revokes_and_unknown_tokens_are_fine(self):
@@ -140,6 +144,32 @@ class Servers(unittest.TestCase):
         answer = client.revoke_token(f"{self.server.url}/revoke", token=token, auth=client.token_auth)
         self.assertEqual(200, answer.status_code, "a program that ends takes its own token back")
         self.assertEqual("revoked", self.shown(name)["status"])
+
+    def test_credentials_of_oauth_clients_are_percent_encoded_or_not(self):
+        name, password = "data service/1", "p+s s%41:w&rd=%/é"
+        with tempfile.TemporaryDirectory() as folder:
+            accounts = os.path.join(folder, "accounts.json")
+            subprocess.run([os.environ["ACCESS_TOKENS_PAGE"], "--accounts", accounts, "--add-user", name], input=password + "\n", text=True,
+                           check=True, capture_output=True, timeout=60)
+            with Server("--accounts", accounts, demo=False) as server:
+                def ask(path, pair, method="POST"):
+                    credentials = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+                    return server.ask(method, path, raw=b"token=x" if method == "POST" else None, headers={**FORM, **credentials}).status
+
+                plain, encoded = f"{name}:{password}", f"{quote_plus(name)}:{quote_plus(password)}"
+                spaces = f"{quote(name, safe='')}:{quote(password, safe='')}"
+                for path in ("/introspect", "/revoke"):
+                    for pair in (plain, encoded, spaces):
+                        self.assertEqual(200, ask(path, pair), pair)
+                    for pair in (encoded + "x", quote_plus(encoded), f"{name}:{quote_plus(password)}%", f"{name}:%"):
+                        self.assertIn(ask(path, pair), (400, 401), pair)
+                self.assertEqual([200, 401], [ask(COLLECTION, pair, "GET") for pair in (plain, encoded)], "elsewhere they are what RFC 7617 says")
+
+    def test_a_password_in_two_spellings_is_one_attempt(self):
+        with Server("--sign-in-burst", "2", "--sign-in-interval", "3600000") as server:
+            credentials = {"Authorization": "Basic " + base64.b64encode(b"alice:wrong%41").decode()}
+            answers = [server.ask("POST", "/introspect", raw=b"token=x", headers={**FORM, **credentials}).status for _ in range(3)]
+            self.assertEqual([401, 401, 429], answers)
 
     def test_the_token_of_another_is_left_alone_but_for_administrators(self):
         token, name = self.server.generate("alice")

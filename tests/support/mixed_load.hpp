@@ -104,7 +104,7 @@ class MixedLoadRun {
 
   static std::string owner_of(std::size_t slot) { return "owner-" + std::to_string(slot % owners); }
   /// Too long for the cache to hold all of them, if its budget is the smallest.
-  static std::string metadata_of(std::size_t slot) { return std::string(300, static_cast<char>('a' + slot % 26)); }
+  static std::string metadata_of(std::size_t slot) { return std::string(900, static_cast<char>('a' + slot % 26)); }
   static std::int64_t nanos() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
   std::int64_t staleness() const { return std::chrono::nanoseconds(load_.staleness).count(); }
   std::size_t changer_of(std::size_t slot) const { return slot % load_.stores.size(); }

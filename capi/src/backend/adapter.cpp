@@ -193,7 +193,7 @@ void AdaptedBackend::check() const {
 }
 
 Result<void> AdaptedBackend::open() {
-  const std::string_view given = needed_text(entries_.name, entries_.name_size, "the name of the backend");
+  const std::string_view given = text(entries_.name, entries_.name_size, "the name of the backend");
   const bool printable = std::all_of(given.begin(), given.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (given.empty() || given.size() > name_max || !printable) {
     refuse("the name of the backend is not 1 to 64 printable characters without a space");

@@ -22,7 +22,8 @@ int32_t tokenstore_open_backend(const tokenstore_open_options* options, const to
     refuse_sqlite_options(known, "on a backend of its own");
     StoreOptions store_options = store_options_of(known);
     std::optional<Keyring> keyring = keyring_or_file_of(known);
-    if (!keyring) refuse("a store on a backend of its own needs a key: set one of keyring, key_bytes and key_file");
+    if (!keyring)
+      refuse("a store on a backend of its own needs a key: set one of keyring, key_bytes, key_file and key_credential");
 
     auto handle = std::make_unique<tokenstore_store>();
     take(adapted->open());

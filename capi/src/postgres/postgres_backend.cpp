@@ -26,7 +26,7 @@ std::chrono::milliseconds milliseconds_of(std::int64_t given, std::chrono::milli
 /// Throws a Failure.
 PostgresOptions options_of(const tokenstore_postgres_options& given) {
   PostgresOptions options;
-  options.conninfo = needed_text(given.conninfo, given.conninfo_size, "conninfo");
+  options.conninfo = text(given.conninfo, given.conninfo_size, "conninfo");
   const std::string_view schema = text(given.schema, given.schema_size, "the schema");
   if (!schema.empty()) options.schema = schema;
   if (given.max_staleness_ms == -1) {

@@ -23,7 +23,7 @@ function showOnly(view) {
 }
 
 async function refreshSession() {
-  session = await call("GET", "/session");
+  session = await call("GET", "session");
   useCsrfToken(session.csrfToken ?? "");
   return session.user !== null;
 }
@@ -101,7 +101,7 @@ async function signIn(event) {
     return;
   }
   try {
-    session = await call("POST", "/session", { user: byId("user").value, password: password.value });
+    session = await call("POST", "session", { user: byId("user").value, password: password.value });
   } catch (problem) {
     error.textContent = problem.message;
     password.focus();
@@ -118,7 +118,7 @@ async function signIn(event) {
 
 async function signOut() {
   try {
-    await call("DELETE", "/session");
+    await call("DELETE", "session");
   } catch (problem) {
     return announce(problem.message);
   }

@@ -190,7 +190,7 @@ export function initGenerating({ onGenerated, onSessionEnded }) {
     submit.setAttribute("aria-disabled", "true");
     const asked = opening;
     try {
-      const answer = await call("POST", "/v4/apiAccessTokens", wanted);
+      const answer = await call("POST", "v4/apiAccessTokens", wanted);
       if (!asked.aborted) dialog.close();
       const shown = showValue(answer.tokenValue);
       answer.tokenValue = "";

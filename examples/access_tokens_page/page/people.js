@@ -21,7 +21,7 @@ function switchCell(person, field, label, said) {
     const wanted = box.checked;
     problemShown("");
     try {
-      const answer = await call("PATCH", `/v4/admin/people/${encodeURIComponent(person.name)}`, { [field]: wanted });
+      const answer = await call("PATCH", `v4/admin/people/${encodeURIComponent(person.name)}`, { [field]: wanted });
       box.checked = answer[field];
       announce(said(answer[field]));
     } catch (problem) {
@@ -51,7 +51,7 @@ async function loadMore(onShowTokens) {
   const mine = ++asked;
   try {
     const parameters = new URLSearchParams({ limit: 100, ...(next ? { cursor: next } : {}) });
-    const answer = await call("GET", `/v4/admin/people?${parameters}`);
+    const answer = await call("GET", `v4/admin/people?${parameters}`);
     if (mine !== asked) return;
     problemShown("");
     next = answer.next ?? "";

@@ -14,7 +14,7 @@ const STATUS = { active: "Active", expired: "Expired", revoked: "Revoked", pendi
 
 const state = { everyone: false, cursors: [""], page: 0, next: "", newest: "", timeStyle: "exact", asked: 0 };
 
-const root = () => (state.everyone ? "/v4/admin/apiAccessTokens" : "/v4/apiAccessTokens");
+const root = () => (state.everyone ? "v4/admin/apiAccessTokens" : "v4/apiAccessTokens");
 const nameOf = (token) => (token.description ? `“${token.description}” (${token.tokenId})` : token.tokenId);
 
 function timeElement(iso) {

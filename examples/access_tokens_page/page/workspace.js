@@ -37,7 +37,7 @@ export async function openWorkspace() {
   byId("workspace-fields").disabled = true;
   shown = null;
   try {
-    const settings = await call("GET", "/v4/admin/workspace");
+    const settings = await call("GET", "v4/admin/workspace");
     if (mine !== asked) return;
     fill(settings);
     byId("workspace-fields").disabled = false;
@@ -47,7 +47,7 @@ export async function openWorkspace() {
 }
 
 async function save(wanted) {
-  fill(await call("PATCH", "/v4/admin/workspace", wanted));
+  fill(await call("PATCH", "v4/admin/workspace", wanted));
   announce("Settings saved.");
 }
 

@@ -5,7 +5,7 @@
 namespace tokenstore::postgres {
 namespace {
 
-constexpr int most_attempts = 4;
+constexpr int most_read_attempts = 4;
 
 }  // namespace
 
@@ -33,7 +33,7 @@ std::optional<Failure> Engine::repeatable(Deadline deadline, const Action& actio
     if (!taken.lease) return taken.failure;
     Session& session = **taken.lease;
     std::optional<Failure> failure = action(session, deadline);
-    if (!failure || attempt >= most_attempts || deadline.over()) return failure;
+    if (!failure || attempt >= most_read_attempts || deadline.over()) return failure;
     if (failure->is_read_only_server() && !target.read_only) {
       pool.retire();
       continue;

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/schema.hpp"
+#include "base/new_file.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
@@ -49,24 +49,6 @@ class TemporaryFile {
   std::string path_;
 };
 
-/// Gives the finished file its name without ever overwriting one. 0 or errno.
-int put_in_place(const std::string& from, const std::string& to) noexcept {
-  if (::link(from.c_str(), to.c_str()) == 0) return 0;
-  if (errno == EEXIST) return EEXIST;
-  // Some file systems know no hard links.
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  return errno;
-}
-
-int sync_directory(const std::string& directory) noexcept {
-  const int file = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return errno;
-  const int code = ::fsync(file) == 0 ? 0 : errno;
-  ::close(file);
-  // Some file systems cannot sync a directory and say so; there is nothing more to be done there.
-  return code == EINVAL ? 0 : code;
-}
-
 }  // namespace
 
 Result<void> create_database(const Location& location, const Target& target) {
@@ -85,9 +67,9 @@ Result<void> create_database(const Location& location, const Target& target) {
     if (!connection) return connection.error();
     if (const int code = create_schema(**connection); code != SQLITE_OK) return error_of(code, "creating its tables");
   }
-  const int placed = put_in_place(temporary.path(), location.path);
+  const int placed = base::put_in_place(temporary.path(), location.path);
   if (placed != 0 && placed != EEXIST) return creation_error(location.path, placed);
-  if (const int code = sync_directory(location.directory); code != 0) return creation_error(location.path, code);
+  if (const int code = base::sync_directory_of(location.path); code != 0) return creation_error(location.path, code);
   return {};
 }
 

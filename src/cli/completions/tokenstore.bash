@@ -26,7 +26,7 @@ _tokenstore_words() {
 
 _tokenstore() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local globals="--db --schema --key-file --workspace --prefix --as --json --quiet --read-only --help --version"
+  local globals="--db --schema --key-file --key-credential --key-file-trust --workspace --prefix --as --json --quiet --read-only --help --version"
   local command="" word skip="" i
   COMPREPLY=()
 
@@ -57,6 +57,7 @@ _tokenstore() {
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
+    --key-file-trust) values="group-readable-of-root world-readable-of-root inherited-descriptor" ;;
     --as) values="host user: administrator:" ;;
     --state) values="active pending expired revoked any" ;;
     --lifetime | -l) values="default never 1d 7d 30d 90d" ;;

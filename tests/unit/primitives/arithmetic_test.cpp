@@ -4,6 +4,7 @@
 
 #include "base/base62.hpp"
 #include "base/crc32.hpp"
+#include "base/uint128.hpp"
 #include "support/seeded_random.hpp"
 
 namespace tokenstore::base {
@@ -51,6 +52,50 @@ TEST_CASE("base62 text is as wide as asked for, reads back, and sorts as its num
     last_value = value;
   }
 }
+
+#ifdef __SIZEOF_INT128__
+TEST_CASE("numbers of two words calculate as the compiler's own of 128 bits do") {
+  test::SeededRandom random(3);
+  const auto same = [](TwoWords ours, uint128 theirs) {
+    return static_cast<std::uint64_t>(ours) == static_cast<std::uint64_t>(theirs) &&
+           static_cast<std::uint64_t>(ours >> 64) == static_cast<std::uint64_t>(theirs >> 64);
+  };
+  const auto word = [&random](int shape) -> std::uint64_t {
+    // Edges carry: words of zeros, of ones, and of few bits come as often as any other.
+    switch (shape & 3) {
+      case 0:
+        return random.next();
+      case 1:
+        return ~std::uint64_t{0};
+      case 2:
+        return std::uint64_t{1} << (random.next() % 64);
+      default:
+        return 0;
+    }
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    const std::uint64_t words[] = {word(i), word(i >> 2), word(i >> 4), word(i >> 6)};
+    const uint128 a = uint128{words[0]} << 64 | words[1];
+    const uint128 b = uint128{words[2]} << 64 | words[3];
+    const TwoWords x = TwoWords(words[0]) << 64 | words[1];
+    const TwoWords y = TwoWords(words[2]) << 64 | words[3];
+    const auto by = static_cast<std::uint32_t>(random.next() | 1U);
+    const auto bits = static_cast<unsigned>(random.next() % 128);
+    REQUIRE(same(x, a));
+    REQUIRE(same(x + y, a + b));
+    REQUIRE(same(x * y, a * b));
+    REQUIRE(same(x | y, a | b));
+    REQUIRE(same(x / by, a / by));
+    REQUIRE(same(x % by, a % by));
+    REQUIRE(same(x / 62, a / 62));
+    REQUIRE(same(x << bits, a << bits));
+    REQUIRE(same(x >> bits, a >> bits));
+    REQUIRE((x < y) == (a < b));
+    REQUIRE((x > y) == (a > b));
+    REQUIRE((x == y) == (a == b));
+  }
+}
+#endif
 
 TEST_CASE("a base62 number with one character that is no digit is refused wherever it stands") {
   for (std::size_t at = 0; at < 16; ++at) {

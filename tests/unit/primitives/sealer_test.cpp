@@ -299,17 +299,17 @@ TEST_CASE("a value moved into the next field breaks the seal") {
       &TokenRecord::owner,      &TokenRecord::description, &TokenRecord::scopes,       &TokenRecord::metadata,
       &TokenRecord::created_by, &TokenRecord::revoked_by,  &TokenRecord::revoke_reason};
   for (std::size_t i = 0; i + 1 < texts.size(); ++i) {
-    const auto here = texts[i];
+    const auto from = texts[i];
     const auto next = texts[i + 1];
     INFO("text " << i);
-    CHECK(tampered([&](TokenRecord& r) { std::swap(r.*here, r.*next); }));
+    CHECK(tampered([&](TokenRecord& r) { std::swap(r.*from, r.*next); }));
     CHECK(tampered([&](TokenRecord& r) {  // the last octet goes over
-      (r.*next).insert((r.*next).begin(), (r.*here).back());
-      (r.*here).pop_back();
+      (r.*next).insert((r.*next).begin(), (r.*from).back());
+      (r.*from).pop_back();
     }));
     CHECK(tampered([&](TokenRecord& r) {  // all of it does
-      r.*next = r.*here + r.*next;
-      (r.*here).clear();
+      r.*next = r.*from + r.*next;
+      (r.*from).clear();
     }));
   }
   CHECK(tampered([](TokenRecord& r) { std::swap(r.created_at, r.not_before); }));

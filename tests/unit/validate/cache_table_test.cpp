@@ -236,9 +236,9 @@ TEST_CASE("a use is booked with its address, and never on the slot's next token"
   const validate::UseWord before = found.slot.use_word();
   world.table.drop(Made(1).id, 0, world.displaced);
   // The reader comes late: the use is not booked, and he is told.
-  CHECK_FALSE(CacheTable::note_use(found.slot, before, 40, validate::PackedAddress::parse("192.0.2.1")));
+  CHECK_FALSE(validate::note_use(found.slot, before, 40, validate::PackedAddress::parse("192.0.2.1")));
   world.put(Made(2), 1);
-  CHECK_FALSE(CacheTable::note_use(found.slot, before, 50, validate::PackedAddress::parse("192.0.2.1")));
+  CHECK_FALSE(validate::note_use(found.slot, before, 50, validate::PackedAddress::parse("192.0.2.1")));
   CHECK(world.table.use_of(Made(2).id)->used_at == 1);
   CHECK(world.table.use_of(Made(2).id)->used_from.empty());
   CHECK(world.table.used_since(0).size() == 1);
@@ -270,7 +270,7 @@ TEST_CASE("a client that stays is booked again, one that moves is booked anew") 
   REQUIRE(world.look(Made(1), found));
   const validate::UseWord before = found.slot.use_word();
   world.table.drop(Made(1).id, 0, world.displaced);
-  CHECK_FALSE(CacheTable::note_use(found.slot, before, 110, validate::PackedAddress::parse("192.0.2.9")));
+  CHECK_FALSE(validate::note_use(found.slot, before, 110, validate::PackedAddress::parse("192.0.2.9")));
 }
 
 TEST_CASE("an address that changes while it is read comes back whole, and with its own time") {

@@ -1,4 +1,5 @@
-/// The small parts of the validator: addresses, use words, generations, scope sets, the pool, the log.
+/// The small parts of the validator: addresses, use words, generations, scope sets, long texts, what was evicted, the
+/// log.
 #include <set>
 
 #include "unit/validate/table_world.hpp"
@@ -9,7 +10,18 @@ using namespace tokenstore;
 using namespace tokenstore::test;
 using validate::Generations;
 using validate::PackedAddress;
+using validate::ScopeSets;
 using validate::UseWord;
+
+namespace {
+
+std::uint16_t add_used(ScopeSets& sets, const std::string& scopes) {
+  const std::uint16_t place = sets.add(scopes);
+  sets.hold(place);
+  return place;
+}
+
+}  // namespace
 
 TEST_CASE("addresses are packed and come back in the form of RFC 5952") {
   const std::pair<const char*, const char*> same[] = {
@@ -80,9 +92,11 @@ TEST_CASE("a use word keeps time, version, heat, lock and kind apart") {
 }
 
 TEST_CASE("a change raises the generation of its group alone, and a change of everything each") {
-  Generations generations;
-  const std::uint16_t alice = Generations::group_of("alice");
-  const std::uint16_t bob = Generations::group_of("bob");
+  SeededRandom random(7);
+  const validate::Fingerprinter fingerprinter(random);
+  Generations generations(fingerprinter);
+  const std::uint16_t alice = generations.group_of("alice");
+  const std::uint16_t bob = generations.group_of("bob");
   REQUIRE(alice != bob);
   generations.raise(alice);
   CHECK(generations.of(alice) == 1);
@@ -91,70 +105,151 @@ TEST_CASE("a change raises the generation of its group alone, and a change of ev
   CHECK(generations.of(alice) == 2);
   CHECK(generations.of(bob) == 1);
   std::set<std::uint16_t> groups;
-  for (int i = 0; i < 100'000; ++i) groups.insert(Generations::group_of(std::to_string(i)));
+  for (int i = 0; i < 100'000; ++i) groups.insert(generations.group_of(std::to_string(i)));
   CHECK(groups.size() == Generations::groups);
+}
+
+TEST_CASE("names that share a group in one process do not in another: nobody chooses a victim's group") {
+  SeededRandom random(7);
+  const validate::Fingerprinter here(random);
+  const validate::Fingerprinter there(random);
+  const Generations in_this(here);
+  const Generations in_that(there);
+  const std::uint16_t victim = in_this.group_of("victim");
+  int sharing = 0;
+  int sharing_there = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string name = "mallory" + std::to_string(i);
+    if (in_this.group_of(name) != victim) continue;
+    ++sharing;
+    sharing_there += in_that.group_of(name) == in_that.group_of("victim") ? 1 : 0;
+  }
+  CHECK(sharing > 5);
+  CHECK(sharing_there <= 2);
 }
 
 TEST_CASE("scope sets are kept once, up to their limits") {
   validate::ScopeSets sets;
-  CHECK(sets.at(validate::ScopeSets::none).text.empty());
+  CHECK(sets.at(ScopeSets::none).text().empty());
+  CHECK(sets.add("") == ScopeSets::none);
+  CHECK(add_used(sets, "read") == 1);
+  CHECK(add_used(sets, "read write") == 2);
   CHECK(sets.add("read") == 1);
-  CHECK(sets.add("read write") == 2);
-  CHECK(sets.add("read") == 1);
-  CHECK(sets.at(2).text == "read write");
-  for (int i = 3; i < 1024; ++i) CHECK(sets.add("s" + std::to_string(i)) == i);
-  CHECK(sets.add("one too many") == validate::ScopeSets::none);
+  CHECK(sets.at(2).text() == "read write");
+  const std::string longest(ScopeSets::longest, 'l');
+  CHECK(sets.at(add_used(sets, longest)).text() == longest);
+  CHECK(sets.add(longest + "l") == ScopeSets::none);
+  for (int i = 4; i < 1024; ++i) CHECK(add_used(sets, "s" + std::to_string(i)) == i);
+  CHECK(sets.add("one too many") == ScopeSets::none);
   CHECK(sets.add("s1000") == 1000);
-  validate::ScopeSets small(10);
-  CHECK(small.add("12345") == 1);
-  CHECK(small.add("123456") == validate::ScopeSets::none);
-  CHECK(small.bytes() <= small.limit());
+  CHECK(sets.bytes() <= sets.limit());
 }
 
-TEST_CASE("a wanted scope is found in a set whether it has a bit or not") {
+TEST_CASE("a set of scopes that no token has any more makes room for another") {
   validate::ScopeSets sets;
-  // Asked for before any set has it: no bit yet, and found all the same.
-  const validate::ScopeSets::Wanted early = sets.wanted("scope:7");
-  CHECK(early.bit == 0);
+  for (int i = 1; i < 1024; ++i) add_used(sets, "s" + std::to_string(i));
+  REQUIRE(sets.add("new") == ScopeSets::none);
+  sets.release(700);
+  CHECK(sets.add("new") == 700);
+  CHECK(sets.at(700).text() == "new");
+  sets.hold(700);
+  CHECK(sets.add("s700") == ScopeSets::none);
+}
+
+TEST_CASE("a set of scopes that is asked for more often than another is used takes its place") {
+  validate::ScopeSets sets;
+  for (int i = 1; i < 1024; ++i) {
+    add_used(sets, "s" + std::to_string(i));
+    sets.hold(static_cast<std::uint16_t>(i));  // two tokens each
+  }
+  int asked = 0;
+  for (; asked < 100 && !sets.any_retiring(); ++asked) CHECK(sets.add("wanted") == ScopeSets::none);
+  CHECK(asked > 4);
+  REQUIRE(sets.any_retiring());
+  std::uint16_t retiring = 1;
+  while (!sets.retiring(retiring)) ++retiring;
+  CHECK(sets.add("s" + std::to_string(retiring)) == ScopeSets::none);
+  sets.release(retiring);
+  CHECK(sets.any_retiring());
+  sets.release(retiring);
+  CHECK_FALSE(sets.any_retiring());
+  CHECK(sets.add("wanted") == retiring);
+  // Those that each ask once do not get there.
+  validate::ScopeSets full;
+  for (int i = 1; i < 1024; ++i) add_used(full, "s" + std::to_string(i));
+  for (int i = 0; i < 10'000; ++i) full.add("once" + std::to_string(i));
+  CHECK_FALSE(full.any_retiring());
+}
+
+TEST_CASE("a wanted scope is found by its bit, and one that has none is known to have none") {
+  validate::ScopeSets sets;
+  // Asked for before any set has it: no bit yet.
+  CHECK(sets.wanted("scope:7").bit == 0);
   // Far more scopes than there are bits.
-  constexpr std::size_t count = 3 * validate::ScopeSets::most_bits;
+  constexpr std::size_t count = 3 * ScopeSets::most_bits;
   std::vector<std::string> scopes;
   for (std::size_t i = 0; i < count; ++i) scopes.push_back("scope:" + std::to_string(i));
-  for (std::size_t i = 0; i + 1 < count; ++i) REQUIRE(sets.add(scopes[i] + " " + scopes[i + 1]) == i + 1);
+  for (std::size_t i = 0; i + 1 < count; ++i) REQUIRE(add_used(sets, scopes[i] + " " + scopes[i + 1]) == i + 1);
   std::size_t with_bit = 0;
   for (std::size_t wanted = 0; wanted < count; ++wanted) {
-    const validate::ScopeSets::Wanted asked = sets.wanted(scopes[wanted]);
-    with_bit += asked.bit != 0 ? 1 : 0;
-    for (std::size_t i = 0; i + 1 < count; ++i) {
-      if (asked.in(sets.at(static_cast<std::uint16_t>(i + 1))) != (wanted == i || wanted == i + 1))
-        FAIL(wanted << " in " << i);
+    const std::uint64_t bit = sets.wanted(scopes[wanted]).bit;
+    with_bit += bit != 0 ? 1 : 0;
+    for (std::size_t i = 0; i + 1 < count && bit != 0; ++i) {
+      const bool has = (sets.at(static_cast<std::uint16_t>(i + 1)).bits() & bit) != 0;
+      if (has != (wanted == i || wanted == i + 1)) FAIL(wanted << " in " << i);
     }
   }
-  CHECK(with_bit == validate::ScopeSets::most_bits);
-  CHECK(early.in(sets.at(8)));
-  CHECK_FALSE(early.in(sets.at(9)));
+  CHECK(with_bit == ScopeSets::most_bits);
   for (const char* none : {"", " ", "scope", "scope:1 scope:2", "scope:12 ", " scope:1", "SCOPE:1"}) {
-    CHECK_FALSE(sets.wanted(none).in(sets.at(1)));
+    CHECK(sets.wanted(none).bit == 0);
   }
 }
 
-TEST_CASE("the pool keeps to its budget and recycles by size") {
-  validate::ExtraPool pool(64 * 10);
-  const std::string text(100, 'x');
-  std::vector<std::uint32_t> blocks;
-  while (const std::uint32_t block = pool.put({text, "s", "m"}, 64 * 8)) blocks.push_back(block);
-  CHECK(blocks.size() == 4);
-  CHECK(pool.bytes() <= 64 * 8);
-  CHECK(pool.put({"a", "b", "c"}, 64 * 8) == 0);
-  CHECK(pool.put({"a", "b", "c"}, 64 * 9) != 0);
-  pool.recycle(blocks[0]);
-  CHECK(pool.put({text, "t", "n"}, 64 * 8) == blocks[0]);
-  auto copy = std::make_unique<ExtraCopy>();
-  REQUIRE(pool.copy(blocks[0], *copy));
-  CHECK(copy->text().owner == text);
-  CHECK(copy->text().scopes == "t");
-  CHECK(copy->text().metadata == "n");
-  CHECK_FALSE(pool.copy(1'000'000, *copy));
+TEST_CASE("a long text comes back whole, and a reference that leads nowhere is noticed") {
+  const validate::CacheBank bank(8);
+  const validate::Position head{3, 5};
+  std::string metadata;
+  for (std::size_t size : {std::size_t{1}, std::size_t{95}, std::size_t{96}, std::size_t{97}, metadata_max}) {
+    metadata.assign(size, 'm');
+    metadata.back() = 'z';
+    const validate::LongText text{"owner", "s t", metadata};
+    std::vector<validate::Position> slots;
+    for (std::uint32_t i = 0; i < text.slots(); ++i) slots.push_back(validate::CacheBank::position(127 - i));
+    write_long_text(bank, slots, head, text);
+    const Slot entry = bank.slot(head);
+    entry.store(Slot::owner, text.packed_sizes());
+    entry.store(Slot::generation_and_text, std::uint64_t{validate::CacheBank::number(slots[0])} + 1 << 32);
+    LongTextCopy copy;
+    REQUIRE(copy_long_text(bank, entry, copy));
+    CHECK(copy.text().owner == "owner");
+    CHECK(copy.text().scopes == "s t");
+    CHECK(copy.text().metadata == metadata);
+    CHECK(head_of_text(bank, slots.back()) == head);
+    CHECK_FALSE(bank.holds_entry(slots.front()));
+    entry.store(Slot::generation_and_text, std::uint64_t{1'000'000} << 32);
+    CHECK_FALSE(copy_long_text(bank, entry, copy));
+    entry.store(Slot::owner, ~std::uint64_t{0});
+    CHECK_FALSE(copy_long_text(bank, entry, copy));
+    for (const auto slot : slots) bank.slot(slot).end_write();
+  }
+}
+
+TEST_CASE("whoever comes back is told when he was last here, strangers are not") {
+  validate::Evicted evicted(4096);
+  const auto place = [](std::uint64_t number) { return number * 0x9E37'79B9'7F4A'7C15U; };
+  const UnixMillis base = 1'790'000'000'000;
+  for (std::uint64_t i = 1; i <= 200; ++i) evicted.note(place(i), base + static_cast<UnixMillis>(i));
+  int strangers = 0;
+  for (std::uint64_t i = 1'000; i < 3'000; ++i) strangers += evicted.take(place(i)) != 0 ? 1 : 0;
+  CHECK(strangers < 20);
+  int known = 0;
+  for (std::uint64_t i = 1; i <= 200; ++i) {
+    const UnixMillis then = evicted.take(place(i));
+    if (then == base + static_cast<UnixMillis>(i)) ++known;
+    CHECK((then == 0 || then == base + static_cast<UnixMillis>(i)));
+    CHECK(evicted.take(place(i)) == 0);
+  }
+  CHECK(known > 150);
 }
 
 TEST_CASE("the log of uses keeps the later of two, and no more than it may") {

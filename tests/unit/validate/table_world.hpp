@@ -13,8 +13,9 @@ namespace tokenstore::test {
 
 using validate::CacheTable;
 using validate::EntryKind;
-using validate::ExtraCopy;
 using validate::Found;
+using validate::Kept;
+using validate::LongTextCopy;
 using validate::Slot;
 
 /// Of a token made from a number; every field follows from the number, so that a mixed entry shows.
@@ -54,7 +55,7 @@ struct TableWorld {
     entry.expires_at = token.expires_at;
     entry.used_at = used_at;
     entry.used_from = validate::PackedAddress::parse(from);
-    return table.try_put(entry, unwritten_since, displaced, [] { return true; });
+    return table.try_put(entry, unwritten_since, displaced, [] { return true; }) == Kept::yes;
   }
   bool look(const Made& token, Found& found) const {
     const auto home = table.locate(fingerprinter.place(validate::IdWords::of(token.id.data())));
@@ -65,20 +66,19 @@ struct TableWorld {
     Read answer;
     if (!look(token, found)) return answer;
     const auto traits = validate::EntryTraits::unpack(found.slot.load(Slot::traits));
-    const auto block = static_cast<std::uint32_t>(found.slot.load(Slot::generation_and_extra) >> 32);
     answer.kind = traits.kind;
     answer.expires_at = static_cast<UnixMillis>(found.slot.load(Slot::expires_at));
-    if (block != 0) {
-      ExtraCopy extra;
-      if (!table.copy_extra(block, extra)) return {};
-      answer.owner = extra.text().owner;
-      answer.scopes = extra.text().scopes;
-      answer.metadata = extra.text().metadata;
+    if (found.slot.load(Slot::generation_and_text) >> 32 != 0) {
+      LongTextCopy copy;
+      if (!table.copy_text(found.slot, copy)) return {};
+      answer.owner = copy.text().owner;
+      answer.scopes = copy.text().scopes;
+      answer.metadata = copy.text().metadata;
     } else if (answer.kind == EntryKind::live) {
       std::array<std::uint64_t, validate::slot_owner_words> owner;
       for (std::size_t word = 0; word < owner.size(); ++word) owner[word] = found.slot.load(Slot::owner + word);
       answer.owner.assign(reinterpret_cast<const char*>(owner.data()), traits.owner_size);
-      answer.scopes = table.scope_sets().at(traits.scope_set).text;
+      answer.scopes = table.scope_sets().at(traits.scope_set).text();
     }
     answer.hit = found.unchanged();
     return answer;
@@ -93,7 +93,7 @@ struct TableWorld {
   bool use(const Made& token, UnixMillis now, std::string_view from = {}) {
     Found found;
     if (!look(token, found) || read(token).kind != EntryKind::live) return false;
-    CacheTable::note_use(found.slot, found.slot.use_word(), now, validate::PackedAddress::parse(from));
+    validate::note_use(found.slot, found.slot.use_word(), now, validate::PackedAddress::parse(from));
     return true;
   }
 

@@ -1,0 +1,33 @@
+#include "base/new_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace tokenstore::base {
+
+int put_in_place(const std::string& from, const std::string& to) noexcept {
+  // A rename never shows the file under two names, whenever the process is killed.
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  const auto unsupported = [](int code) {
+    return code == EINVAL || code == ENOSYS || code == EPERM || code == EOPNOTSUPP || code == EMLINK;
+  };
+  if (!unsupported(errno)) return errno;
+  if (::link(from.c_str(), to.c_str()) == 0) return 0;
+  return unsupported(errno) ? EOPNOTSUPP : errno;
+}
+
+int sync_directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  // Some file systems cannot sync a directory and say so; there is nothing more to be done there.
+  return code == EINVAL ? 0 : code;
+}
+
+}  // namespace tokenstore::base
