@@ -1,5 +1,7 @@
 #include "hostile_backend.hpp"
 
+#include <algorithm>
+
 namespace tokenstore::test {
 namespace {
 
@@ -27,8 +29,23 @@ struct Relay : tokenstore_answer {
     emit_ended = [](tokenstore_answer* a, const char* id, size_t size, uint64_t revision) -> std::int32_t {
       return self(a).to->emit_ended(self(a).to, id, size, revision);
     };
-    emit_change = [](tokenstore_answer* a, int32_t kind, const char* key, size_t size) -> std::int32_t {
-      return self(a).to->emit_change(self(a).to, kind, key, size);
+    emit_store = [](tokenstore_answer* a, const tokenstore_store_record* record) -> std::int32_t {
+      tokenstore_store_record altered = *record;
+      if (self(a).backend->alter_store) self(a).backend->alter_store(altered);
+      return self(a).to->emit_store(self(a).to, &altered);
+    };
+    emit_head = [](tokenstore_answer* a, uint64_t revision, const uint8_t* link, uint64_t from) -> std::int32_t {
+      Bytes32 altered;
+      std::copy_n(link, altered.size(), altered.begin());
+      if (self(a).backend->alter_head) self(a).backend->alter_head(revision, altered.data());
+      return self(a).to->emit_head(self(a).to, revision, altered.data(), from);
+    };
+    emit_entry = [](tokenstore_answer* a, uint64_t revision, const char* entry, size_t size,
+                    const uint8_t* link) -> std::int32_t {
+      Bytes32 altered;
+      std::copy_n(link, altered.size(), altered.begin());
+      if (self(a).backend->alter_entry) self(a).backend->alter_entry(revision, altered.data());
+      return self(a).to->emit_entry(self(a).to, revision, entry, size, altered.data());
     };
     emit_everything = [](tokenstore_answer* a) -> std::int32_t { return self(a).to->emit_everything(self(a).to); };
     emit_number = [](tokenstore_answer* a, uint64_t number) -> std::int32_t {
@@ -109,6 +126,11 @@ tokenstore_backend HostileBackend::entries(std::uint32_t capabilities) {
       return inner.load_workspace(inner.context, workspace, workspace_size, to);
     });
   };
+  out.load_store = [](void* context, tokenstore_answer* answer) -> std::int32_t {
+    return run(context, Entry::load_store, answer, [&](const tokenstore_backend& inner, tokenstore_answer* to) {
+      return inner.load_store(inner.context, to);
+    });
+  };
   out.list_tokens = [](void* context, const char* workspace, size_t workspace_size, const tokenstore_token_query* query,
                        tokenstore_answer* answer) -> std::int32_t {
     return run(context, Entry::list_tokens, answer, [&](const tokenstore_backend& inner, tokenstore_answer* to) {
@@ -146,9 +168,10 @@ tokenstore_backend HostileBackend::entries(std::uint32_t capabilities) {
     });
   };
   out.commit = [](void* context, const char* workspace, size_t workspace_size, const tokenstore_mutation* const* batch,
-                  size_t count, tokenstore_answer* answer) -> std::int32_t {
+                  size_t count, const tokenstore_announcement* announcement,
+                  tokenstore_answer* answer) -> std::int32_t {
     return run(context, Entry::commit, answer, [&](const tokenstore_backend& inner, tokenstore_answer* to) {
-      return inner.commit(inner.context, workspace, workspace_size, batch, count, to);
+      return inner.commit(inner.context, workspace, workspace_size, batch, count, announcement, to);
     });
   };
   out.changes = [](void* context, const char* workspace, size_t workspace_size, uint64_t after_revision,

@@ -21,6 +21,7 @@ enum class Entry : std::uint8_t {
   load_token,
   load_owner,
   load_workspace,
+  load_store,
   list_tokens,
   list_owners,
   list_workspaces,
@@ -35,7 +36,7 @@ enum class Entry : std::uint8_t {
   check_integrity,
   close,
 };
-inline constexpr std::size_t entry_count = 17;
+inline constexpr std::size_t entry_count = 18;
 
 struct HostileBackend {
   /// Run first in each entry. A status: the entry returns it and does nothing else. (Of `pulse` and `close` only
@@ -47,6 +48,10 @@ struct HostileBackend {
   std::function<void(tokenstore_token_record&)> alter_token{};
   std::function<void(tokenstore_owner_record&)> alter_owner{};
   std::function<void(tokenstore_workspace_record&)> alter_workspace{};
+  std::function<void(tokenstore_store_record&)> alter_store{};
+  /// The feed: its head, and an entry's revision and link; what an entry says stays.
+  std::function<void(std::uint64_t& revision, std::uint8_t* link)> alter_head{};
+  std::function<void(std::uint64_t& revision, std::uint8_t* link)> alter_entry{};
 
   std::array<std::atomic<std::uint64_t>, entry_count> calls{};
   std::atomic<int> closed{0};

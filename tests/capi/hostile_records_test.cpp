@@ -187,7 +187,18 @@ TEST_CASE("hostile: what was not asked for is no answer") {
         return answer->emit_workspace(answer, &record);
       },
       [](auto* answer) { return answer->emit_ended(answer, "0123456789abcdef", 16, 1); },
-      [](auto* answer) { return answer->emit_change(answer, TOKENSTORE_RECORD_TOKEN, "x", 1); },
+      [](auto* answer) {
+        const tokenstore_store_record record{};
+        return answer->emit_store(answer, &record);
+      },
+      [](auto* answer) {
+        const std::uint8_t link[TOKENSTORE_SEAL_SIZE] = {};
+        return answer->emit_head(answer, 1, link, 0);
+      },
+      [](auto* answer) {
+        const std::uint8_t link[TOKENSTORE_SEAL_SIZE] = {};
+        return answer->emit_entry(answer, 1, "x", 1, link);
+      },
       [](auto* answer) { return answer->emit_everything(answer); },
       [](auto* answer) { return answer->emit_number(answer, 1); },
       [](auto* answer) { return answer->emit_counts(answer, 1, 1, 1, 1); },

@@ -8,6 +8,11 @@ typedef struct small {
   tokenstore_workspace_record record; /* its texts are the arrays below */
   char workspace[TOKENSTORE_OWNER_MAX];
   char seal_key_id[TOKENSTORE_KEY_ID_SIZE];
+  int store_present;
+  tokenstore_store_record store; /* its text is the array below */
+  char store_seal_key_id[TOKENSTORE_KEY_ID_SIZE];
+  uint64_t revision; /* of the feed, which is not kept */
+  uint8_t link[TOKENSTORE_SEAL_SIZE];
 } small;
 
 int small_backends_closed = 0;
@@ -36,6 +41,12 @@ static int32_t load_owner(void* context, const char* workspace, size_t workspace
 static int32_t load_workspace(void* context, const char* workspace, size_t workspace_size, tokenstore_answer* answer) {
   small* s = context;
   if (is_here(s, workspace, workspace_size)) answer->emit_workspace(answer, &s->record);
+  return TOKENSTORE_OK;
+}
+
+static int32_t load_store(void* context, tokenstore_answer* answer) {
+  small* s = context;
+  if (s->store_present) answer->emit_store(answer, &s->store);
   return TOKENSTORE_OK;
 }
 
@@ -79,15 +90,12 @@ static int32_t list_ended(void* context, const char* workspace, size_t workspace
   return TOKENSTORE_OK;
 }
 
-static int32_t commit(void* context, const char* workspace, size_t workspace_size,
-                      const tokenstore_mutation* const* batch, size_t count, tokenstore_answer* answer) {
-  small* s = context;
-  (void)workspace, (void)workspace_size;
-  if (count != 1 || batch[0]->workspace == NULL) {
-    return answer->fail(answer, TOKENSTORE_STORAGE_FULL, TOKENSTORE_LITERAL("it holds one workspace and nothing else"));
-  }
-  if (batch[0]->expected != s->record.revision) return TOKENSTORE_CONFLICT;
-  const tokenstore_workspace_record* given = batch[0]->workspace;
+static uint64_t revision_of(const small* s, int32_t kind) {
+  if (kind == TOKENSTORE_RECORD_WORKSPACE) return s->present ? s->record.revision : 0;
+  return kind == TOKENSTORE_RECORD_STORE && s->store_present ? s->store.revision : 0;
+}
+
+static void put_workspace(small* s, const tokenstore_workspace_record* given) {
   s->record = *given;
   memcpy(s->workspace, given->workspace, given->workspace_size);
   memcpy(s->seal_key_id, given->seal_key_id, given->seal_key_id_size);
@@ -95,7 +103,40 @@ static int32_t commit(void* context, const char* workspace, size_t workspace_siz
   s->record.workspace = s->workspace;
   s->record.seal_key_id = s->seal_key_id;
   s->present = 1;
-  answer->emit_number(answer, s->record.revision);
+}
+
+static void put_store(small* s, const tokenstore_store_record* given) {
+  s->store = *given;
+  memcpy(s->store_seal_key_id, given->seal_key_id, given->seal_key_id_size);
+  s->store.struct_size = sizeof s->store;
+  s->store.seal_key_id = s->store_seal_key_id;
+  s->store_present = 1;
+}
+
+static int32_t commit(void* context, const char* workspace, size_t workspace_size,
+                      const tokenstore_mutation* const* batch, size_t count,
+                      const tokenstore_announcement* announcement, tokenstore_answer* answer) {
+  small* s = context;
+  size_t at = 0;
+  (void)workspace, (void)workspace_size;
+  for (at = 0; at < count; ++at) {
+    if (batch[at]->kind != TOKENSTORE_RECORD_WORKSPACE && batch[at]->kind != TOKENSTORE_RECORD_STORE) {
+      return answer->fail(answer, TOKENSTORE_STORAGE_FULL,
+                          TOKENSTORE_LITERAL("it holds one workspace and nothing else"));
+    }
+    if (batch[at]->expected != revision_of(s, batch[at]->kind)) return TOKENSTORE_CONFLICT;
+  }
+  for (at = 0; at < count; ++at) {
+    if (batch[at]->step != TOKENSTORE_STEP_PUT) continue;
+    if (batch[at]->workspace != NULL) put_workspace(s, batch[at]->workspace);
+    if (batch[at]->store != NULL) put_store(s, batch[at]->store);
+  }
+  if (announcement != NULL) {
+    uint8_t next[TOKENSTORE_SEAL_SIZE];
+    announcement->link(announcement, ++s->revision, s->link, next);
+    memcpy(s->link, next, sizeof next);
+  }
+  answer->emit_number(answer, s->revision);
   return TOKENSTORE_OK;
 }
 
@@ -103,7 +144,7 @@ static int32_t changes(void* context, const char* workspace, size_t workspace_si
                        tokenstore_answer* answer) {
   small* s = context;
   (void)workspace, (void)workspace_size, (void)after;
-  answer->emit_number(answer, s->record.revision);
+  answer->emit_head(answer, s->revision, s->link, s->revision);
   answer->emit_everything(answer);
   return TOKENSTORE_OK;
 }
@@ -125,6 +166,7 @@ int small_backend_make(tokenstore_backend* out_backend) {
                                       .load_token = load_token,
                                       .load_owner = load_owner,
                                       .load_workspace = load_workspace,
+                                      .load_store = load_store,
                                       .list_tokens = list_tokens,
                                       .list_owners = list_owners,
                                       .list_workspaces = list_workspaces,
