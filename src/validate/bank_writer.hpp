@@ -5,7 +5,7 @@
 ///
 /// Eviction is by heat, in the manner of S3-FIFO with the sets as queues: a new entry is cold and goes first; one that
 /// was used again in a later clock tick is kept until its heat is spent. What comes back after it had to go takes the
-/// place of what was not used in between, whatever its heat (evicted.hpp). What is known to be gone never takes
+/// place of what was not used in between, whatever its heat (evicted.hpp). What is known to be denied never takes
 /// more than two ways of a set and never pushes out a live token, so that a flood of dead tokens costs the ones in
 /// use nothing. Chosen over W-TinyLFU because it needs no counters beside the entries, and over plain CLOCK because one
 /// pass of strangers does not clear it.
@@ -31,7 +31,7 @@ namespace tokenstore::validate {
 struct NewEntry {
   Fingerprint print;
   EntryKind kind = EntryKind::live;
-  Reason reason = Reason::none;  ///< of a gone token
+  Reason reason = Reason::none;  ///< of a token that is not live
   std::string_view id;
   std::string_view owner;
   std::string_view scopes;

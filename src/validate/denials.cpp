@@ -12,7 +12,7 @@ void Denials::add(Chains& to, std::uint64_t key, std::string_view name, std::str
     return;
   }
   if (!owner.empty() && ++unread_ > most_unread) return;
-  Denial& made = denials_.emplace_back();
+  Denial& made = denials_.emplace_front();
   made.name = name;
   made.owner = owner;
   made.why = why;

@@ -12,7 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <forward_list>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -74,7 +74,7 @@ class Denials {
   std::atomic<bool> everything_{false};
   std::atomic<std::size_t> count_{0};  ///< denials that are not switched off
   std::mutex mutex_;                   ///< of writers
-  std::deque<Denial> denials_;
+  std::forward_list<Denial> denials_;
   std::size_t unread_ = 0;
 };
 

@@ -23,7 +23,12 @@
 
 namespace tokenstore::validate {
 
-enum class EntryKind : std::uint8_t { none = 0, live = 1, gone = 2 };
+enum class EntryKind : std::uint8_t {
+  none = 0,
+  live = 1,     ///< valid while its owner's generation stands, until `expires_at`
+  gone = 2,     ///< denied while its id's generation stands
+  refused = 3,  ///< denied while its owner's generation stands, until `expires_at`
+};
 
 /// The part of an entry that fits into a word.
 struct EntryTraits {
@@ -31,7 +36,7 @@ struct EntryTraits {
   std::uint8_t owner_size = 0;    ///< octets of `owner`, if it is in the slot
   std::uint16_t scope_set = 0;    ///< index into ScopeSets
   std::uint16_t owner_group = 0;  ///< index into the owners' generations
-  Reason reason = Reason::none;   ///< why a gone token is denied
+  Reason reason = Reason::none;   ///< why a token that is not live is denied
 
   std::uint64_t pack() const noexcept {
     return std::uint64_t{static_cast<std::uint8_t>(kind)} | std::uint64_t{owner_size} << 8 |

@@ -14,10 +14,26 @@ namespace tokenstore::validate {
 
 namespace {
 
-/// Reasons that stay true of a text until its token's record changes, which the feed would tell.
-bool is_final(Reason reason) noexcept {
-  return reason == Reason::unknown || reason == Reason::revoked || reason == Reason::expired ||
-         reason == Reason::retired_key;
+/// As what an answer is remembered. `none`: not at all.
+EntryKind kind_of(Reason reason) noexcept {
+  switch (reason) {
+    case Reason::none:
+      return EntryKind::live;
+    // They stay true of a text until its token's record changes, which the feed would tell.
+    case Reason::unknown:
+    case Reason::revoked:
+    case Reason::expired:
+    case Reason::retired_key:
+      return EntryKind::gone;
+    // Until its time comes, or its owner's or workspace's record changes.
+    case Reason::pending:
+    case Reason::owner_suspended:
+    case Reason::owner_may_not_use:
+    case Reason::tokens_disabled:
+      return EntryKind::refused;
+    default:
+      return EntryKind::none;
+  }
 }
 
 }  // namespace
@@ -133,7 +149,7 @@ bool Validator::answer_from_memory(Memory& memory, const Found& found, std::uint
   const Slot slot = found.slot;
   const EntryTraits traits = EntryTraits::unpack(slot.load(Slot::traits));
   const std::uint64_t generation_and_text = slot.load(Slot::generation_and_text);
-  if (traits.kind != EntryKind::live) return refuse_from_memory(memory, found, verdict);
+  if (traits.kind != EntryKind::live) return refuse_from_memory(memory, found, asked, verdict);
   if (memory.owners.of(traits.owner_group) != static_cast<std::uint32_t>(generation_and_text)) return false;
   const auto expires_at = static_cast<UnixMillis>(slot.load(Slot::expires_at));
   const std::optional<UnixMillis> now = before_end(expires_at, asked);
@@ -175,10 +191,14 @@ std::optional<UnixMillis> Validator::before_end(UnixMillis expires_at, const Ask
   return now < expires_at ? std::optional(now) : std::nullopt;
 }
 
-bool Validator::refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict) {
+bool Validator::refuse_from_memory(Memory& memory, const Found& found, const Asked& asked, Verdict& verdict) {
   const EntryTraits traits = EntryTraits::unpack(found.slot.load(Slot::traits));
   const auto generation = static_cast<std::uint32_t>(found.slot.load(Slot::generation_and_text));
-  if (traits.kind != EntryKind::gone || memory.tokens.of(traits.owner_group) != generation) return false;
+  if (traits.kind == EntryKind::none) return false;
+  const Generations& generations = traits.kind == EntryKind::gone ? memory.tokens : memory.owners;
+  if (generations.of(traits.owner_group) != generation) return false;
+  const auto until = static_cast<UnixMillis>(found.slot.load(Slot::expires_at));
+  if (traits.kind == EntryKind::refused && !before_end(until, asked)) return false;
   if (!found.unchanged()) return false;
   counters_.raise(Count::gone_hits);
   VerdictWriter(verdict).refuse(Outcome::invalid, traits.reason);
@@ -210,20 +230,13 @@ void Validator::check_fully(Memory& memory, std::string_view text, const Demand&
   }
   counters_.raise(Count::misses);
 
-  // Read before storage is: whatever changes from here on forbids remembering what is loaded.
   Seen seen;
-  seen.pulse = pulse.value_or(0);
-  seen.token = memory.tokens.of(memory.tokens.group_of(token->id));
-  seen.workspace = memory.settings.workspace_generation();
-  SettingsOfCall remembered(memory, stored_settings_, seen);
-  const CheckedToken checked =
-      full_check_.run(*token, pulse ? static_cast<SettingsSource&>(remembered) : stored_settings_);
-
+  const CheckedToken checked = check_at_once(memory, *token, pulse, seen);
   const TokenRecord& record = checked.record;
   bool used = false;
   if (checked.reason != Reason::none) {
     answer.refuse(FullCheck::outcome_of(checked.reason), checked.reason);
-    if (!is_final(checked.reason)) return;
+    if (kind_of(checked.reason) == EntryKind::none) return;
   } else if (memory.denials.any() && memory.denials.denies(record.id, record.owner)) {
     return answer.refuse(Outcome::invalid, Reason::revoked);
   } else {
@@ -239,13 +252,34 @@ void Validator::check_fully(Memory& memory, std::string_view text, const Demand&
   }
 }
 
+CheckedToken Validator::check_at_once(Memory& memory, const text::ParsedToken& token,
+                                      std::optional<std::uint64_t>& pulse, Seen& seen) {
+  // Record and settings are loaded one after the other. If both say "valid" but something was committed in between,
+  // there may never have been a moment at which both did. A refusal was true when it was loaded.
+  constexpr int most_repeats = 3;
+  for (int repeats = 0;; ++repeats) {
+    // Read before storage is: whatever changes from here on forbids remembering what is loaded.
+    seen.pulse = pulse ? *pulse : parts_.backend.pulse().counter;
+    const std::uint16_t group = memory.tokens.group_of(token.id);
+    seen.token = memory.tokens.of(group);
+    seen.owner = memory.owners.of(group);
+    seen.workspace = memory.settings.workspace_generation();
+    SettingsOfCall remembered(memory, stored_settings_, seen);
+    CheckedToken checked = full_check_.run(token, pulse ? static_cast<SettingsSource&>(remembered) : stored_settings_);
+    const bool certain = checked.reason != Reason::none || parts_.backend.pulse().counter == seen.pulse;
+    if (certain || repeats == most_repeats) return checked;
+    if (memory.freshness) pulse = memory.freshness->current();
+  }
+}
+
 void Validator::remember(Memory& memory, const text::ParsedToken& token, std::string_view text,
                          const CheckedToken& checked, const Demand& demand, bool used, const Seen& seen) {
   const std::uint16_t token_group = memory.tokens.group_of(token.id);
-  const bool live = checked.reason == Reason::none;
+  const EntryKind kind = kind_of(checked.reason);
+  const bool live = kind == EntryKind::live;
   NewEntry entry;
   entry.print = memory.fingerprinter.fingerprint(text);
-  entry.kind = live ? EntryKind::live : EntryKind::gone;
+  entry.kind = kind;
   entry.reason = checked.reason;
   entry.id = token.id;
   entry.owner_group = token_group;
@@ -257,6 +291,12 @@ void Validator::remember(Memory& memory, const text::ParsedToken& token, std::st
     entry.owner_group = memory.owners.group_of(checked.record.owner);
     entry.owner_generation = seen.owner;
     entry.expires_at = checked.record.expires_at;
+  }
+  if (kind == EntryKind::refused) {
+    // Where the workspace denies, the owner was not asked: any group's generation moves with the workspace's record.
+    if (checked.reason != Reason::tokens_disabled) entry.owner_group = memory.owners.group_of(checked.record.owner);
+    entry.owner_generation = seen.owner;
+    entry.expires_at = checked.reason == Reason::pending ? checked.record.not_before : never;
   }
   if (used || !live) entry.used_at = parts_.clock.now();
   if (used) entry.used_from = PackedAddress::parse(demand.client_address);

@@ -77,7 +77,7 @@ class Validator {
   struct Seen {
     std::uint64_t pulse = 0;
     std::uint32_t token = 0;
-    std::uint32_t owner = 0;
+    std::uint32_t owner = 0;  ///< of the owner's group; until they are asked for, of the group of the token's id
     std::uint32_t workspace = 0;
   };
 
@@ -98,11 +98,14 @@ class Validator {
                           const Asked& asked, Verdict& verdict);
   /// Effective now, exact where it matters, if it lies before an end.
   std::optional<UnixMillis> before_end(UnixMillis expires_at, const Asked& asked) noexcept;
-  /// What is known to be gone.
-  [[gnu::noinline]] bool refuse_from_memory(Memory& memory, const Found& found, Verdict& verdict);
+  /// What is known to be denied.
+  [[gnu::noinline]] bool refuse_from_memory(Memory& memory, const Found& found, const Asked& asked, Verdict& verdict);
   /// Who and what, of an entry that does not fit into its slot. Apart, because it takes much of the stack.
   [[gnu::noinline]] static bool identify_by_text(Memory& memory, Slot entry, std::string_view id, const Asked& asked,
                                                  UnixMillis expires_at, bool& in_scope, Verdict& verdict);
+  /// The whole check against one state of storage. `pulse` moves on with what the call goes by.
+  CheckedToken check_at_once(Memory& memory, const text::ParsedToken& token, std::optional<std::uint64_t>& pulse,
+                             Seen& seen);
   void remember(Memory& memory, const text::ParsedToken& token, std::string_view text, const CheckedToken& checked,
                 const Demand& demand, bool used, const Seen& seen);
 

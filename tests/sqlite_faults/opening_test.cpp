@@ -266,17 +266,6 @@ TEST_CASE("A read-only store sees what a writer commits, and writes nothing") {
   CHECK(issue(*reader, 2).error->status() == Status::read_only);
 }
 
-TEST_CASE("Network file systems are recognised, local ones are not taken for them") {
-  CHECK(sqlite::is_network_file_system(0x6969, "nfs4"));
-  CHECK(sqlite::is_network_file_system(static_cast<long>(0xFF534D42), "cifs"));
-  CHECK(sqlite::is_network_file_system(static_cast<int>(0xFE534D42), "smb3"));
-  CHECK(sqlite::is_network_file_system(0x01021997, "9p"));
-  CHECK(sqlite::is_network_file_system(0x65735546, "fuse.sshfs"));
-  CHECK_FALSE(sqlite::is_network_file_system(0x65735546, "fuse.ntfs-3g"));
-  CHECK_FALSE(sqlite::is_network_file_system(0xEF53, "ext4"));
-  CHECK_FALSE(sqlite::is_network_file_system(0x01021994, "tmpfs"));
-}
-
 TEST_CASE("A file that is removed, replaced or cut short while open is answered by an error") {
   const TempDirectory directory;
   const std::string path = directory.file("store.db");

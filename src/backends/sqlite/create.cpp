@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "backends/sqlite/acting_owner.hpp"
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/schema.hpp"
 #include "base/new_file.hpp"
@@ -56,6 +57,8 @@ Result<void> create_database(const Location& location, const Target& target) {
   if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
     return creation_error(location.path, errno);
   }
+  // Made by root in somebody's directory, it is theirs: they could replace it, and could not use it otherwise.
+  const ActingOwner owner(location.directory);
   const TemporaryFile temporary(fmt::format("{}.new-{:016x}", location.path, random));
   if (const int code = temporary.create(); code != 0) return creation_error(location.path, code);
   {

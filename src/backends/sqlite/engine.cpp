@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "backends/sqlite/acting_owner.hpp"
 #include "backends/sqlite/create.hpp"
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/location.hpp"
@@ -32,6 +33,7 @@ int first_read(Connection& connection) noexcept {
 }
 
 Result<std::unique_ptr<Connection>> open_configured(const Target& target) {
+  const ActingOwner owner(target.path);
   Result<std::unique_ptr<Connection>> connection = Connection::open(target);
   // The file was opened before: to whoever reads or writes now, that it cannot be is a failure of storage.
   if (!connection && connection.status() != Status::out_of_memory) {
@@ -74,6 +76,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::
     }
     if (const Result<void> created = create_database(*location, target); !created) return created.error();
   }
+  const ActingOwner owner(target.path);
   if (target.read_only && is_unwritable(location->directory)) {
     // SQLite cannot make its -wal and -shm here. If somebody else has them open it can share them;
     // if there are none, nobody is writing, and FileWatch looks for them at every step.
@@ -86,6 +89,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::
   Closer closer{keeper};  // a file that is refused below is left as it was
   if (const Result<void> header = check_header(*keeper, options.path, target.path); !header) return header.error();
   if (!target.read_only && sqlite3_db_readonly(keeper->handle(), "main") == 1) {
+    if (std::optional<Error> denied = denied_file(options.path)) return std::move(*denied);
     return Error(Status::cannot_open,
                  fmt::format("'{}' cannot be written; change its rights, or open it read-only", options.path));
   }

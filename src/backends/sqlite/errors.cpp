@@ -1,7 +1,15 @@
 #include "backends/sqlite/errors.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
 
 namespace tokenstore::sqlite {
 namespace {
@@ -16,6 +24,11 @@ struct Meaning {
 };
 
 Meaning meaning_of(int code) {
+  if (code == SQLITE_IOERR_SHORT_READ) {
+    return {Status::unavailable,
+            "the -wal file was cut short; close the store in every process and open it again: what was committed since "
+            "the last checkpoint is lost, and a backup may have it"};
+  }
   switch (primary(code)) {
     case SQLITE_NOMEM:
       return {Status::out_of_memory, "free memory and try again"};
@@ -54,7 +67,34 @@ Error error_of(int code, std::string_view doing) {
                                            sqlite3_errstr(code), meaning.advice));
 }
 
-Error opening_error_of(int code, std::string_view path) {
+std::optional<Error> denied_file(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
+  struct stat database {};
+  if (!resolved || ::stat(resolved.get(), &database) != 0) return std::nullopt;
+  // Whom the file system takes this thread for: asked by a change that is none.
+  const int user = ::setfsuid(static_cast<uid_t>(-1));
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    const std::string file = resolved.get() + std::string(suffix);
+    struct stat facts {};
+    if (::stat(file.c_str(), &facts) != 0 || facts.st_uid == static_cast<uid_t>(user)) continue;
+    if (::faccessat(AT_FDCWD, file.c_str(), R_OK | W_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
+    const std::string whose =
+        fmt::format("'{}' belongs to user {} (mode {:04o}), and user {}, who runs this program, may not write it", file,
+                    facts.st_uid, facts.st_mode & 07777U, user);
+    return Error(
+        Status::cannot_open,
+        suffix[0] == '\0'
+            ? fmt::format("{}; run it as user {}, change the file's rights, or open it read-only", whose, facts.st_uid)
+            : fmt::format("{}; give it to the database's owner: chown {} '{}'", whose, database.st_uid, file));
+  }
+  return std::nullopt;
+}
+
+Error opening_error_of(int code, const std::string& path) {
+  const int kind = primary(code);
+  if (kind == SQLITE_CANTOPEN || kind == SQLITE_PERM || kind == SQLITE_READONLY) {
+    if (std::optional<Error> denied = denied_file(path)) return std::move(*denied);
+  }
   switch (primary(code)) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

@@ -2,7 +2,8 @@
 ///
 /// SQLite goes on reading the file that it has opened, even when the path leads elsewhere by now, and
 /// would answer from a state that nobody else sees. It costs three stat calls, so look-ups check every
-/// `interval` and everything else checks each time.
+/// `interval` and everything else checks each time. What is answered from memory checks nothing: whoever finds the
+/// files changed moves the pulse, so that such answers end too, with the next upkeep at the latest.
 ///
 /// Thread use: any number of threads.
 #pragma once

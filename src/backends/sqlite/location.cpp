@@ -8,7 +8,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +15,8 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+
+#include "backends/sqlite/file_system.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
@@ -48,29 +49,63 @@ std::string resolve(const std::string& path, int& code) {
   return resolved ? std::string(resolved.get()) : std::string();
 }
 
-/// The name under which the file system of a device is mounted ("ext4", "fuse.sshfs"); empty if unknown.
-std::string mounted_as(dev_t device) {
-  std::ifstream mounts("/proc/self/mountinfo");
-  const std::string wanted = fmt::format(" {}:{} ", major(device), minor(device));
-  for (std::string line; std::getline(mounts, line);) {
-    const std::size_t dash = line.find(" - ");
-    const std::size_t found = line.find(wanted);
-    if (dash == std::string::npos || found == std::string::npos || found > dash) continue;
-    return line.substr(dash + 3, line.find(' ', dash + 3) - dash - 3);
-  }
-  return {};
-}
-
 Result<void> check_file_system(const std::string& path, const std::string& directory) {
   struct statfs system {};
   struct stat place {};
   if (::statfs(directory.c_str(), &system) != 0 || ::stat(directory.c_str(), &place) != 0) {
     return cannot_open(path, reason_of(errno));
   }
-  if (is_network_file_system(static_cast<long>(system.f_type), mounted_as(place.st_dev))) {
-    return cannot_open(path, "it is on a network file system, where SQLite's locks do not hold; use a local one");
+  const std::string name = mounted_as(place.st_dev);
+  switch (reach_of(static_cast<long>(system.f_type), name)) {
+    case Reach::local:
+      return {};
+    case Reach::network:
+      return cannot_open(path, "it is on a network file system, where SQLite's locks do not hold; use a local one");
+    case Reach::shared_folder:
+      return cannot_open(path,
+                         fmt::format("it is in a folder that a virtual machine shares with its host ({}), where "
+                                     "SQLite's locks do not hold; use a disk of the machine's own, such as a named "
+                                     "volume",
+                                     name));
   }
   return {};
+}
+
+/// Removes the names that a file's making left when it was killed, "<path>.new-<16 digits>", and answers how many of
+/// them cannot be removed.
+nlink_t remove_leftover_names(const Location& location, const struct stat& file) {
+  const std::string start = location.path.substr(location.directory.size()) + ".new-";
+  nlink_t kept = 0;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(location.directory, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    struct stat other {};
+    if (!entry->path().filename().string().starts_with(start)) continue;
+    if (::lstat(entry->path().c_str(), &other) != 0 || other.st_dev != file.st_dev || other.st_ino != file.st_ino) {
+      continue;
+    }
+    if (::unlink(entry->path().c_str()) != 0 && errno != ENOENT) ++kept;
+  }
+  return kept;
+}
+
+/// -wal and -shm lie beside the name by which the database was opened. Where it has another one too, here or in
+/// another mount, whoever opens it by that one sees neither.
+Result<void> check_name_is_the_only_one(const std::string& path, const Location& location, const struct stat& file) {
+  if (is_mount_point(location.path)) {
+    return cannot_open(path,
+                       "it is mounted alone, and its -wal file would lie elsewhere and be lost; mount the directory "
+                       "that holds it");
+  }
+  if (file.st_nlink <= 1) return {};
+  const nlink_t kept = remove_leftover_names(location, file);
+  struct stat now {};
+  if (::stat(location.path.c_str(), &now) != 0) return cannot_open(path, reason_of(errno));
+  if (now.st_nlink <= 1 + kept) return {};
+  return cannot_open(path,
+                     fmt::format("it has {} names (hard links), and each would get a -wal file of its own; remove the "
+                                 "others, or copy the file",
+                                 now.st_nlink - kept));
 }
 
 /// Whether the lines of a descriptor's fdinfo (proc(5)) name a lock where SQLite has its shared one.
@@ -102,6 +137,7 @@ Result<Location> locate(const std::string& path) {
     if (!S_ISREG(found.st_mode)) return cannot_open(path, "it is not a regular file");
     location.exists = true;
     location.directory = location.path.substr(0, location.path.rfind('/') + 1);
+    if (const Result<void> only = check_name_is_the_only_one(path, location, found); !only) return only.error();
   } else {
     if (code != ENOENT) return cannot_open(path, reason_of(code));
     struct stat link {};
@@ -122,37 +158,6 @@ bool is_unwritable(const std::string& directory) noexcept {
   struct statvfs system {};
   if (::statvfs(directory.c_str(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0) return true;
   return ::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0;
-}
-
-bool is_network_file_system(long type, std::string_view name) noexcept {
-  // statfs(2) types. 9p is how virtual machines and WSL share the host's directories.
-  static constexpr std::array<unsigned long, 12> types = {
-      0x6969,      // NFS
-      0x517B,      // SMB
-      0xFF534D42,  // CIFS
-      0xFE534D42,  // SMB2
-      0x5346414F,  // AFS
-      0x6B414653,  // kAFS
-      0x73757245,  // Coda
-      0x01021997,  // 9p
-      0x00C36400,  // Ceph
-      0x0BD00BD0,  // Lustre
-      0x47504653,  // GPFS
-      0x19830326,  // BeeGFS
-  };
-  const unsigned long wanted = static_cast<unsigned long>(type) & 0xFFFFFFFFUL;
-  for (const unsigned long candidate : types) {
-    if (candidate == wanted) return true;
-  }
-  // FUSE carries local file systems too (ntfs-3g, encfs, containers' fuse-overlayfs), so only those that
-  // are clearly reached over a network are refused.
-  static constexpr std::array<std::string_view, 14> remote = {
-      "fuse.sshfs",     "fuse.glusterfs", "fuse.s3fs",    "fuse.rclone", "fuse.gcsfuse", "fuse.blobfuse", "fuse.davfs",
-      "fuse.curlftpfs", "fuse.juicefs",   "fuse.moosefs", "fuse.mfs",    "fuse.ceph",    "fuse.goofys",   "fuse.nfs"};
-  for (const std::string_view candidate : remote) {
-    if (name.substr(0, candidate.size()) == candidate) return true;
-  }
-  return false;
 }
 
 std::size_t copies_of_sqlite_on(const std::string& shm_path) {

@@ -14,16 +14,12 @@ struct Location {
   bool exists = false;
 };
 
-/// Resolves a path. `cannot_open` if it names no place for a file, something else than a regular file,
-/// or a network file system.
+/// Resolves a path. `cannot_open` if it names no place for a file, something else than a regular file, one that has
+/// other names too or is mounted alone, or a file system that is reached over a network or shared with a host.
 Result<Location> locate(const std::string& path);
 
 /// Whether nobody can write there through this mount, or this user may not write there.
 bool is_unwritable(const std::string& directory) noexcept;
-
-/// Whether a file system of this statfs() type, mounted under this name, is reached over a network. Its
-/// locks and shared memory do not hold between machines, which SQLite's WAL relies on.
-bool is_network_file_system(long type, std::string_view name) noexcept;
 
 /// How many copies of SQLite have this -shm file mapped in this process: 1 when all is well. A second
 /// copy (a host that links its own) would make both lose their locks. 0 if it cannot be told.
