@@ -194,6 +194,10 @@ static int32_t call_purge(world* w) {
   int32_t complete = 0;
   return tokenstore_purge(w->store, &host, w->now, 1000, &removed, &complete, &w->last_error);
 }
+static int32_t call_reseal(world* w) {
+  tokenstore_reseal_summary summary = {.struct_size = sizeof summary};
+  return tokenstore_reseal(w->store, &host, NULL, 0, 1000, &summary, &w->last_error);
+}
 static int32_t call_maintain(world* w) {
   int32_t more = 0;
   return tokenstore_maintain(w->store, 10, &more, &w->last_error);
@@ -210,6 +214,10 @@ static int32_t call_check_report_read(world* w) {
   return tokenstore_check_report_read(w->report, &summary, &w->last_error);
 }
 VALUE_CALL(check_report_problem, w->report, 0, NULL)
+static int32_t call_check_report_key(world* w) {
+  tokenstore_key_usage usage = {.struct_size = sizeof usage};
+  return tokenstore_check_report_key(w->report, 0, &usage, &w->last_error);
+}
 RELEASE_CALL(check_report_free, report)
 static int32_t call_read_statistics(world* w) {
   tokenstore_statistics statistics = {.struct_size = sizeof statistics};
@@ -278,10 +286,12 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, policy_get),
     ENTRY(CALL_STATUS, policy_set),
     ENTRY(CALL_STATUS, purge),
+    ENTRY(CALL_STATUS, reseal),
     ENTRY(CALL_STATUS, maintain),
     ENTRY(CALL_STATUS, check),
     ENTRY(CALL_STATUS, check_report_read),
     ENTRY(CALL_VALUE, check_report_problem),
+    ENTRY(CALL_STATUS, check_report_key),
     ENTRY(CALL_RELEASE, check_report_free),
     ENTRY(CALL_STATUS, read_statistics),
 };

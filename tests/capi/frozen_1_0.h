@@ -188,6 +188,23 @@ typedef struct frozen_check_summary {
   uint64_t problems_noted;
 } frozen_check_summary;
 
+typedef struct frozen_key_usage {
+  size_t struct_size;
+  const char* key_id;
+  size_t key_id_size;
+  uint64_t seals;
+  uint64_t living_tokens;
+} frozen_key_usage;
+
+typedef struct frozen_reseal_summary {
+  size_t struct_size;
+  uint64_t resealed;
+  uint64_t kept;
+  uint64_t refused;
+  size_t next_size;
+  char next[1024];
+} frozen_reseal_summary;
+
 typedef struct frozen_statistics {
   size_t struct_size;
   uint64_t hits;
@@ -202,6 +219,10 @@ typedef struct frozen_statistics {
   uint64_t uses_written;
   uint64_t cached_tokens;
   uint64_t cache_bytes;
+  uint64_t not_kept_busy;
+  uint64_t not_kept_changed;
+  uint64_t not_kept_no_room;
+  uint64_t feed_mismatches;
 } frozen_statistics;
 
 typedef struct frozen_token_record {
@@ -231,9 +252,12 @@ typedef struct frozen_token_record {
   int64_t created_at;
   int64_t not_before;
   int64_t expires_at;
+  int64_t expired_at;
   int64_t revoked_at;
   int64_t last_used_at;
+  uint64_t revoke_all_count;
   uint64_t revision;
+  uint8_t owner_birth[16];
   uint8_t verifier[32];
   uint8_t seal[32];
 } frozen_token_record;
@@ -253,6 +277,7 @@ typedef struct frozen_owner_record {
   uint64_t revision;
   int32_t may_issue;
   int32_t may_use;
+  uint8_t birth[16];
   uint8_t seal[32];
 } frozen_owner_record;
 
@@ -270,8 +295,19 @@ typedef struct frozen_workspace_record {
   int32_t tokens_enabled;
   int32_t users_may_issue;
   int32_t never_allowed;
+  uint8_t birth[16];
   uint8_t seal[32];
 } frozen_workspace_record;
+
+typedef struct frozen_store_record {
+  size_t struct_size;
+  const char* seal_key_id;
+  size_t seal_key_id_size;
+  int64_t created_at;
+  uint64_t revision;
+  uint8_t id[16];
+  uint8_t seal[32];
+} frozen_store_record;
 
 typedef struct frozen_mutation {
   size_t struct_size;
@@ -280,10 +316,20 @@ typedef struct frozen_mutation {
   const frozen_token_record* token;
   const frozen_owner_record* owner;
   const frozen_workspace_record* workspace;
+  const frozen_store_record* store;
   uint64_t expected;
   int32_t step;
   int32_t kind;
 } frozen_mutation;
+
+typedef struct frozen_announcement frozen_announcement;
+struct frozen_announcement {
+  size_t struct_size;
+  const char* entry;
+  size_t entry_size;
+  void (*link)(const frozen_announcement* announcement, uint64_t revision, const uint8_t previous[32],
+               uint8_t out_link[32]);
+};
 
 typedef struct frozen_token_query {
   size_t struct_size;
@@ -315,8 +361,11 @@ struct frozen_answer {
   int32_t (*emit_token)(frozen_answer* answer, const frozen_token_record* record);
   int32_t (*emit_owner)(frozen_answer* answer, const frozen_owner_record* record);
   int32_t (*emit_workspace)(frozen_answer* answer, const frozen_workspace_record* record);
+  int32_t (*emit_store)(frozen_answer* answer, const frozen_store_record* record);
   int32_t (*emit_ended)(frozen_answer* answer, const char* id, size_t id_size, uint64_t revision);
-  int32_t (*emit_change)(frozen_answer* answer, int32_t kind, const char* key, size_t key_size);
+  int32_t (*emit_head)(frozen_answer* answer, uint64_t revision, const uint8_t link[32], uint64_t complete_from);
+  int32_t (*emit_entry)(frozen_answer* answer, uint64_t revision, const char* entry, size_t entry_size,
+                        const uint8_t link[32]);
   int32_t (*emit_everything)(frozen_answer* answer);
   int32_t (*emit_number)(frozen_answer* answer, uint64_t number);
   int32_t (*emit_counts)(frozen_answer* answer, uint64_t active, uint64_t pending, uint64_t expired, uint64_t revoked);
@@ -352,6 +401,7 @@ typedef struct frozen_backend {
   int32_t (*load_owner)(void* context, const char* workspace, size_t workspace_size, const char* owner,
                         size_t owner_size, frozen_answer* answer);
   int32_t (*load_workspace)(void* context, const char* workspace, size_t workspace_size, frozen_answer* answer);
+  int32_t (*load_store)(void* context, frozen_answer* answer);
   int32_t (*list_tokens)(void* context, const char* workspace, size_t workspace_size, const frozen_token_query* query,
                          frozen_answer* answer);
   int32_t (*list_owners)(void* context, const char* workspace, size_t workspace_size, const char* after,
@@ -365,7 +415,7 @@ typedef struct frozen_backend {
   int32_t (*list_ended)(void* context, const char* workspace, size_t workspace_size, int64_t ended_before,
                         uint64_t limit, frozen_answer* answer);
   int32_t (*commit)(void* context, const char* workspace, size_t workspace_size, const frozen_mutation* const* batch,
-                    size_t count, frozen_answer* answer);
+                    size_t count, const frozen_announcement* announcement, frozen_answer* answer);
   int32_t (*changes)(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                      frozen_answer* answer);
   frozen_pulse (*pulse)(void* context);

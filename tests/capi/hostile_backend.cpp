@@ -24,11 +24,25 @@ struct Relay : tokenstore_answer {
       if (self(a).backend->alter_workspace) self(a).backend->alter_workspace(altered);
       return self(a).to->emit_workspace(self(a).to, &altered);
     };
+    emit_store = [](tokenstore_answer* a, const tokenstore_store_record* record) -> std::int32_t {
+      tokenstore_store_record altered = *record;
+      if (self(a).backend->alter_store) self(a).backend->alter_store(altered);
+      return self(a).to->emit_store(self(a).to, &altered);
+    };
     emit_ended = [](tokenstore_answer* a, const char* id, size_t size, uint64_t revision) -> std::int32_t {
       return self(a).to->emit_ended(self(a).to, id, size, revision);
     };
-    emit_change = [](tokenstore_answer* a, int32_t kind, const char* key, size_t size) -> std::int32_t {
-      return self(a).to->emit_change(self(a).to, kind, key, size);
+    emit_head = [](tokenstore_answer* a, uint64_t revision, const uint8_t* link,
+                   uint64_t complete_from) -> std::int32_t {
+      const auto& hook = self(a).backend->emit_head;
+      if (hook) return hook(self(a).to, {revision, link, complete_from});
+      return self(a).to->emit_head(self(a).to, revision, link, complete_from);
+    };
+    emit_entry = [](tokenstore_answer* a, uint64_t revision, const char* entry, size_t size,
+                    const uint8_t* link) -> std::int32_t {
+      const auto& hook = self(a).backend->emit_entry;
+      if (hook) return hook(self(a).to, {revision, {entry, size}, link});
+      return self(a).to->emit_entry(self(a).to, revision, entry, size, link);
     };
     emit_everything = [](tokenstore_answer* a) -> std::int32_t { return self(a).to->emit_everything(self(a).to); };
     emit_number = [](tokenstore_answer* a, uint64_t number) -> std::int32_t {
@@ -109,6 +123,11 @@ tokenstore_backend HostileBackend::entries(std::uint32_t capabilities) {
       return inner.load_workspace(inner.context, workspace, workspace_size, to);
     });
   };
+  out.load_store = [](void* context, tokenstore_answer* answer) -> std::int32_t {
+    return run(context, Entry::load_store, answer, [&](const tokenstore_backend& inner, tokenstore_answer* to) {
+      return inner.load_store(inner.context, to);
+    });
+  };
   out.list_tokens = [](void* context, const char* workspace, size_t workspace_size, const tokenstore_token_query* query,
                        tokenstore_answer* answer) -> std::int32_t {
     return run(context, Entry::list_tokens, answer, [&](const tokenstore_backend& inner, tokenstore_answer* to) {
@@ -146,9 +165,10 @@ tokenstore_backend HostileBackend::entries(std::uint32_t capabilities) {
     });
   };
   out.commit = [](void* context, const char* workspace, size_t workspace_size, const tokenstore_mutation* const* batch,
-                  size_t count, tokenstore_answer* answer) -> std::int32_t {
+                  size_t count, const tokenstore_announcement* announcement,
+                  tokenstore_answer* answer) -> std::int32_t {
     return run(context, Entry::commit, answer, [&](const tokenstore_backend& inner, tokenstore_answer* to) {
-      return inner.commit(inner.context, workspace, workspace_size, batch, count, to);
+      return inner.commit(inner.context, workspace, workspace_size, batch, count, announcement, to);
     });
   };
   out.changes = [](void* context, const char* workspace, size_t workspace_size, uint64_t after_revision,

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "backend/export.hpp"
 #include "tokenstore/backends/memory.hpp"
@@ -21,6 +22,7 @@ enum class Entry : std::uint8_t {
   load_token,
   load_owner,
   load_workspace,
+  load_store,
   list_tokens,
   list_owners,
   list_workspaces,
@@ -35,7 +37,18 @@ enum class Entry : std::uint8_t {
   check_integrity,
   close,
 };
-inline constexpr std::size_t entry_count = 17;
+inline constexpr std::size_t entry_count = 18;
+
+struct FeedHead {
+  std::uint64_t revision;
+  const std::uint8_t* link;
+  std::uint64_t complete_from;
+};
+struct FeedEntry {
+  std::uint64_t revision;
+  std::string_view bytes;
+  const std::uint8_t* link;
+};
 
 struct HostileBackend {
   /// Run first in each entry. A status: the entry returns it and does nothing else. (Of `pulse` and `close` only
@@ -47,6 +60,10 @@ struct HostileBackend {
   std::function<void(tokenstore_token_record&)> alter_token{};
   std::function<void(tokenstore_owner_record&)> alter_owner{};
   std::function<void(tokenstore_workspace_record&)> alter_workspace{};
+  std::function<void(tokenstore_store_record&)> alter_store{};
+  /// Run instead of emit_head and emit_entry: emits what it likes through the answer that it is given.
+  std::function<std::int32_t(tokenstore_answer*, FeedHead)> emit_head{};
+  std::function<std::int32_t(tokenstore_answer*, FeedEntry)> emit_entry{};
 
   std::array<std::atomic<std::uint64_t>, entry_count> calls{};
   std::atomic<int> closed{0};

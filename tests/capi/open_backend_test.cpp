@@ -35,6 +35,7 @@ TEST_CASE("open: each required entry that is NULL is refused by its name, and th
       {"load_token", [](auto& entries) { entries.load_token = nullptr; }},
       {"load_owner", [](auto& entries) { entries.load_owner = nullptr; }},
       {"load_workspace", [](auto& entries) { entries.load_workspace = nullptr; }},
+      {"load_store", [](auto& entries) { entries.load_store = nullptr; }},
       {"list_tokens", [](auto& entries) { entries.list_tokens = nullptr; }},
       {"list_owners", [](auto& entries) { entries.list_owners = nullptr; }},
       {"list_workspaces", [](auto& entries) { entries.list_workspaces = nullptr; }},

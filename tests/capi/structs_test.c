@@ -43,9 +43,12 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(token_record, created_at);
   SAME_FIELD(token_record, not_before);
   SAME_FIELD(token_record, expires_at);
+  SAME_FIELD(token_record, expired_at);
   SAME_FIELD(token_record, revoked_at);
   SAME_FIELD(token_record, last_used_at);
+  SAME_FIELD(token_record, revoke_all_count);
   SAME_FIELD(token_record, revision);
+  SAME_FIELD(token_record, owner_birth);
   SAME_FIELD(token_record, verifier);
   SAME_FIELD(token_record, seal);
   SAME_SIZE(owner_record, OWNER_RECORD);
@@ -63,6 +66,7 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(owner_record, revision);
   SAME_FIELD(owner_record, may_issue);
   SAME_FIELD(owner_record, may_use);
+  SAME_FIELD(owner_record, birth);
   SAME_FIELD(owner_record, seal);
   SAME_SIZE(workspace_record, WORKSPACE_RECORD);
   SAME_FIELD(workspace_record, struct_size);
@@ -78,7 +82,16 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(workspace_record, tokens_enabled);
   SAME_FIELD(workspace_record, users_may_issue);
   SAME_FIELD(workspace_record, never_allowed);
+  SAME_FIELD(workspace_record, birth);
   SAME_FIELD(workspace_record, seal);
+  SAME_SIZE(store_record, STORE_RECORD);
+  SAME_FIELD(store_record, struct_size);
+  SAME_FIELD(store_record, seal_key_id);
+  SAME_FIELD(store_record, seal_key_id_size);
+  SAME_FIELD(store_record, created_at);
+  SAME_FIELD(store_record, revision);
+  SAME_FIELD(store_record, id);
+  SAME_FIELD(store_record, seal);
   SAME_SIZE(mutation, MUTATION);
   SAME_FIELD(mutation, struct_size);
   SAME_FIELD(mutation, key);
@@ -86,9 +99,15 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(mutation, token);
   SAME_FIELD(mutation, owner);
   SAME_FIELD(mutation, workspace);
+  SAME_FIELD(mutation, store);
   SAME_FIELD(mutation, expected);
   SAME_FIELD(mutation, step);
   SAME_FIELD(mutation, kind);
+  SAME_SIZE(announcement, ANNOUNCEMENT);
+  SAME_FIELD(announcement, struct_size);
+  SAME_FIELD(announcement, entry);
+  SAME_FIELD(announcement, entry_size);
+  SAME_FIELD(announcement, link);
   SAME_SIZE(token_query, TOKEN_QUERY);
   SAME_FIELD(token_query, struct_size);
   SAME_FIELD(token_query, owner);
@@ -114,8 +133,10 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(answer, emit_token);
   SAME_FIELD(answer, emit_owner);
   SAME_FIELD(answer, emit_workspace);
+  SAME_FIELD(answer, emit_store);
   SAME_FIELD(answer, emit_ended);
-  SAME_FIELD(answer, emit_change);
+  SAME_FIELD(answer, emit_head);
+  SAME_FIELD(answer, emit_entry);
   SAME_FIELD(answer, emit_everything);
   SAME_FIELD(answer, emit_number);
   SAME_FIELD(answer, emit_counts);
@@ -142,6 +163,7 @@ static void frozen_copies_of_backends(void) {
   SAME_FIELD(backend, load_token);
   SAME_FIELD(backend, load_owner);
   SAME_FIELD(backend, load_workspace);
+  SAME_FIELD(backend, load_store);
   SAME_FIELD(backend, list_tokens);
   SAME_FIELD(backend, list_owners);
   SAME_FIELD(backend, list_workspaces);
@@ -333,6 +355,19 @@ static void frozen_copies(void) {
   SAME_FIELD(check_summary, owners);
   SAME_FIELD(check_summary, problems);
   SAME_FIELD(check_summary, problems_noted);
+  SAME_SIZE(key_usage, KEY_USAGE);
+  SAME_FIELD(key_usage, struct_size);
+  SAME_FIELD(key_usage, key_id);
+  SAME_FIELD(key_usage, key_id_size);
+  SAME_FIELD(key_usage, seals);
+  SAME_FIELD(key_usage, living_tokens);
+  SAME_SIZE(reseal_summary, RESEAL_SUMMARY);
+  SAME_FIELD(reseal_summary, struct_size);
+  SAME_FIELD(reseal_summary, resealed);
+  SAME_FIELD(reseal_summary, kept);
+  SAME_FIELD(reseal_summary, refused);
+  SAME_FIELD(reseal_summary, next_size);
+  SAME_FIELD(reseal_summary, next);
   SAME_SIZE(statistics, STATISTICS);
   SAME_FIELD(statistics, struct_size);
   SAME_FIELD(statistics, hits);
@@ -347,6 +382,10 @@ static void frozen_copies(void) {
   SAME_FIELD(statistics, uses_written);
   SAME_FIELD(statistics, cached_tokens);
   SAME_FIELD(statistics, cache_bytes);
+  SAME_FIELD(statistics, not_kept_busy);
+  SAME_FIELD(statistics, not_kept_changed);
+  SAME_FIELD(statistics, not_kept_no_room);
+  SAME_FIELD(statistics, feed_mismatches);
 }
 
 /* Room for a struct and what a later version might put behind it. */
