@@ -1,6 +1,8 @@
 // A change feed that lies, by whoever can write the database, to a store that remembers tokens: what another store has
 // revoked is never valid again, and the lie is counted.
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 
 #include "hostile_host.hpp"
@@ -120,4 +122,41 @@ TEST_CASE("feed: a head with another link leaves nothing valid that was revoked,
       return answer->emit_head(answer, head.revision, link.data(), head.complete_from);
     };
   });
+}
+
+TEST_CASE("feed: an entry under another revision leaves nothing valid that was revoked, and is counted") {
+  revoked_under([](HostileBackend& backend) {
+    backend.emit_entry = [](tokenstore_answer* answer, const FeedEntry& entry) {
+      Said said(entry);
+      ++said.revision;
+      return said.emit(answer);
+    };
+  });
+}
+
+TEST_CASE("feed: an entry that is missing leaves nothing valid that was revoked, and is counted") {
+  for (const int missing : {0, 1}) {
+    revoked_under([missing](HostileBackend& backend) {
+      backend.emit_entry = [missing, seen = 0](tokenstore_answer* answer, const FeedEntry& entry) mutable {
+        return seen++ == missing ? 1 : Said(entry).emit(answer);
+      };
+    });
+  }
+}
+
+TEST_CASE("feed: entries that have changed places leave nothing valid that was revoked, and are counted") {
+  for (const bool numbered_anew : {false, true}) {
+    revoked_under([numbered_anew](HostileBackend& backend) {
+      backend.emit_entry = [numbered_anew, held = std::optional<Said>()](tokenstore_answer* answer,
+                                                                         const FeedEntry& entry) mutable {
+        Said said(entry);
+        if (!held) {
+          held = std::move(said);
+          return 1;
+        }
+        if (numbered_anew) std::swap(said.revision, held->revision);
+        return said.emit(answer) & held->emit(answer);
+      };
+    });
+  }
 }
