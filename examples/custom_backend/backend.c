@@ -44,6 +44,7 @@ int32_t lmdb_backend(const char* directory, int read_only, tokenstore_backend* o
       .load_token = lmdb_load_token,
       .load_owner = lmdb_load_owner,
       .load_workspace = lmdb_load_workspace,
+      .load_store = lmdb_load_store,
       .list_tokens = lmdb_list_tokens,
       .list_owners = lmdb_list_owners,
       .list_workspaces = lmdb_list_workspaces,

@@ -1,5 +1,6 @@
 /* Committing a batch: one write transaction of LMDB, which is the only one at a time, in any process. */
 #include <errno.h>
+#include <string.h>
 
 #include "bytes.h"
 #include "entries.h"
@@ -13,7 +14,7 @@ typedef struct change {
   MDB_txn* txn;
   const environment* in;
   space space;
-  uint32_t changed; /* records, so far */
+  int changed; /* something was put or removed */
 } change;
 
 /* The revision that a record is at; 0: there is none. */
@@ -21,11 +22,15 @@ static int stored_revision(const change* it, const tokenstore_mutation* step, ui
   tokenstore_token_record token;
   tokenstore_owner_record owner;
   tokenstore_workspace_record workspace;
+  tokenstore_store_record store;
   int problem = MDB_NOTFOUND;
   *out_revision = 0;
   if (step->kind == TOKENSTORE_RECORD_WORKSPACE) {
     problem = space_record(&it->space, &workspace);
     if (problem == 0) *out_revision = workspace.revision;
+  } else if (step->kind == TOKENSTORE_RECORD_STORE) {
+    problem = store_load(it->txn, it->in, &store);
+    if (problem == 0) *out_revision = store.revision;
   } else if (step->kind == TOKENSTORE_RECORD_TOKEN) {
     problem = token_load(it->txn, it->in, it->space.number, step->key, step->key_size, &token);
     if (problem == 0) *out_revision = token.revision;
@@ -56,27 +61,20 @@ static int put_workspace(change* it, const tokenstore_workspace_record* workspac
   return it->space.record_size != 0 ? 0 : MDB_BAD_VALSIZE;
 }
 
+static int put_store(const change* it, const tokenstore_store_record* store) {
+  uint8_t bytes[LONGEST_RECORD];
+  const size_t size = store_to_bytes(store, bytes, sizeof bytes);
+  if (size == 0) return MDB_BAD_VALSIZE;
+  MDB_val place = {.mv_size = strlen("store"), .mv_data = "store"};
+  MDB_val value = {.mv_size = size, .mv_data = bytes};
+  return mdb_put(it->txn, it->in->about, &place, &value, 0);
+}
+
 static int put_record(change* it, const tokenstore_mutation* step) {
   if (step->token != NULL) return token_put(it->txn, it->in, it->space.number, step->token);
   if (step->owner != NULL) return put_owner(it, step->owner);
+  if (step->store != NULL) return put_store(it, step->store);
   return put_workspace(it, step->workspace);
-}
-
-/* The feed's next entry, under the revision that the workspace will have. */
-static int add_to_feed(change* it, const tokenstore_mutation* step) {
-  uint8_t bytes[1 + TOKENSTORE_OWNER_MAX];
-  writer to = {bytes, bytes + sizeof bytes, 0};
-  write_number(&to, (uint64_t)step->kind, 1);
-  write_bytes(&to, step->key, step->key_size);
-  if (to.overflow) return MDB_BAD_VALSIZE;
-  key at = key_space(it->space.number);
-  key_add_number(&at, it->space.revision + 1, 8);
-  key_add_number(&at, it->changed, 4);
-  MDB_val place = key_value(&at);
-  MDB_val value = {.mv_size = (size_t)(to.at - bytes), .mv_data = bytes};
-  const int problem = mdb_put(it->txn, it->in->feed, &place, &value, 0);
-  if (problem == 0) ++it->changed;
-  return problem;
 }
 
 static int do_step(change* it, const tokenstore_mutation* step) {
@@ -85,33 +83,31 @@ static int do_step(change* it, const tokenstore_mutation* step) {
   if (problem != 0) return problem;
   if (revision != step->expected) return CONFLICT;
   if (step->step == TOKENSTORE_STEP_CHECK) return 0;
-  if (step->step == TOKENSTORE_STEP_PUT) {
-    problem = put_record(it, step);
-  } else if (revision != 0) {
-    problem = token_remove(it->txn, it->in, it->space.number, step->key);
-  }
-  return problem == 0 ? add_to_feed(it, step) : problem;
+  if (step->step == TOKENSTORE_STEP_REMOVE && revision == 0) return 0;
+  it->changed = 1;
+  if (step->step == TOKENSTORE_STEP_PUT) return put_record(it, step);
+  return token_remove(it->txn, it->in, it->space.number, step->key);
 }
 
 static int do_batch(change* it, const char* workspace, size_t workspace_size, const tokenstore_mutation* const* batch,
-                    size_t count) {
+                    size_t count, const tokenstore_announcement* announcement) {
   int problem = space_find_or_number(it->txn, it->in, workspace, workspace_size, &it->space);
   for (size_t i = 0; problem == 0 && i < count; ++i) problem = do_step(it, batch[i]);
-  if (problem != 0 || it->changed == 0) return problem;
-  ++it->space.revision;
-  it->space.feed_count += it->changed;
+  if (problem == 0 && announcement != NULL) {
+    it->changed = 1;
+    problem = feed_add(it->txn, it->in, &it->space, announcement);
+  }
+  if (problem != 0 || !it->changed) return problem;
   return space_put(it->txn, it->in, workspace, workspace_size, &it->space);
 }
 
-/* LMDB could not finish. If it was for want of room, nothing happened: that it did not is seen by the revision. Of
- * anything else nobody knows what a crash would make of it. */
-static int32_t could_not_finish(backend* self, const char* workspace, size_t workspace_size, uint64_t revision,
-                                int problem, tokenstore_answer* answer) {
-  look at;
-  at.space.revision = 0;
-  const int looked = look_begin(self, workspace, workspace_size, &at);
-  if (at.txn != NULL) mdb_txn_abort(at.txn);
-  const int unchanged = (looked == 0 || looked == MDB_NOTFOUND) && at.space.revision + 1 == revision;
+/* LMDB could not finish. If it was for want of room, nothing happened: that it did not is seen by the number of the
+ * last transaction that a reader finds. Of anything else nobody knows what a crash would make of it. */
+static int32_t could_not_finish(const backend* self, size_t transaction, int problem, tokenstore_answer* answer) {
+  MDB_txn* txn = NULL;
+  const int looked = mdb_txn_begin(self->environment->lmdb, NULL, MDB_RDONLY, &txn);
+  const int unchanged = looked == 0 && mdb_txn_id(txn) < transaction;
+  if (looked == 0) mdb_txn_abort(txn);
   if (unchanged && (problem == ENOSPC || problem == EDQUOT || problem == MDB_MAP_FULL)) {
     return fail_with(answer, problem);
   }
@@ -119,24 +115,27 @@ static int32_t could_not_finish(backend* self, const char* workspace, size_t wor
 }
 
 int32_t lmdb_commit(void* context, const char* workspace, size_t workspace_size,
-                    const tokenstore_mutation* const* batch, size_t count, tokenstore_answer* answer) {
+                    const tokenstore_mutation* const* batch, size_t count, const tokenstore_announcement* announcement,
+                    tokenstore_answer* answer) {
   backend* self = context;
   change it = {.in = self->environment};
   int problem = mdb_txn_begin(self->environment->lmdb, NULL, 0, &it.txn);
   if (problem != 0) return fail_with(answer, problem);
-  problem = do_batch(&it, workspace, workspace_size, batch, count);
-  if (problem != 0 || it.changed == 0) {
+  problem = do_batch(&it, workspace, workspace_size, batch, count, announcement);
+  if (problem != 0 || !it.changed) {
     mdb_txn_abort(it.txn);
     if (problem == CONFLICT) return TOKENSTORE_CONFLICT;
     if (problem != 0) return fail_with(answer, problem);
     answer->emit_number(answer, it.space.revision);
     return TOKENSTORE_OK;
   }
-  /* Odd as long as nobody can say whether the batch is there. Even and new before this returns. */
-  pulse_begin(&self->environment->pulse);
+  /* Odd as long as nobody can say whether the batch is there. Even and new before this returns. What is not announced
+   * nobody remembers. */
+  const size_t transaction = mdb_txn_id(it.txn);
+  if (announcement != NULL) pulse_begin(&self->environment->pulse);
   problem = mdb_txn_commit(it.txn);
-  pulse_end(&self->environment->pulse);
-  if (problem != 0) return could_not_finish(self, workspace, workspace_size, it.space.revision, problem, answer);
+  if (announcement != NULL) pulse_end(&self->environment->pulse);
+  if (problem != 0) return could_not_finish(self, transaction, problem, answer);
   answer->emit_number(answer, it.space.revision);
   return TOKENSTORE_OK;
 }

@@ -29,6 +29,9 @@ int32_t lmdb_load_token(void* context, const char* workspace, size_t workspace_s
 int32_t lmdb_load_owner(void* context, const char* workspace, size_t workspace_size, const char* owner,
                         size_t owner_size, tokenstore_answer* answer);
 int32_t lmdb_load_workspace(void* context, const char* workspace, size_t workspace_size, tokenstore_answer* answer);
+int32_t lmdb_load_store(void* context, tokenstore_answer* answer);
+/* The store's record, for all workspaces. 0, MDB_NOTFOUND or another code. */
+int store_load(MDB_txn* txn, const environment* in, tokenstore_store_record* out_record);
 
 /* lists.c */
 int32_t lmdb_list_tokens(void* context, const char* workspace, size_t workspace_size,
@@ -48,9 +51,12 @@ int32_t lmdb_list_ended(void* context, const char* workspace, size_t workspace_s
 
 /* commit.c */
 int32_t lmdb_commit(void* context, const char* workspace, size_t workspace_size,
-                    const tokenstore_mutation* const* batch, size_t count, tokenstore_answer* answer);
+                    const tokenstore_mutation* const* batch, size_t count, const tokenstore_announcement* announcement,
+                    tokenstore_answer* answer);
 
 /* feed.c */
+/* Appends the entry of an announcement to a space's feed and raises its revision: not yet written. */
+int feed_add(MDB_txn* txn, const environment* in, space* to, const tokenstore_announcement* announcement);
 int32_t lmdb_changes(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                      tokenstore_answer* answer);
 int32_t lmdb_maintain(void* context, int64_t budget_ms, tokenstore_answer* answer);

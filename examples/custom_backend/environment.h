@@ -13,7 +13,7 @@ typedef struct environment {
   pulse pulse;
 
   /* "space" stands for the 4 bytes of a workspace's number, and "owner" for a length and a name: see keys.h. */
-  MDB_dbi about;        /* "schema" -> version; "spaces" -> how many workspaces have a number */
+  MDB_dbi about;        /* "schema" -> version; "spaces" -> how many workspaces have a number; "store" -> record */
   MDB_dbi spaces;       /* name of a workspace -> its number, its revision, its record: spaces.h */
   MDB_dbi owners;       /* space, name -> record */
   MDB_dbi tokens;       /* space, id -> record */
@@ -21,7 +21,7 @@ typedef struct environment {
   MDB_dbi by_owner;     /* space, owner, id -> times, for lists and counts */
   MDB_dbi by_end;       /* space, end, id -> revision, for list_ended */
   MDB_dbi by_owner_end; /* space, owner, end, id -> nothing, for count_live */
-  MDB_dbi feed;         /* space, revision, step -> kind and key of what was changed */
+  MDB_dbi feed;         /* space, revision -> link and entry, as the library announced it */
 
   /* Of environment.c alone. */
   struct environment* next;

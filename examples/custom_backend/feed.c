@@ -1,75 +1,82 @@
-/* The change feed: what was changed after a revision. It reaches back over the last FEED_KEPT changes. */
+/* The change feed: an entry for each revision of a workspace, as the library announced it, and its link. It reaches
+ * back over the last FEED_KEPT revisions. */
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
 #include "entries.h"
 #include "keys.h"
 
-#define FEED_KEPT 10000
+#define FEED_KEPT 1000
 #define SLICE 1000 /* entries that are dropped in one transaction: writers wait as long */
 
-static uint64_t revision_of(const MDB_val* place, const key* prefix) {
-  const uint8_t* bytes = place->mv_data;
-  reader from = {bytes + prefix->size, bytes + place->mv_size, 0};
-  return read_number(&from, 8);
+static key place_of(uint32_t number, uint64_t revision) {
+  key at = key_space(number);
+  key_add_number(&at, revision, 8);
+  return at;
 }
 
-static int emit_changes(const look* at, MDB_cursor* cursor, uint64_t after, tokenstore_answer* answer) {
-  key prefix = key_space(at->space.number);
-  key from = prefix;
-  key_add_number(&from, after + 1, 8);
-  MDB_val found;
-  MDB_val value;
-  int problem = key_first_from(cursor, &prefix, &from, &found, &value);
-  for (; problem == 0; problem = key_step(cursor, &prefix, MDB_NEXT, &found, &value)) {
-    const char* bytes = value.mv_data;
-    if (value.mv_size == 0) return MDB_CORRUPTED;
-    if (!answer->emit_change(answer, bytes[0], bytes + 1, value.mv_size - 1)) return 0;
+int feed_add(MDB_txn* txn, const environment* in, space* to, const tokenstore_announcement* announcement) {
+  uint8_t link[TOKENSTORE_SEAL_SIZE];
+  announcement->link(announcement, to->revision + 1, to->link, link);
+  key at = place_of(to->number, to->revision + 1);
+  MDB_val place = key_value(&at);
+  MDB_val value = {.mv_size = sizeof link + announcement->entry_size};
+  const int problem = mdb_put(txn, in->feed, &place, &value, MDB_RESERVE);
+  if (problem != 0) return problem;
+  uint8_t* bytes = value.mv_data;
+  memcpy(bytes, link, sizeof link);
+  if (announcement->entry_size != 0) memcpy(bytes + sizeof link, announcement->entry, announcement->entry_size);
+  memcpy(to->link, link, sizeof link);
+  ++to->revision;
+  return 0;
+}
+
+static int emit_entries(const look* at, MDB_dbi feed, uint64_t after, tokenstore_answer* answer) {
+  for (uint64_t revision = after + 1; revision <= at->space.revision; ++revision) {
+    key wanted = place_of(at->space.number, revision);
+    MDB_val place = key_value(&wanted);
+    MDB_val value;
+    const int problem = mdb_get(at->txn, feed, &place, &value);
+    if (problem != 0) return problem == MDB_NOTFOUND ? MDB_CORRUPTED : problem;
+    if (value.mv_size < TOKENSTORE_SEAL_SIZE) return MDB_CORRUPTED;
+    const uint8_t* link = value.mv_data;
+    const char* entry = (const char*)link + TOKENSTORE_SEAL_SIZE;
+    if (!answer->emit_entry(answer, revision, entry, value.mv_size - TOKENSTORE_SEAL_SIZE, link)) return 0;
   }
-  return problem;
+  return 0;
 }
 
 int32_t lmdb_changes(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                      tokenstore_answer* answer) {
+  const environment* in = ((const backend*)context)->environment;
   look at;
-  MDB_cursor* cursor;
   int problem = look_begin(context, workspace, workspace_size, &at);
-  const uint64_t revision = problem == 0 ? at.space.revision : 0;
-  if (problem == 0 && after >= at.space.feed_from && after < revision) {
-    problem = mdb_cursor_open(at.txn, ((const backend*)context)->environment->feed, &cursor);
-    if (problem == 0) {
-      problem = emit_changes(&at, cursor, after, answer);
-      mdb_cursor_close(cursor);
-    }
-  } else if (after != revision) {
-    answer->emit_everything(answer);
+  if (problem == MDB_NOTFOUND) {
+    const space nothing = {.number = 0};
+    at.space = nothing;
+    problem = 0;
   }
-  if (problem == 0 || problem == MDB_NOTFOUND) answer->emit_number(answer, revision);
+  if (problem == 0) {
+    answer->emit_head(answer, at.space.revision, at.space.link, at.space.feed_from);
+    if (after >= at.space.feed_from && after <= at.space.revision) {
+      problem = emit_entries(&at, in->feed, after, answer);
+    } else {
+      answer->emit_everything(answer);
+    }
+  }
   return look_end(&at, problem, answer);
 }
 
-/* Drops the oldest entries, a revision at a time, as long as there are too many. */
+/* Drops the oldest entries, as long as there are too many. */
 static int drop_oldest(MDB_txn* txn, const environment* in, space* from) {
-  key prefix = key_space(from->number);
-  MDB_cursor* cursor;
-  MDB_val found;
-  MDB_val value;
-  int problem = mdb_cursor_open(txn, in->feed, &cursor);
-  if (problem != 0) return problem;
-  problem = key_first_from(cursor, &prefix, &prefix, &found, &value);
-  for (int dropped = 0; problem == 0; ++dropped) {
-    const uint64_t revision = revision_of(&found, &prefix);
-    const int new_revision = revision != from->feed_from;
-    if (new_revision && (from->feed_count <= FEED_KEPT || dropped >= SLICE)) break;
-    from->feed_from = revision;
-    --from->feed_count;
-    problem = mdb_cursor_del(cursor, 0);
-    /* The next one has moved here, if there is one. */
-    if (problem == 0) problem = key_first_from(cursor, &prefix, &prefix, &found, &value);
+  int problem = 0;
+  for (int dropped = 0; problem == 0 && dropped < SLICE && from->revision - from->feed_from > FEED_KEPT; ++dropped) {
+    key oldest = place_of(from->number, ++from->feed_from);
+    MDB_val place = key_value(&oldest);
+    problem = mdb_del(txn, in->feed, &place, NULL);
+    if (problem == MDB_NOTFOUND) problem = 0; /* somebody else dropped it, which is what was wanted */
   }
-  mdb_cursor_close(cursor);
-  return problem == MDB_NOTFOUND ? 0 : problem;
+  return problem;
 }
 
 /* One slice, of the first workspace whose feed is too long. */
@@ -86,7 +93,7 @@ static int trim(const environment* in, int* out_more) {
   while (problem == 0 && !*out_more) {
     space one;
     problem = space_from_bytes(&value, &one);
-    if (problem == 0 && one.feed_count > FEED_KEPT) {
+    if (problem == 0 && one.revision - one.feed_from > FEED_KEPT) {
       char kept[TOKENSTORE_OWNER_MAX];
       const size_t size = name.mv_size;
       memcpy(kept, name.mv_data, size);

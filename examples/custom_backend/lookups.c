@@ -1,4 +1,6 @@
 /* Looking up one record. What is emitted points into LMDB's memory: the library copies it before emit returns. */
+#include <string.h>
+
 #include "entries.h"
 #include "keys.h"
 #include "tokens.h"
@@ -53,5 +55,23 @@ int32_t lmdb_load_workspace(void* context, const char* workspace, size_t workspa
   int problem = look_begin(self, workspace, workspace_size, &at);
   if (problem == 0) problem = space_record(&at.space, &record);
   if (problem == 0) answer->emit_workspace(answer, &record);
+  return look_end(&at, problem, answer);
+}
+
+int store_load(MDB_txn* txn, const environment* in, tokenstore_store_record* out_record) {
+  MDB_val place = {.mv_size = strlen("store"), .mv_data = "store"};
+  MDB_val value;
+  const int problem = mdb_get(txn, in->about, &place, &value);
+  return problem == 0 ? store_from_bytes(&value, out_record) : problem;
+}
+
+int32_t lmdb_load_store(void* context, tokenstore_answer* answer) {
+  const environment* in = ((const backend*)context)->environment;
+  tokenstore_store_record record;
+  look at = {.txn = NULL};
+  int problem = mdb_txn_begin(in->lmdb, NULL, MDB_RDONLY, &at.txn);
+  if (problem != 0) return fail_with(answer, problem);
+  problem = store_load(at.txn, in, &record);
+  if (problem == 0) answer->emit_store(answer, &record);
   return look_end(&at, problem, answer);
 }

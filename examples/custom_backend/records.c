@@ -37,8 +37,11 @@ size_t token_to_bytes(const tokenstore_token_record* record, uint8_t* bytes, siz
   write_time(&to, record->created_at);
   write_time(&to, record->not_before);
   write_time(&to, record->expires_at);
+  write_time(&to, record->expired_at);
   write_time(&to, record->revoked_at);
+  write_number(&to, record->revoke_all_count, 8);
   write_number(&to, record->revision, 8);
+  write_bytes(&to, record->owner_birth, sizeof record->owner_birth);
   write_bytes(&to, record->verifier, sizeof record->verifier);
   write_bytes(&to, record->seal, sizeof record->seal);
   return written(&to, bytes);
@@ -61,8 +64,11 @@ int token_from_bytes(const MDB_val* value, tokenstore_token_record* out_record) 
   out_record->created_at = read_time(&from);
   out_record->not_before = read_time(&from);
   out_record->expires_at = read_time(&from);
+  out_record->expired_at = read_time(&from);
   out_record->revoked_at = read_time(&from);
+  out_record->revoke_all_count = read_number(&from, 8);
   out_record->revision = read_number(&from, 8);
+  read_fixed(&from, out_record->owner_birth, sizeof out_record->owner_birth);
   read_fixed(&from, out_record->verifier, sizeof out_record->verifier);
   read_fixed(&from, out_record->seal, sizeof out_record->seal);
   return ended(&from);
@@ -79,6 +85,7 @@ size_t owner_to_bytes(const tokenstore_owner_record* record, uint8_t* bytes, siz
   write_number(&to, record->revision, 8);
   write_number(&to, record->may_issue != 0, 1);
   write_number(&to, record->may_use != 0, 1);
+  write_bytes(&to, record->birth, sizeof record->birth);
   write_bytes(&to, record->seal, sizeof record->seal);
   return written(&to, bytes);
 }
@@ -96,6 +103,7 @@ int owner_from_bytes(const MDB_val* value, tokenstore_owner_record* out_record) 
   out_record->revision = read_number(&from, 8);
   out_record->may_issue = (int32_t)read_number(&from, 1);
   out_record->may_use = (int32_t)read_number(&from, 1);
+  read_fixed(&from, out_record->birth, sizeof out_record->birth);
   read_fixed(&from, out_record->seal, sizeof out_record->seal);
   return ended(&from);
 }
@@ -112,6 +120,7 @@ size_t workspace_to_bytes(const tokenstore_workspace_record* record, uint8_t* by
   write_number(&to, record->tokens_enabled != 0, 1);
   write_number(&to, record->users_may_issue != 0, 1);
   write_number(&to, record->never_allowed != 0, 1);
+  write_bytes(&to, record->birth, sizeof record->birth);
   write_bytes(&to, record->seal, sizeof record->seal);
   return written(&to, bytes);
 }
@@ -130,6 +139,29 @@ int workspace_from_bytes(const MDB_val* value, tokenstore_workspace_record* out_
   out_record->tokens_enabled = (int32_t)read_number(&from, 1);
   out_record->users_may_issue = (int32_t)read_number(&from, 1);
   out_record->never_allowed = (int32_t)read_number(&from, 1);
+  read_fixed(&from, out_record->birth, sizeof out_record->birth);
+  read_fixed(&from, out_record->seal, sizeof out_record->seal);
+  return ended(&from);
+}
+
+size_t store_to_bytes(const tokenstore_store_record* record, uint8_t* bytes, size_t size) {
+  writer to = {bytes, bytes + size, 0};
+  write_text(&to, record->seal_key_id, record->seal_key_id_size);
+  write_time(&to, record->created_at);
+  write_number(&to, record->revision, 8);
+  write_bytes(&to, record->id, sizeof record->id);
+  write_bytes(&to, record->seal, sizeof record->seal);
+  return written(&to, bytes);
+}
+
+int store_from_bytes(const MDB_val* value, tokenstore_store_record* out_record) {
+  reader from = reader_of(value);
+  const tokenstore_store_record empty = {.struct_size = sizeof *out_record};
+  *out_record = empty;
+  read_text(&from, &out_record->seal_key_id, &out_record->seal_key_id_size);
+  out_record->created_at = read_time(&from);
+  out_record->revision = read_number(&from, 8);
+  read_fixed(&from, out_record->id, sizeof out_record->id);
   read_fixed(&from, out_record->seal, sizeof out_record->seal);
   return ended(&from);
 }
@@ -138,8 +170,8 @@ int64_t token_end(const tokenstore_token_record* token) {
   return token->revoked_at < token->expires_at ? token->revoked_at : token->expires_at;
 }
 
-int32_t token_state(int64_t not_before, int64_t expires_at, int64_t revoked_at, int64_t now) {
+int32_t token_state(int64_t not_before, int64_t expires_at, int64_t expired_at, int64_t revoked_at, int64_t now) {
   if (revoked_at != INT64_MAX) return TOKENSTORE_STATE_REVOKED;
-  if (expires_at <= now) return TOKENSTORE_STATE_EXPIRED;
+  if (expired_at != INT64_MAX || expires_at <= now) return TOKENSTORE_STATE_EXPIRED;
   return not_before > now ? TOKENSTORE_STATE_PENDING : TOKENSTORE_STATE_ACTIVE;
 }

@@ -2,7 +2,7 @@
 
 #include "bytes.h"
 
-#define HEADER_SIZE (4 + 8 + 8 + 8)
+#define HEADER_SIZE (4 + 8 + 8 + TOKENSTORE_SEAL_SIZE)
 
 int space_from_bytes(const MDB_val* value, space* out_space) {
   const uint8_t* bytes = value->mv_data;
@@ -10,9 +10,10 @@ int space_from_bytes(const MDB_val* value, space* out_space) {
   out_space->number = (uint32_t)read_number(&from, 4);
   out_space->revision = read_number(&from, 8);
   out_space->feed_from = read_number(&from, 8);
-  out_space->feed_count = read_number(&from, 8);
+  const void* link = read_bytes(&from, sizeof out_space->link);
   out_space->record_size = (size_t)(from.end - from.at);
   if (from.damaged || out_space->record_size > sizeof out_space->record) return MDB_CORRUPTED;
+  memcpy(out_space->link, link, sizeof out_space->link);
   memcpy(out_space->record, from.at, out_space->record_size);
   return 0;
 }
@@ -61,7 +62,7 @@ int space_put(MDB_txn* txn, const environment* in, const char* name, size_t name
   write_number(&to, it->number, 4);
   write_number(&to, it->revision, 8);
   write_number(&to, it->feed_from, 8);
-  write_number(&to, it->feed_count, 8);
+  write_bytes(&to, it->link, sizeof it->link);
   write_bytes(&to, it->record, it->record_size);
   MDB_val place = {.mv_size = name_size, .mv_data = (void*)name};
   MDB_val value = {.mv_size = (size_t)(to.at - bytes), .mv_data = bytes};

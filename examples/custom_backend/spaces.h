@@ -8,9 +8,9 @@
 typedef struct space {
   uint32_t number;
   uint64_t revision;
-  uint64_t feed_from;  /* the feed names all that was changed after this revision */
-  uint64_t feed_count; /* entries of the feed */
-  size_t record_size;  /* 0: nobody has put the workspace's record yet */
+  uint8_t link[TOKENSTORE_SEAL_SIZE]; /* of the feed's entry for that revision; zeroes for revision 0 */
+  uint64_t feed_from;                 /* the feed has an entry for each revision after this one */
+  size_t record_size;                 /* 0: nobody has put the workspace's record yet */
   uint8_t record[LONGEST_WORKSPACE_RECORD];
 } space;
 

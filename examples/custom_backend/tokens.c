@@ -44,10 +44,11 @@ static int drop_places(MDB_txn* txn, const environment* in, places* at) {
 
 static int put_places(MDB_txn* txn, const environment* in, uint32_t space, const tokenstore_token_record* token) {
   places at = places_of(space, token);
-  uint8_t bytes[3 * 8];
+  uint8_t bytes[4 * 8];
   writer times = {bytes, bytes + sizeof bytes, 0};
   write_time(&times, token->not_before);
   write_time(&times, token->expires_at);
+  write_time(&times, token->expired_at);
   write_time(&times, token->revoked_at);
   int problem = put(txn, in->by_owner, &at.by_owner, bytes, sizeof bytes);
   writer revision = {bytes, bytes + sizeof bytes, 0};
@@ -137,7 +138,8 @@ int token_state_from_index(const MDB_val* value, int64_t now, int32_t* out_state
   reader from = {bytes, bytes + value->mv_size, 0};
   const int64_t not_before = read_time(&from);
   const int64_t expires_at = read_time(&from);
+  const int64_t expired_at = read_time(&from);
   const int64_t revoked_at = read_time(&from);
-  *out_state = token_state(not_before, expires_at, revoked_at, now);
+  *out_state = token_state(not_before, expires_at, expired_at, revoked_at, now);
   return from.damaged ? MDB_CORRUPTED : 0;
 }

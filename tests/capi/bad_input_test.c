@@ -18,6 +18,8 @@ static void null_handles(void) {
   tokenstore_statistics statistics = {.struct_size = sizeof statistics};
   tokenstore_check_summary summary = {.struct_size = sizeof summary};
   tokenstore_key_info key = {.struct_size = sizeof key};
+  tokenstore_key_usage usage = {.struct_size = sizeof usage};
+  tokenstore_reseal_summary resealed = {.struct_size = sizeof resealed};
   static tokenstore_verdict verdict;
   const uint8_t master[TOKENSTORE_MASTER_KEY_SIZE] = {1};
   tokenstore_token* token = NULL;
@@ -56,9 +58,11 @@ static void null_handles(void) {
   BAD(tokenstore_policy_get(NULL, &host, &policy_out, NULL));
   BAD(tokenstore_policy_set(NULL, &host, &policy, NULL));
   BAD(tokenstore_purge(NULL, &host, 1, 0, &removed, &complete, NULL));
+  BAD(tokenstore_reseal(NULL, &host, NULL, 0, 0, &resealed, NULL));
   BAD(tokenstore_maintain(NULL, 0, NULL, NULL));
   BAD(tokenstore_check(NULL, &host, NULL, NULL, &report, NULL));
   BAD(tokenstore_check_report_read(NULL, &summary, NULL));
+  BAD(tokenstore_check_report_key(NULL, 0, &usage, NULL));
   BAD(tokenstore_read_statistics(NULL, &statistics, NULL));
   BAD(tokenstore_keyring_add(NULL, "ab", 2, TOKENSTORE_KEY_ACTIVE, master, sizeof master, NULL));
   BAD(tokenstore_keyring_key(NULL, 0, &key, NULL));
@@ -139,6 +143,12 @@ static void null_arguments(void) {
   BAD(tokenstore_purge(store, &host, 1, 0, NULL, &complete, NULL));
   BAD(tokenstore_purge(store, &host, 1, 0, &removed, NULL, NULL));
   BAD(tokenstore_purge(store, &host, 1, -1, &removed, &complete, NULL));
+  tokenstore_reseal_summary resealed = {.struct_size = sizeof resealed};
+  BAD(tokenstore_reseal(store, &host, NULL, 0, 0, NULL, NULL));
+  BAD(tokenstore_reseal(store, NULL, NULL, 0, 0, &resealed, NULL));
+  BAD(tokenstore_reseal(store, &host, NULL, 4, 0, &resealed, NULL));
+  BAD(tokenstore_reseal(store, &host, "no cursor", 9, 0, &resealed, NULL));
+  BAD(tokenstore_reseal(store, &host, NULL, 0, -1, &resealed, NULL));
   BAD(tokenstore_maintain(store, -1, NULL, NULL));
   BAD(tokenstore_check(store, &host, NULL, NULL, NULL, NULL));
   BAD(tokenstore_read_statistics(store, NULL, NULL));

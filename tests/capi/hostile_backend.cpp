@@ -1,7 +1,5 @@
 #include "hostile_backend.hpp"
 
-#include <algorithm>
-
 namespace tokenstore::test {
 namespace {
 
@@ -26,26 +24,25 @@ struct Relay : tokenstore_answer {
       if (self(a).backend->alter_workspace) self(a).backend->alter_workspace(altered);
       return self(a).to->emit_workspace(self(a).to, &altered);
     };
-    emit_ended = [](tokenstore_answer* a, const char* id, size_t size, uint64_t revision) -> std::int32_t {
-      return self(a).to->emit_ended(self(a).to, id, size, revision);
-    };
     emit_store = [](tokenstore_answer* a, const tokenstore_store_record* record) -> std::int32_t {
       tokenstore_store_record altered = *record;
       if (self(a).backend->alter_store) self(a).backend->alter_store(altered);
       return self(a).to->emit_store(self(a).to, &altered);
     };
-    emit_head = [](tokenstore_answer* a, uint64_t revision, const uint8_t* link, uint64_t from) -> std::int32_t {
-      Bytes32 altered;
-      std::copy_n(link, altered.size(), altered.begin());
-      if (self(a).backend->alter_head) self(a).backend->alter_head(revision, altered.data());
-      return self(a).to->emit_head(self(a).to, revision, altered.data(), from);
+    emit_ended = [](tokenstore_answer* a, const char* id, size_t size, uint64_t revision) -> std::int32_t {
+      return self(a).to->emit_ended(self(a).to, id, size, revision);
+    };
+    emit_head = [](tokenstore_answer* a, uint64_t revision, const uint8_t* link,
+                   uint64_t complete_from) -> std::int32_t {
+      const auto& hook = self(a).backend->emit_head;
+      if (hook) return hook(self(a).to, {revision, link, complete_from});
+      return self(a).to->emit_head(self(a).to, revision, link, complete_from);
     };
     emit_entry = [](tokenstore_answer* a, uint64_t revision, const char* entry, size_t size,
                     const uint8_t* link) -> std::int32_t {
-      Bytes32 altered;
-      std::copy_n(link, altered.size(), altered.begin());
-      if (self(a).backend->alter_entry) self(a).backend->alter_entry(revision, altered.data());
-      return self(a).to->emit_entry(self(a).to, revision, entry, size, altered.data());
+      const auto& hook = self(a).backend->emit_entry;
+      if (hook) return hook(self(a).to, {revision, {entry, size}, link});
+      return self(a).to->emit_entry(self(a).to, revision, entry, size, link);
     };
     emit_everything = [](tokenstore_answer* a) -> std::int32_t { return self(a).to->emit_everything(self(a).to); };
     emit_number = [](tokenstore_answer* a, uint64_t number) -> std::int32_t {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "backend/export.hpp"
 #include "tokenstore/backends/memory.hpp"
@@ -38,6 +39,17 @@ enum class Entry : std::uint8_t {
 };
 inline constexpr std::size_t entry_count = 18;
 
+struct FeedHead {
+  std::uint64_t revision;
+  const std::uint8_t* link;
+  std::uint64_t complete_from;
+};
+struct FeedEntry {
+  std::uint64_t revision;
+  std::string_view bytes;
+  const std::uint8_t* link;
+};
+
 struct HostileBackend {
   /// Run first in each entry. A status: the entry returns it and does nothing else. (Of `pulse` and `close` only
   /// the side effects count.)
@@ -49,9 +61,9 @@ struct HostileBackend {
   std::function<void(tokenstore_owner_record&)> alter_owner{};
   std::function<void(tokenstore_workspace_record&)> alter_workspace{};
   std::function<void(tokenstore_store_record&)> alter_store{};
-  /// The feed: its head, and an entry's revision and link; what an entry says stays.
-  std::function<void(std::uint64_t& revision, std::uint8_t* link)> alter_head{};
-  std::function<void(std::uint64_t& revision, std::uint8_t* link)> alter_entry{};
+  /// Run instead of emit_head and emit_entry: emits what it likes through the answer that it is given.
+  std::function<std::int32_t(tokenstore_answer*, FeedHead)> emit_head{};
+  std::function<std::int32_t(tokenstore_answer*, FeedEntry)> emit_entry{};
 
   std::array<std::atomic<std::uint64_t>, entry_count> calls{};
   std::atomic<int> closed{0};

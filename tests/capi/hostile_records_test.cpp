@@ -57,7 +57,9 @@ TEST_CASE("hostile: garbage in any text of a record is tampered, however long it
         record.*size = text->size();
       };
       CHECK(host.validate(token.text) == tampered);
-      CHECK(host.list() == std::pair{std::int32_t{TOKENSTORE_OK}, std::size_t{1}});  // shown as what it is
+      // Shown as what it is; but nobody could act on a token whose id is none, and the list goes past it.
+      const bool has_id = data != &tokenstore_token_record::id || text == &longest_ever;
+      CHECK(host.list() == std::pair{std::int32_t{TOKENSTORE_OK}, std::size_t{has_id ? 1U : 0U}});
     }
   }
   host.backend.alter_token = nullptr;
@@ -192,12 +194,12 @@ TEST_CASE("hostile: what was not asked for is no answer") {
         return answer->emit_store(answer, &record);
       },
       [](auto* answer) {
-        const std::uint8_t link[TOKENSTORE_SEAL_SIZE] = {};
-        return answer->emit_head(answer, 1, link, 0);
+        const std::array<std::uint8_t, TOKENSTORE_SEAL_SIZE> link{};
+        return answer->emit_head(answer, 1, link.data(), 0);
       },
       [](auto* answer) {
-        const std::uint8_t link[TOKENSTORE_SEAL_SIZE] = {};
-        return answer->emit_entry(answer, 1, "x", 1, link);
+        const std::array<std::uint8_t, TOKENSTORE_SEAL_SIZE> link{};
+        return answer->emit_entry(answer, 1, "x", 1, link.data());
       },
       [](auto* answer) { return answer->emit_everything(answer); },
       [](auto* answer) { return answer->emit_number(answer, 1); },

@@ -3,15 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A record is there if its revision is not 0. The texts of both are the arrays behind them. */
 typedef struct small {
-  int present;
-  tokenstore_workspace_record record; /* its texts are the arrays below */
-  char workspace[TOKENSTORE_OWNER_MAX];
-  char seal_key_id[TOKENSTORE_KEY_ID_SIZE];
-  int store_present;
-  tokenstore_store_record store; /* its text is the array below */
-  char store_seal_key_id[TOKENSTORE_KEY_ID_SIZE];
-  uint64_t revision; /* of the feed, which is not kept */
+  tokenstore_workspace_record workspace;
+  char name[TOKENSTORE_OWNER_MAX];
+  char workspace_key[TOKENSTORE_KEY_ID_SIZE];
+  tokenstore_store_record store;
+  char store_key[TOKENSTORE_KEY_ID_SIZE];
+  uint64_t revision; /* of the workspace's feed, which keeps no entries */
   uint8_t link[TOKENSTORE_SEAL_SIZE];
 } small;
 
@@ -19,7 +18,7 @@ int small_backends_closed = 0;
 void* small_backend_last = NULL;
 
 static int is_here(const small* s, const char* workspace, size_t size) {
-  return s->present && s->record.workspace_size == size && memcmp(s->workspace, workspace, size) == 0;
+  return s->workspace.revision != 0 && s->workspace.workspace_size == size && memcmp(s->name, workspace, size) == 0;
 }
 
 static void close_it(void* context) {
@@ -40,13 +39,13 @@ static int32_t load_owner(void* context, const char* workspace, size_t workspace
 
 static int32_t load_workspace(void* context, const char* workspace, size_t workspace_size, tokenstore_answer* answer) {
   small* s = context;
-  if (is_here(s, workspace, workspace_size)) answer->emit_workspace(answer, &s->record);
+  if (is_here(s, workspace, workspace_size)) answer->emit_workspace(answer, &s->workspace);
   return TOKENSTORE_OK;
 }
 
 static int32_t load_store(void* context, tokenstore_answer* answer) {
   small* s = context;
-  if (s->store_present) answer->emit_store(answer, &s->store);
+  if (s->store.revision != 0) answer->emit_store(answer, &s->store);
   return TOKENSTORE_OK;
 }
 
@@ -66,7 +65,7 @@ static int32_t list_workspaces(void* context, const char* after, size_t after_si
                                tokenstore_answer* answer) {
   small* s = context;
   (void)after;
-  if (s->present && limit > 0 && after_size == 0) answer->emit_workspace(answer, &s->record);
+  if (s->workspace.revision != 0 && limit > 0 && after_size == 0) answer->emit_workspace(answer, &s->workspace);
   return TOKENSTORE_OK;
 }
 
@@ -90,51 +89,50 @@ static int32_t list_ended(void* context, const char* workspace, size_t workspace
   return TOKENSTORE_OK;
 }
 
-static uint64_t revision_of(const small* s, int32_t kind) {
-  if (kind == TOKENSTORE_RECORD_WORKSPACE) return s->present ? s->record.revision : 0;
-  return kind == TOKENSTORE_RECORD_STORE && s->store_present ? s->store.revision : 0;
+static int32_t no_room(tokenstore_answer* answer) {
+  return answer->fail(answer, TOKENSTORE_STORAGE_FULL, TOKENSTORE_LITERAL("it holds one workspace and nothing else"));
 }
 
-static void put_workspace(small* s, const tokenstore_workspace_record* given) {
-  s->record = *given;
-  memcpy(s->workspace, given->workspace, given->workspace_size);
-  memcpy(s->seal_key_id, given->seal_key_id, given->seal_key_id_size);
-  s->record.struct_size = sizeof s->record;
-  s->record.workspace = s->workspace;
-  s->record.seal_key_id = s->seal_key_id;
-  s->present = 1;
+/* TOKENSTORE_OK: the step can be done. */
+static int32_t check_step(const small* s, const tokenstore_mutation* step, tokenstore_answer* answer) {
+  const int about_store = step->kind == TOKENSTORE_RECORD_STORE;
+  if (!about_store && step->kind != TOKENSTORE_RECORD_WORKSPACE) return no_room(answer);
+  if (!about_store && s->workspace.revision != 0 && !is_here(s, step->key, step->key_size)) return no_room(answer);
+  const uint64_t stored = about_store ? s->store.revision : s->workspace.revision;
+  return stored == step->expected ? TOKENSTORE_OK : TOKENSTORE_CONFLICT;
 }
 
-static void put_store(small* s, const tokenstore_store_record* given) {
-  s->store = *given;
-  memcpy(s->store_seal_key_id, given->seal_key_id, given->seal_key_id_size);
-  s->store.struct_size = sizeof s->store;
-  s->store.seal_key_id = s->store_seal_key_id;
-  s->store_present = 1;
+static void do_step(small* s, const tokenstore_mutation* step) {
+  if (step->step != TOKENSTORE_STEP_PUT) return;
+  if (step->store != NULL) {
+    s->store = *step->store;
+    memcpy(s->store_key, step->store->seal_key_id, step->store->seal_key_id_size);
+    s->store.struct_size = sizeof s->store;
+    s->store.seal_key_id = s->store_key;
+  } else {
+    s->workspace = *step->workspace;
+    memcpy(s->name, step->workspace->workspace, step->workspace->workspace_size);
+    memcpy(s->workspace_key, step->workspace->seal_key_id, step->workspace->seal_key_id_size);
+    s->workspace.struct_size = sizeof s->workspace;
+    s->workspace.workspace = s->name;
+    s->workspace.seal_key_id = s->workspace_key;
+  }
 }
 
 static int32_t commit(void* context, const char* workspace, size_t workspace_size,
                       const tokenstore_mutation* const* batch, size_t count,
                       const tokenstore_announcement* announcement, tokenstore_answer* answer) {
   small* s = context;
-  size_t at = 0;
   (void)workspace, (void)workspace_size;
-  for (at = 0; at < count; ++at) {
-    if (batch[at]->kind != TOKENSTORE_RECORD_WORKSPACE && batch[at]->kind != TOKENSTORE_RECORD_STORE) {
-      return answer->fail(answer, TOKENSTORE_STORAGE_FULL,
-                          TOKENSTORE_LITERAL("it holds one workspace and nothing else"));
-    }
-    if (batch[at]->expected != revision_of(s, batch[at]->kind)) return TOKENSTORE_CONFLICT;
+  for (size_t i = 0; i < count; ++i) {
+    const int32_t status = check_step(s, batch[i], answer);
+    if (status != TOKENSTORE_OK) return status;
   }
-  for (at = 0; at < count; ++at) {
-    if (batch[at]->step != TOKENSTORE_STEP_PUT) continue;
-    if (batch[at]->workspace != NULL) put_workspace(s, batch[at]->workspace);
-    if (batch[at]->store != NULL) put_store(s, batch[at]->store);
-  }
+  for (size_t i = 0; i < count; ++i) do_step(s, batch[i]);
   if (announcement != NULL) {
-    uint8_t next[TOKENSTORE_SEAL_SIZE];
-    announcement->link(announcement, ++s->revision, s->link, next);
-    memcpy(s->link, next, sizeof next);
+    uint8_t link[TOKENSTORE_SEAL_SIZE];
+    announcement->link(announcement, ++s->revision, s->link, link);
+    memcpy(s->link, link, sizeof link);
   }
   answer->emit_number(answer, s->revision);
   return TOKENSTORE_OK;
@@ -142,10 +140,12 @@ static int32_t commit(void* context, const char* workspace, size_t workspace_siz
 
 static int32_t changes(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                        tokenstore_answer* answer) {
+  static const uint8_t none[TOKENSTORE_SEAL_SIZE];
   small* s = context;
-  (void)workspace, (void)workspace_size, (void)after;
-  answer->emit_head(answer, s->revision, s->link, s->revision);
-  answer->emit_everything(answer);
+  const int here = is_here(s, workspace, workspace_size);
+  const uint64_t revision = here ? s->revision : 0;
+  answer->emit_head(answer, revision, here ? s->link : none, revision);
+  if (after != revision) answer->emit_everything(answer);
   return TOKENSTORE_OK;
 }
 

@@ -1,4 +1,5 @@
-/* The least that a store can be opened on: a backend in C that holds one workspace and nothing else. */
+/* The least that a store can be opened on: a backend in C that holds its own record, one workspace, and nothing else.
+ */
 #ifndef TOKENSTORE_TESTS_SMALL_BACKEND_H
 #define TOKENSTORE_TESTS_SMALL_BACKEND_H
 
