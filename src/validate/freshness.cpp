@@ -30,8 +30,8 @@ bool Freshness::catch_up(const Pulse& seen) {
     return true;
   }
   auto named = read_on(*changes);
-  if (changes->revision < committed) {
-    // The feed was put back behind what this process itself has announced.
+  if (changes->revision < std::max(committed, *revision_)) {
+    // The feed was put back behind what this process has announced or read.
     named.reset();
     feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
     std::uint64_t known = committed;

@@ -160,3 +160,12 @@ TEST_CASE("feed: entries that have changed places leave nothing valid that was r
     });
   }
 }
+
+TEST_CASE("feed: a head that was put back leaves nothing valid that was revoked, and is counted") {
+  revoked_under([](HostileBackend& backend) {
+    backend.emit_head = [](tokenstore_answer* answer, const FeedHead& head) {
+      return answer->emit_head(answer, head.revision - 3, head.link, head.complete_from);
+    };
+    backend.emit_entry = [](tokenstore_answer*, const FeedEntry&) { return 1; };
+  });
+}

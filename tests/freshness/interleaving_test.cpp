@@ -61,7 +61,7 @@ class FrozenBackend final : public test::ForwardingBackend {
   }
   Result<Changes> changes(std::string_view workspace, std::uint64_t after) override {
     auto real = ForwardingBackend::changes(workspace, after);
-    if (hides && real.ok()) real->items.clear();
+    if (hides && real.ok()) real->entries.clear();
     return real;
   }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "support/plain_announcement.hpp"
 #include "support/postgres_cluster.hpp"
 #include "tokenstore/backends/postgres.hpp"
 #include "tokenstore/tokenstore.hpp"

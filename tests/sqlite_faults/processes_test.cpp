@@ -58,7 +58,8 @@ TEST_CASE("A commit in one process is seen by the very next pulse and change fee
     const auto changes = backend->changes(workspace, revision);
     REQUIRE(changes.ok());
     const std::string wanted = token_id(static_cast<std::uint64_t>(round) + 1);
-    if (changes->everything || changes->items.size() != 1 || changes->items[0].key != wanted) ++missed;
+    const std::string line = PlainAnnouncement::line(RecordKind::token, wanted) + "\n";
+    if (changes->everything || changes->entries.size() != 1 || changes->entries[0].text != line) ++missed;
     revision = changes->revision;
   }
   CHECK(missed == 0);

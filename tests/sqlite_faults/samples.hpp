@@ -9,6 +9,7 @@
 #include <string>
 
 #include "support/count_from.hpp"
+#include "support/plain_announcement.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/backends/sqlite.hpp"
 
