@@ -46,7 +46,7 @@ struct TokenRecord {
   std::string created_by;
   UnixMillis not_before = 0;  ///< 0: none. Not the creation: other hosts' clocks may be a little behind
   UnixMillis expires_at = 0;  ///< INT64_MAX: never
-  UnixMillis revoked_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not revoked
+  UnixMillis revoked_at = (std::numeric_limits<UnixMillis>::max)();  ///< INT64_MAX: not revoked
   std::string revoked_by;
   std::string revoke_reason;
   RecordRevision revision = 0;
@@ -65,7 +65,7 @@ struct OwnerRecord {
   std::string owner;  ///< the primary key within its workspace
   bool may_issue = true;
   bool may_use = true;
-  UnixMillis suspended_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not suspended
+  UnixMillis suspended_at = (std::numeric_limits<UnixMillis>::max)();  ///< INT64_MAX: not suspended
   std::string suspended_by;
   std::string suspend_reason;
   std::uint64_t revoke_all_count = 0;  ///< grows with every "revoke all"
