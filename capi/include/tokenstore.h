@@ -24,6 +24,8 @@
  * Threads. Every function that takes a tokenstore_store may be called from many threads at once on
  *   the same store, except tokenstore_free, which must come after all of them. Other handles may be
  *   read by many threads at once, and changed or freed by one. Distinct handles never interfere.
+ * Stack. No function needs more than 64 KiB of the calling thread's. Storage of the host's own may add to it, as does a
+ *   tokenstore_verdict (13 KiB) that the caller keeps there.
  * Fork. A store that was open before a fork works in the child too. fork() waits until no other thread is
  *   inside a store in memory or on SQLite, for a second at most; a child that it could not wait for is told
  *   TOKENSTORE_UNAVAILABLE.
