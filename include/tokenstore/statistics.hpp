@@ -3,6 +3,9 @@
 
 #include <cstdint>
 
+#include "tokenstore/environment.hpp"
+#include "tokenstore/status.hpp"
+
 namespace tokenstore {
 
 struct Statistics {
@@ -22,6 +25,12 @@ struct Statistics {
   std::uint64_t not_kept_busy = 0;
   std::uint64_t not_kept_changed = 0;  ///< something had changed meanwhile,
   std::uint64_t not_kept_no_room = 0;  ///< nothing could make room for them
+};
+
+/// Why a validation was `unavailable`.
+struct Unavailability {
+  Error error;  ///< storage's own: its line is for the log
+  UnixMillis at = 0;
 };
 
 }  // namespace tokenstore

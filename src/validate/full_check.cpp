@@ -24,7 +24,10 @@ const TokenRecord& dummy_record() {
 
 Reason StoredSettings::owner_permits(std::string_view owner) {
   const auto loaded = backend_.load_owner(workspace_, owner);
-  if (!loaded.ok()) return Reason::storage;
+  if (!loaded.ok()) {
+    failures_.note(loaded.error(), clock_.now());
+    return Reason::storage;
+  }
   if (!loaded->has_value()) return Reason::tampered;
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || sealer_.verify(workspace_, record) != seal::SealCheck::genuine) return Reason::tampered;
@@ -38,7 +41,10 @@ Reason StoredSettings::permits(const OwnerRecord& record) noexcept {
 
 Reason StoredSettings::workspace_permits() {
   const auto loaded = backend_.load_workspace(workspace_);
-  if (!loaded.ok()) return Reason::storage;
+  if (!loaded.ok()) {
+    failures_.note(loaded.error(), clock_.now());
+    return Reason::storage;
+  }
   if (!loaded->has_value()) return Reason::tampered;
   const WorkspaceRecord& record = **loaded;
   if (record.workspace != workspace_ || sealer_.verify(record) != seal::SealCheck::genuine) return Reason::tampered;
@@ -48,7 +54,10 @@ Reason StoredSettings::workspace_permits() {
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
   auto loaded = backend_.load_token(workspace_, token.id);
-  if (!loaded.ok()) return checked;
+  if (!loaded.ok()) {
+    failures_.note(loaded.error(), clock_.now());
+    return checked;
+  }
 
   const bool found = loaded->has_value();
   if (found) checked.record = std::move(**loaded);

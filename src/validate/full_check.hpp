@@ -11,6 +11,7 @@
 #include "text/token_text.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/verdict.hpp"
+#include "validate/failures.hpp"
 
 namespace tokenstore::validate {
 
@@ -28,8 +29,9 @@ class SettingsSource {
 /// Reads the settings from storage each time.
 class StoredSettings final : public SettingsSource {
  public:
-  StoredSettings(Backend& backend, const seal::Sealer& sealer, const std::string& workspace)
-      : backend_(backend), sealer_(sealer), workspace_(workspace) {}
+  StoredSettings(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock,
+                 const std::string& workspace, Failures& failures)
+      : backend_(backend), sealer_(sealer), clock_(clock), workspace_(workspace), failures_(failures) {}
   Reason owner_permits(std::string_view owner) override;
   Reason workspace_permits() override;
   /// What a genuine record says: `none`, `owner_suspended` or `owner_may_not_use`.
@@ -38,7 +40,9 @@ class StoredSettings final : public SettingsSource {
  private:
   Backend& backend_;
   const seal::Sealer& sealer_;
+  base::EffectiveClock& clock_;
   const std::string& workspace_;
+  Failures& failures_;
 };
 
 struct CheckedToken {
@@ -49,8 +53,9 @@ struct CheckedToken {
 /// Thread-safe as long as its parts are.
 class FullCheck {
  public:
-  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const std::string& workspace)
-      : backend_(backend), sealer_(sealer), clock_(clock), workspace_(workspace) {}
+  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const std::string& workspace,
+            Failures& failures)
+      : backend_(backend), sealer_(sealer), clock_(clock), workspace_(workspace), failures_(failures) {}
 
   /// `token` has passed parse() and its tag is right.
   CheckedToken run(const text::ParsedToken& token, SettingsSource& settings) const;
@@ -64,6 +69,7 @@ class FullCheck {
   const seal::Sealer& sealer_;
   base::EffectiveClock& clock_;
   const std::string& workspace_;
+  Failures& failures_;
 };
 
 }  // namespace tokenstore::validate
