@@ -16,6 +16,7 @@ test_packages=(
   chromium nodejs wrk python3-yaml python3-jsonschema python3-authlib python3-requests nginx-light openssl # the tests of the page
   # The plugin for mosquitto. Not to build: its headers come with the broker, which a tour should not install.
   mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev
+  libx11-dev python3-dev # headers that make macros of common words
   liblmdb-dev # the example of a storage backend
 )
 cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross

@@ -24,6 +24,8 @@
  * Threads. Every function that takes a tokenstore_store may be called from many threads at once on
  *   the same store, except tokenstore_free, which must come after all of them. Other handles may be
  *   read by many threads at once, and changed or freed by one. Distinct handles never interfere.
+ * Stack. No function needs more than 64 KiB of the calling thread's. Storage of the host's own may add to it, as does a
+ *   tokenstore_verdict (13 KiB) that the caller keeps there.
  * Fork. A store that was open before a fork works in the child too. fork() waits until no other thread is
  *   inside a store in memory or on SQLite, for a second at most; a child that it could not wait for is told
  *   TOKENSTORE_UNAVAILABLE.
@@ -388,10 +390,18 @@ typedef struct tokenstore_verdict {
  * answers VALID. Allocates nothing, and on most calls does no I/O and takes no lock.
  * Returns OK whatever the verdict is; an invalid argument is the only failure, and then the verdict, if there
  * is one to write to, says UNAVAILABLE. Allow the request if and only if out_verdict->outcome is
- * TOKENSTORE_OUTCOME_VALID. Since 0.1. */
+ * TOKENSTORE_OUTCOME_VALID. Of one that is UNAVAILABLE tokenstore_why_unavailable knows more. Since 0.1. */
 TOKENSTORE_API int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t text_size,
                                            const tokenstore_demand* demand, tokenstore_verdict* out_verdict,
                                            tokenstore_error** out_error);
+
+/* Why the store's latest validation that answered UNAVAILABLE did, for the log: `*out_why` receives an error whose
+ * message is storage's own line, or NULL if no validation in this process has been UNAVAILABLE yet. It may be the line
+ * of another thread's. Free it with tokenstore_error_free. `out_at`, when that was (0: never), may be NULL. Costs
+ * validations nothing. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_why_unavailable(tokenstore_store* store,
+                                                                      tokenstore_error** out_why, int64_t* out_at,
+                                                                      tokenstore_error** out_error);
 
 /* ---- Actors, tokens ------------------------------------------------------------------------- */
 

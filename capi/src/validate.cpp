@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "guard.hpp"
@@ -73,5 +74,17 @@ int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t te
       std::memset(reinterpret_cast<unsigned char*>(out_verdict) + sizeof(tokenstore_verdict), 0,
                   size - sizeof(tokenstore_verdict));
     }
+  });
+}
+
+int32_t tokenstore_why_unavailable(tokenstore_store* store, tokenstore_error** out_why, int64_t* out_at,
+                                   tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_why);
+    if (out_at != nullptr) *out_at = 0;
+    const std::optional<Unavailability> why = opened_store(store).why_unavailable();
+    if (!why) return;
+    out = new tokenstore_error{why->error.message()};
+    if (out_at != nullptr) *out_at = why->at;
   });
 }

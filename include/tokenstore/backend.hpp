@@ -50,8 +50,8 @@ struct TokenRecord {
   UnixMillis not_before = 0;  ///< 0: none. Not the creation: other hosts' clocks may be a little behind
   UnixMillis expires_at = 0;  ///< INT64_MAX: never
   /// INT64_MAX: nobody has expired it by hand. Else it has ended, whatever anybody's clock says.
-  UnixMillis expired_at = std::numeric_limits<UnixMillis>::max();
-  UnixMillis revoked_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not revoked
+  UnixMillis expired_at = (std::numeric_limits<UnixMillis>::max)();
+  UnixMillis revoked_at = (std::numeric_limits<UnixMillis>::max)();  ///< INT64_MAX: not revoked
   std::string revoked_by;
   std::string revoke_reason;
   RecordRevision revision = 0;
@@ -71,7 +71,7 @@ struct OwnerRecord {
   Bytes16 birth{};    ///< random, drawn when the record was made: what tokens are bound to
   bool may_issue = true;
   bool may_use = true;
-  UnixMillis suspended_at = std::numeric_limits<UnixMillis>::max();  ///< INT64_MAX: not suspended
+  UnixMillis suspended_at = (std::numeric_limits<UnixMillis>::max)();  ///< INT64_MAX: not suspended
   std::string suspended_by;
   std::string suspend_reason;
   std::uint64_t revoke_all_count = 0;  ///< grows with every "revoke all"

@@ -35,7 +35,7 @@ inline constexpr std::size_t page_max = 1000;          ///< tokens in one page o
 
 inline constexpr std::int64_t millis_per_day = 86'400'000;
 /// `expires_at` of a token that never expires, and `longest_lifetime` of a policy without a limit.
-inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int64_t never = (std::numeric_limits<std::int64_t>::max)();
 /// Every other time must be before the year 10000, so that it can be written down as RFC 3339.
 inline constexpr UnixMillis latest_time = 253'402'300'799'999;
 
@@ -50,7 +50,7 @@ class Lifetime {
   /// by issue, so that "never" is never the by-product of a subtraction.
   static constexpr Lifetime millis(std::int64_t count) noexcept { return Lifetime(count < 0 ? invalid : count); }
   static constexpr Lifetime days(std::int64_t count) noexcept {
-    if (count < 0 || count > std::numeric_limits<std::int64_t>::max() / millis_per_day) return Lifetime(invalid);
+    if (count < 0 || count > (std::numeric_limits<std::int64_t>::max)() / millis_per_day) return Lifetime(invalid);
     return Lifetime(count * millis_per_day);
   }
 

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 
+#include "tokenstore/environment.hpp"
+#include "tokenstore/status.hpp"
+
 namespace tokenstore {
 
 struct Statistics {
@@ -25,6 +28,12 @@ struct Statistics {
   /// Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
   /// library, or an older state was put back. Everything was forgotten then.
   std::uint64_t feed_mismatches = 0;
+};
+
+/// Why a validation was `unavailable`.
+struct Unavailability {
+  Error error;  ///< storage's own: its line is for the log
+  UnixMillis at = 0;
 };
 
 }  // namespace tokenstore

@@ -12,6 +12,10 @@
 #include <utility>
 #include <variant>
 
+// Xlib.h makes a macro of this word. It is set aside here, and whoever needs both says StatusCode.
+#pragma push_macro("Status")
+#undef Status
+
 namespace tokenstore {
 
 /// What went wrong. The numbers are those of the C ABI (`TOKENSTORE_<NAME>`) and are never reused.
@@ -36,6 +40,9 @@ enum class Status : std::int32_t {
   unsupported = 17,       ///< The backend or the platform cannot do this.
   internal = 18,          ///< A defect in the library or a backend; please report it.
 };
+
+/// Another name, for programs in which the first is a macro (Xlib.h).
+using StatusCode = Status;
 
 /// The field's name for a status, as in `invalid_argument`. Static text; never empty.
 std::string_view status_name(Status status) noexcept;
@@ -97,3 +104,5 @@ class [[nodiscard]] Result<void> {
 };
 
 }  // namespace tokenstore
+
+#pragma pop_macro("Status")

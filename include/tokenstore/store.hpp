@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -100,6 +101,8 @@ class TokenStore {
   Result<bool> maintain(std::chrono::milliseconds budget = std::chrono::milliseconds{50});
 
   Statistics statistics() const noexcept;
+  /// Why the latest validation in this process that was `unavailable` was: a line for the log. Absent: none was.
+  std::optional<Unavailability> why_unavailable() const;
   /// A regular expression (ERE, and PCRE alike) that finds this store's tokens in any text.
   std::string scanner_pattern() const;
   const std::string& workspace() const noexcept;

@@ -202,6 +202,10 @@ Result<bool> TokenStore::maintain(std::chrono::milliseconds budget) {
 Statistics TokenStore::statistics() const noexcept {
   return impl_->validator.statistics();
 }
+
+std::optional<Unavailability> TokenStore::why_unavailable() const {
+  return impl_->validator.why_unavailable();
+}
 std::string TokenStore::scanner_pattern() const {
   return text::scanner_pattern(impl_->prefix);
 }

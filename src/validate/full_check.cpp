@@ -37,7 +37,10 @@ TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& plac
 
 OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
   const auto loaded = backend_.load_owner(place_.workspace, owner);
-  if (!loaded.ok()) return {Reason::storage};
+  if (!loaded.ok()) {
+    failures_.note(loaded.error(), clock_.now());
+    return {Reason::storage};
+  }
   if (!loaded->has_value() || (*loaded)->owner != owner) return {Reason::tampered};
   const OwnerRecord& record = **loaded;
   if (const Reason why = distrust(sealer_.verify(place_, record)); why != Reason::none) return {why};
@@ -52,7 +55,10 @@ OwnerStanding StoredSettings::standing_in(const OwnerRecord& record) noexcept {
 
 Reason StoredSettings::workspace_permits() {
   const auto loaded = backend_.load_workspace(place_.workspace);
-  if (!loaded.ok()) return Reason::storage;
+  if (!loaded.ok()) {
+    failures_.note(loaded.error(), clock_.now());
+    return Reason::storage;
+  }
   if (!loaded->has_value()) return Reason::tampered;
   const WorkspaceRecord& record = **loaded;
   // One that was born later is another workspace of the same name.
@@ -62,13 +68,21 @@ Reason StoredSettings::workspace_permits() {
 }
 
 FullCheck::FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock,
-                     const seal::Place& place)
-    : backend_(backend), sealer_(sealer), clock_(clock), place_(place), nobody_(record_of_nobody(sealer, place)) {}
+                     const seal::Place& place, Failures& failures)
+    : backend_(backend),
+      sealer_(sealer),
+      clock_(clock),
+      place_(place),
+      failures_(failures),
+      nobody_(record_of_nobody(sealer, place)) {}
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
   auto loaded = backend_.load_token(place_.workspace, token.id);
-  if (!loaded.ok()) return checked;
+  if (!loaded.ok()) {
+    failures_.note(loaded.error(), clock_.now());
+    return checked;
+  }
 
   const bool found = loaded->has_value();
   if (found) checked.record = std::move(**loaded);

@@ -11,6 +11,7 @@
 #include "text/token_text.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/verdict.hpp"
+#include "validate/failures.hpp"
 
 namespace tokenstore::validate {
 
@@ -36,8 +37,9 @@ class SettingsSource {
 /// Reads the settings from storage each time.
 class StoredSettings final : public SettingsSource {
  public:
-  StoredSettings(Backend& backend, const seal::Sealer& sealer, const seal::Place& place)
-      : backend_(backend), sealer_(sealer), place_(place) {}
+  StoredSettings(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+                 Failures& failures)
+      : backend_(backend), sealer_(sealer), clock_(clock), place_(place), failures_(failures) {}
   OwnerStanding owner_standing(std::string_view owner) override;
   Reason workspace_permits() override;
   /// What a genuine record says.
@@ -46,7 +48,9 @@ class StoredSettings final : public SettingsSource {
  private:
   Backend& backend_;
   const seal::Sealer& sealer_;
+  base::EffectiveClock& clock_;
   const seal::Place& place_;
+  Failures& failures_;
 };
 
 struct CheckedToken {
@@ -57,7 +61,8 @@ struct CheckedToken {
 /// Thread-safe as long as its parts are.
 class FullCheck {
  public:
-  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place);
+  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+            Failures& failures);
 
   /// `token` has passed parse() and its tag is right.
   CheckedToken run(const text::ParsedToken& token, SettingsSource& settings) const;
@@ -73,6 +78,7 @@ class FullCheck {
   const seal::Sealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  Failures& failures_;
   TokenRecord nobody_;  ///< what a missing record is compared with, so that its absence costs what its presence does
 };
 

@@ -1,5 +1,6 @@
 #include "validate/validator.hpp"
 
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -42,8 +43,8 @@ Validator::Validator(ValidatorParts parts)
     : parts_(std::move(parts)),
       id_at_(parts_.prefix.size() + 1 + (text::handle_size - text::id_size)),
       text_size_(parts_.prefix.size() + text::size_without_prefix),
-      full_check_(parts_.backend, parts_.sealer, parts_.clock, parts_.place),
-      stored_settings_(parts_.backend, parts_.sealer, parts_.place),
+      full_check_(parts_.backend, parts_.sealer, parts_.clock, parts_.place, failures_),
+      stored_settings_(parts_.backend, parts_.sealer, parts_.clock, parts_.place, failures_),
       memory_(new_memory().release()) {}
 
 Validator::~Validator() {
@@ -74,6 +75,7 @@ void Validator::start_afresh() {
   auto fresh = new_memory();
   fresh->denials.inherit(memory_.load(std::memory_order_acquire)->denials);
   memory_.store(fresh.release(), std::memory_order_release);
+  failures_.start_afresh();
   fork_guard_.adopt();
   if (parts_.after_fork) parts_.after_fork();
 }
@@ -105,12 +107,27 @@ class Validator::SettingsOfCall final : public SettingsSource {
   Seen& seen_;
 };
 
+/// Of the exception that is being handled.
+void Validator::note_exception() noexcept {
+  try {
+    try {
+      throw;
+    } catch (const std::bad_alloc&) {
+      failures_.note(Error(Status::out_of_memory, "no memory is left; free some and try again"), parts_.clock.now());
+    } catch (...) {
+      failures_.note(Error(Status::internal, "storage has thrown an exception: see its own log"), parts_.clock.now());
+    }
+  } catch (...) {  // NOLINT(bugprone-empty-catch): no memory for the line either
+  }
+}
+
 void Validator::validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept {
   try {
     check(text, demand, verdict);
   } catch (...) {
     // No memory, or a backend that broke its contract: not a reason to call a token bad.
     VerdictWriter(verdict).refuse(Outcome::unavailable, Reason::storage);
+    note_exception();
   }
   if (verdict.outcome() == Outcome::unavailable) counters_.raise(Count::unavailable);
 }

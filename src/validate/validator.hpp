@@ -63,6 +63,9 @@ class Validator {
   Result<void> write_all_uses();
 
   Statistics statistics() const noexcept;
+  std::optional<Unavailability> why_unavailable() const {
+    return fork_guard_.forked() ? std::nullopt : failures_.latest();
+  }
 
  private:
   Memory& memory() {
@@ -83,6 +86,7 @@ class Validator {
 
   class SettingsOfCall;
 
+  void note_exception() noexcept;
   void check(std::string_view text, const Demand& demand, Verdict& verdict);
   /// `pulse`: what the call goes by; empty: it may neither use nor make memories.
   void check_fully(Memory& memory, std::string_view text, const Demand& demand, std::optional<std::uint64_t> pulse,
@@ -112,6 +116,7 @@ class Validator {
   const ValidatorParts parts_;
   const std::size_t id_at_;      ///< where the id starts in a text of this store
   const std::size_t text_size_;  ///< octets of every text of this store
+  Failures failures_;
   FullCheck full_check_;
   StoredSettings stored_settings_;
   base::ForkGuard fork_guard_;

@@ -119,6 +119,14 @@ static int32_t call_validate(world* w) {
   return status;
 }
 
+static int32_t call_why_unavailable(world* w) {
+  tokenstore_error* why = NULL;
+  int64_t at = -1;
+  const int32_t status = tokenstore_why_unavailable(w->store, &why, &at, &w->last_error);
+  if (why != NULL || (status == TOKENSTORE_OK && at != 0)) return -1; /* nothing was unavailable */
+  return status;
+}
+
 static int32_t call_issue(world* w) {
   char text[TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE];
   size_t size = 0;
@@ -257,6 +265,7 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, now),
     ENTRY(CALL_STATUS, scanner_pattern),
     ENTRY(CALL_STATUS, validate),
+    ENTRY(CALL_STATUS, why_unavailable),
     ENTRY(CALL_STATUS, issue),
     ENTRY(CALL_STATUS, issue_many),
     ENTRY(CALL_STATUS, get),

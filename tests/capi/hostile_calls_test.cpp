@@ -57,6 +57,57 @@ TEST_CASE("hostile: an answer that is used after the call returned is deaf") {
   }
 }
 
+TEST_CASE("hostile: of an unavailable verdict the host learns, on request, the line that storage gave") {
+  struct Why {
+    std::string line;
+    std::int64_t at = -1;
+  };
+  const auto ask = [](tokenstore_store* store) {
+    Why why;
+    tokenstore_error* line = nullptr;
+    REQUIRE(tokenstore_why_unavailable(store, &line, &why.at, nullptr) == TOKENSTORE_OK);
+    why.line = tokenstore_error_message(line, nullptr);
+    tokenstore_error_free(line);
+    return why;
+  };
+  HostileHost host;
+  const auto token = host.issue();
+  CHECK(host.validate(token.text) == valid);
+  CHECK(host.validate("nonsense") != valid);
+  CHECK((ask(host.store).line.empty() && ask(host.store).at == 0));
+
+  for (const Entry failing : {Entry::load_token, Entry::load_owner, Entry::load_workspace}) {
+    const std::string line = "the disk at place " + std::to_string(static_cast<int>(failing)) + " is on fire";
+    host.backend.before = [&](Entry entry, tokenstore_answer* answer) -> std::optional<std::int32_t> {
+      if (entry != failing) return std::nullopt;
+      return answer->fail(answer, TOKENSTORE_UNAVAILABLE, line.data(), line.size());
+    };
+    CHECK(host.validate(token.text) == unavailable);
+    std::int64_t now = 0;
+    REQUIRE(tokenstore_now(host.store, &now, nullptr) == TOKENSTORE_OK);
+    const Why why = ask(host.store);
+    CHECK_THAT(why.line, Catch::Contains(line));
+    CHECK((why.at > 0 && why.at <= now));
+  }
+  // It stays to be read when storage is back, and is replaced by the next.
+  const std::string last = ask(host.store).line;
+  host.backend.before = nullptr;
+  CHECK(host.validate(token.text) == valid);
+  CHECK(ask(host.store).line == last);
+  host.backend.before = [](Entry entry, tokenstore_answer*) -> std::optional<std::int32_t> {
+    if (entry == Entry::load_token) throw std::bad_alloc();
+    return std::nullopt;
+  };
+  CHECK(host.validate(token.text) == unavailable);
+  CHECK((!ask(host.store).line.empty() && ask(host.store).line != last));
+  // The time may be left out; the place for the line may not.
+  tokenstore_error* line = nullptr;
+  CHECK(tokenstore_why_unavailable(host.store, &line, nullptr, nullptr) == TOKENSTORE_OK);
+  tokenstore_error_free(line);
+  CHECK(tokenstore_why_unavailable(host.store, nullptr, nullptr, nullptr) == TOKENSTORE_INVALID_ARGUMENT);
+  CHECK(tokenstore_why_unavailable(nullptr, &line, nullptr, nullptr) == TOKENSTORE_INVALID_ARGUMENT);
+}
+
 TEST_CASE("hostile: an answer that another thread uses is no answer") {
   HostileHost host;
   const auto token = host.issue();

@@ -87,6 +87,73 @@ class Packaging(unittest.TestCase):
             "-o", program, *flags)
         self.runs(program)
 
+    def test_c_by_pkg_config_and_the_static_library(self):
+        # As on a machine that has no shared library of ours.
+        alone = self.work / "static-only"
+        (alone / "lib/pkgconfig").mkdir(parents=True)
+        shutil.copytree(self.prefix / "include", alone / "include")
+        shutil.copy(self.libraries / "libtokenstore.a", alone / "lib")
+        text = (self.libraries / "pkgconfig/tokenstore.pc").read_text(encoding="utf-8")
+        text = re.sub(r"(?m)^libdir=.*$", f"libdir={alone}/lib", text)
+        text = re.sub(r"(?m)^includedir=.*$", f"includedir={alone}/include", text)
+        (alone / "lib/pkgconfig/tokenstore.pc").write_text(text, encoding="utf-8")
+        environment = {"PKG_CONFIG_PATH": str(alone / "lib/pkgconfig")}
+        command = [os.environ.get("CC", "cc"), "-std=c99", HERE / "c/consumer.c", "-o", self.work / "consumer-static"]
+        flags = run("pkg-config", "--static", "--cflags", "--libs", "tokenstore", env=environment).split()
+        run(*command, *flags)
+        self.runs(self.work / "consumer-static")
+        # The control: without --static these are the flags of the shared library, which needs none of it.
+        with self.assertRaisesRegex(AssertionError, "undefined reference"):
+            run(*command, *run("pkg-config", "--cflags", "--libs", "tokenstore", env=environment).split())
+
+    def found(self, *arguments, hidden=()):
+        """What find_package(tokenstore ARGUMENTS) finds where some modules of pkg-config are hidden."""
+        project = self.work / "finder"
+        project.mkdir(exist_ok=True)
+        (project / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.22)\nproject(finder LANGUAGES C CXX)\n"
+            f"find_package(tokenstore {' '.join(arguments)})\n"
+            'message(STATUS "found:${tokenstore_FOUND} c:${tokenstore_c_FOUND} cxx:${tokenstore_cxx_FOUND} '
+            'postgres:${tokenstore_postgres_FOUND}")\n', encoding="utf-8")
+        # pkg-config with the rest of its modules in a folder of links.
+        modules = self.work / "modules"
+        shutil.rmtree(modules, ignore_errors=True)
+        modules.mkdir()
+        for folder in run("pkg-config", "--variable=pc_path", "pkg-config").strip().split(":"):
+            for file in pathlib.Path(folder).glob("*.pc"):
+                if file.stem not in hidden and not (modules / file.name).exists():
+                    (modules / file.name).symlink_to(file)
+        build = self.work / "build-finder"
+        shutil.rmtree(build, ignore_errors=True)
+        output = run("cmake", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",
+                     env={"PKG_CONFIG_LIBDIR": str(modules)})
+        return re.search(r"found:(\S*) c:(\S*) cxx:(\S*) postgres:(\S*)", output).groups(), output
+
+    def test_a_component_that_lacks_something_is_not_found_and_ends_nothing(self):
+        self.assertEqual(self.found("QUIET")[0][:3], ("1", "TRUE", "TRUE"))
+        self.assertEqual(self.found("QUIET", hidden=["libsodium"])[0][:3], ("0", "TRUE", "FALSE"))
+        self.assertEqual(self.found("COMPONENTS c OPTIONAL_COMPONENTS cxx postgres", hidden=["libsodium"])[0],
+                         ("1", "TRUE", "FALSE", "FALSE"))
+        self.assertEqual(self.found("QUIET COMPONENTS c OPTIONAL_COMPONENTS postgres", hidden=["libpq"])[0],
+                         ("1", "TRUE", "TRUE", "FALSE"))
+        self.assertEqual(self.found("QUIET COMPONENTS postgres", hidden=["libpq"])[0][0], "0")
+        self.assertEqual(self.found("QUIET COMPONENTS nonsense")[0][0], "0")
+        # Who requires it is told in a line what is missing.
+        with self.assertRaisesRegex(AssertionError, r"(?s)cxx\s+needs\s+libsodium>=1.0.18"):
+            self.found("REQUIRED", hidden=["libsodium"])
+
+    def test_headers_compile_after_headers_that_make_macros_of_common_words(self):
+        flags = run("pkg-config", "--cflags", "x11", "python3").split()
+        command = [os.environ.get("CXX", "c++"), "-std=c++20", "-fsyntax-only", "-Wall", "-Werror", HERE / "crowded.cpp"]
+        run(*command, "-I", self.prefix / "include", *flags)
+        # The control: without what sets the macro aside, they do not.
+        bare = self.work / "bare"
+        shutil.copytree(self.prefix / "include", bare)
+        status = bare / "tokenstore/status.hpp"
+        status.write_text(status.read_text(encoding="utf-8").replace("#undef Status", ""), encoding="utf-8")
+        with self.assertRaisesRegex(AssertionError, "error: "):
+            run(*command, "-I", bare, *flags)
+
     def test_authors_of_backends_are_judged_by_the_installed_kit(self):
         example = SOURCE / "examples/custom_backend"
         build = self.build(example, f"-DCMAKE_PREFIX_PATH={self.prefix}")

@@ -1,0 +1,142 @@
+"""Which lines and branches of the rooms that decide did no test go through?
+
+    python3 coverage.py SOURCE BUILD [ROOM...]
+
+BUILD was made with --coverage, and its tests have run (.ci/coverage does both). Fails if a line or a branch was not
+gone through that excused.txt does not name, and if it names one that is no longer there or is gone through after all.
+
+A branch that is taken only when a call throws is not counted (gcov's "throw" branches): the compiler puts one behind
+every call that may allocate. What happens there is tested another way, by failing each allocation in turn
+(no_memory_test and the C ABI's memory test).
+"""
+
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOMS = ("text", "seal", "store", "validate")
+
+
+class Counts:
+    def __init__(self):
+        self.lines = collections.Counter()
+        self.branches = {}
+
+    def add(self, file, line):
+        place = (file, line["line_number"])
+        self.lines[place] += line["count"]
+        taken = [branch["count"] for branch in line["branches"] if not branch.get("throw")]
+        # Of a function that was compiled several times (a template, a constructor) it is enough that one copy went
+        # there; copies of another shape are counted apart.
+        if taken:
+            sums = self.branches.setdefault((place, len(taken)), [0] * len(taken))
+            for at, count in enumerate(taken):
+                sums[at] += count
+
+
+def reports(data):
+    done = subprocess.run(["gcov", "--json-format", "--stdout", "--branch-probabilities", data.name], cwd=data.parent,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    for line in done.stdout.splitlines():
+        if line.strip():
+            yield json.loads(line)
+
+
+def collect(source, build, rooms):
+    wanted = tuple(f"src/{room}/" for room in rooms)
+    counts = Counts()
+    data = sorted(build.rglob("*.gcda"))
+    if not data:
+        sys.exit(f"{build} has no counters: build it with the preset coverage and run its tests")
+
+    def of(file):
+        found = []
+        for report in reports(file):
+            for entry in report["files"]:
+                path = pathlib.Path(os.path.normpath(pathlib.Path(report["current_working_directory"], entry["file"])))
+                if path.is_relative_to(source) and str(path.relative_to(source)).startswith(wanted):
+                    found.append((str(path.relative_to(source)), entry["lines"]))
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(of, data):
+            for file, lines in found:
+                for line in lines:
+                    counts.add(file, line)
+    return counts
+
+
+def missed(counts):
+    """Each place that was not gone through: {(file, line): what of it}."""
+    found = {}
+    for place, count in counts.lines.items():
+        if count == 0:
+            found[place] = "never run"
+    for (place, _), taken in counts.branches.items():
+        if place not in found and any(count == 0 for count in taken):
+            found[place] = f"{sum(count == 0 for count in taken)} of {len(taken)} branches never taken"
+    return found
+
+
+def excuses(file):
+    """{(file, code of the line): reason}; of lines that read alike in a file one excuse is enough."""
+    found = {}
+    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not text.strip() or text.startswith("#"):
+            continue
+        parts = [part.strip() for part in text.split(" | ")]
+        if len(parts) != 3 or not all(parts):
+            sys.exit(f"{file}:{number}: a line has to be: FILE | CODE OF THE LINE | REASON")
+        found[parts[0], parts[1]] = parts[2]
+    return found
+
+
+def judge(source, counts, excused, rooms):
+    """The lines to print that nothing excuses."""
+    texts = {}
+    used = set()
+    faults = []
+    for (file, number), what in sorted(missed(counts).items()):
+        lines = texts.setdefault(file, (source / file).read_text(encoding="utf-8").splitlines())
+        code = lines[number - 1].strip()
+        if (file, code) in excused:
+            used.add((file, code))
+        else:
+            faults.append(f"{file}:{number}: {what}: {code}")
+    for file, code in sorted(set(excused) - used):
+        if file.split("/")[1] in rooms:
+            faults.append(f"{file}: excused, but not missed (any more): {code}")
+    return faults
+
+
+def figures(counts, rooms):
+    for room in rooms:
+        lines = [count for (file, _), count in counts.lines.items() if file.startswith(f"src/{room}/")]
+        branches = [count for (place, _), taken in counts.branches.items() for count in taken
+                    if place[0].startswith(f"src/{room}/")]
+        hit = [sum(count > 0 for count in numbers) for numbers in (lines, branches)]
+        yield (f"{room:9} lines {hit[0]} of {len(lines)} ({100 * hit[0] / max(1, len(lines)):.1f} %), "
+               f"branches {hit[1]} of {len(branches)} ({100 * hit[1] / max(1, len(branches)):.1f} %)")
+
+
+def main(source, build, *rooms):
+    rooms = rooms or ROOMS
+    source, build = pathlib.Path(source).resolve(), pathlib.Path(build).resolve()
+    counts = collect(source, build, rooms)
+    excused = excuses(pathlib.Path(__file__).with_name("excused.txt"))
+    faults = judge(source, counts, excused, rooms)
+    print("\n".join(faults))
+    print("\n".join(figures(counts, rooms)))
+    if faults:
+        sys.exit(f"{len(faults)} places are neither gone through nor excused: add a test, or a reason to excused.txt")
+    print("everything else is excused, with a reason")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

@@ -1,0 +1,61 @@
+"""The coverage check sees a branch that no test takes, and an excuse that excuses nothing.
+
+    python3 test_coverage.py CXX_COMPILER
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import coverage
+
+COMPILER = sys.argv[1]
+CODE = """#include <string>
+int sign(int number) {
+  if (number < 0) return -1;
+  return number > 0 ? 1 : 0;
+}
+int main(int count, char**) {
+  std::string may_throw(static_cast<unsigned>(count), 'x');
+  return sign(count) - %s;
+}
+"""
+
+
+class Coverage(unittest.TestCase):
+    def counted(self, tried):
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder).resolve()
+            (source / "src/text").mkdir(parents=True)
+            (source / "src/text/sign.cpp").write_text(CODE % tried, encoding="utf-8")
+            subprocess.run([COMPILER, "--coverage", "-O0", "src/text/sign.cpp", "-o", "sign"], cwd=source, check=True)
+            subprocess.run(["./sign"], cwd=source, check=False)
+            counts = coverage.collect(source, source, ["text"])
+            self.assertGreater(len(counts.branches), 0)
+            return {number: what for (_, number), what in coverage.missed(counts).items()}, (source, counts)
+
+    def test_a_branch_that_is_never_taken_is_seen_and_one_that_only_throws_is_not(self):
+        self.assertEqual(set(self.counted("1")[0]), {3, 4})
+        self.assertEqual(set(self.counted("1 + sign(-1) + sign(0)")[0]), set())
+
+    def judged(self, excused):
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder)
+            (source / "src/text").mkdir(parents=True)
+            (source / "src/text/sign.cpp").write_text(CODE % "1", encoding="utf-8")
+            counts = coverage.Counts()
+            counts.add("src/text/sign.cpp", {"line_number": 3, "count": 1, "branches": [{"count": 0}, {"count": 1}]})
+            counts.add("src/text/sign.cpp", {"line_number": 4, "count": 1, "branches": [{"count": 0, "throw": True}]})
+            return coverage.judge(source, counts, excused, ["text"])
+
+    def test_what_is_missed_needs_an_excuse_and_an_excuse_needs_something_missed(self):
+        missing = ("src/text/sign.cpp", "if (number < 0) return -1;")
+        self.assertEqual(len(self.judged({})), 1)
+        self.assertEqual(self.judged({missing: "a reason"}), [])
+        self.assertEqual(len(self.judged({missing: "a reason", ("src/text/sign.cpp", "gone();"): "another"})), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
