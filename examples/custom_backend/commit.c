@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "entries.h"
 #include "keys.h"
 #include "tokens.h"
@@ -14,7 +13,7 @@ typedef struct change {
   MDB_txn* txn;
   const environment* in;
   space space;
-  int changed; /* something was put or removed */
+  int written; /* something was */
 } change;
 
 /* The revision that a record is at; 0: there is none. */
@@ -29,7 +28,7 @@ static int stored_revision(const change* it, const tokenstore_mutation* step, ui
     problem = space_record(&it->space, &workspace);
     if (problem == 0) *out_revision = workspace.revision;
   } else if (step->kind == TOKENSTORE_RECORD_STORE) {
-    problem = store_load(it->txn, it->in, &store);
+    problem = store_record(it->txn, it->in, &store);
     if (problem == 0) *out_revision = store.revision;
   } else if (step->kind == TOKENSTORE_RECORD_TOKEN) {
     problem = token_load(it->txn, it->in, it->space.number, step->key, step->key_size, &token);
@@ -62,10 +61,10 @@ static int put_workspace(change* it, const tokenstore_workspace_record* workspac
 }
 
 static int put_store(const change* it, const tokenstore_store_record* store) {
-  uint8_t bytes[LONGEST_RECORD];
+  uint8_t bytes[LONGEST_STORE_RECORD];
   const size_t size = store_to_bytes(store, bytes, sizeof bytes);
   if (size == 0) return MDB_BAD_VALSIZE;
-  MDB_val place = {.mv_size = strlen("store"), .mv_data = "store"};
+  MDB_val place = {.mv_size = strlen(STORE_KEY), .mv_data = STORE_KEY};
   MDB_val value = {.mv_size = size, .mv_data = bytes};
   return mdb_put(it->txn, it->in->about, &place, &value, 0);
 }
@@ -83,10 +82,9 @@ static int do_step(change* it, const tokenstore_mutation* step) {
   if (problem != 0) return problem;
   if (revision != step->expected) return CONFLICT;
   if (step->step == TOKENSTORE_STEP_CHECK) return 0;
-  if (step->step == TOKENSTORE_STEP_REMOVE && revision == 0) return 0;
-  it->changed = 1;
+  it->written = 1;
   if (step->step == TOKENSTORE_STEP_PUT) return put_record(it, step);
-  return token_remove(it->txn, it->in, it->space.number, step->key);
+  return revision != 0 ? token_remove(it->txn, it->in, it->space.number, step->key) : 0;
 }
 
 static int do_batch(change* it, const char* workspace, size_t workspace_size, const tokenstore_mutation* const* batch,
@@ -94,20 +92,20 @@ static int do_batch(change* it, const char* workspace, size_t workspace_size, co
   int problem = space_find_or_number(it->txn, it->in, workspace, workspace_size, &it->space);
   for (size_t i = 0; problem == 0 && i < count; ++i) problem = do_step(it, batch[i]);
   if (problem == 0 && announcement != NULL) {
-    it->changed = 1;
-    problem = feed_add(it->txn, it->in, &it->space, announcement);
+    problem = feed_append(it->txn, it->in, &it->space, announcement);
+    it->written = 1;
   }
-  if (problem != 0 || !it->changed) return problem;
+  if (problem != 0 || !it->written) return problem;
   return space_put(it->txn, it->in, workspace, workspace_size, &it->space);
 }
 
-/* LMDB could not finish. If it was for want of room, nothing happened: that it did not is seen by the number of the
- * last transaction that a reader finds. Of anything else nobody knows what a crash would make of it. */
-static int32_t could_not_finish(const backend* self, size_t transaction, int problem, tokenstore_answer* answer) {
-  MDB_txn* txn = NULL;
-  const int looked = mdb_txn_begin(self->environment->lmdb, NULL, MDB_RDONLY, &txn);
-  const int unchanged = looked == 0 && mdb_txn_id(txn) < transaction;
-  if (looked == 0) mdb_txn_abort(txn);
+/* LMDB could not finish. If it was for want of room, nothing happened: that it did not is seen by the newest
+ * transaction, which is one before this. Of anything else nobody knows what a crash would make of it. */
+static int32_t could_not_finish(const environment* in, size_t id, int problem, tokenstore_answer* answer) {
+  MDB_txn* newest;
+  if (mdb_txn_begin(in->lmdb, NULL, MDB_RDONLY, &newest) != 0) return TOKENSTORE_UNKNOWN;
+  const int unchanged = mdb_txn_id(newest) < id;
+  mdb_txn_abort(newest);
   if (unchanged && (problem == ENOSPC || problem == EDQUOT || problem == MDB_MAP_FULL)) {
     return fail_with(answer, problem);
   }
@@ -117,25 +115,25 @@ static int32_t could_not_finish(const backend* self, size_t transaction, int pro
 int32_t lmdb_commit(void* context, const char* workspace, size_t workspace_size,
                     const tokenstore_mutation* const* batch, size_t count, const tokenstore_announcement* announcement,
                     tokenstore_answer* answer) {
-  backend* self = context;
-  change it = {.in = self->environment};
-  int problem = mdb_txn_begin(self->environment->lmdb, NULL, 0, &it.txn);
+  environment* in = ((backend*)context)->environment;
+  change it = {.in = in};
+  int problem = mdb_txn_begin(in->lmdb, NULL, 0, &it.txn);
   if (problem != 0) return fail_with(answer, problem);
   problem = do_batch(&it, workspace, workspace_size, batch, count, announcement);
-  if (problem != 0 || !it.changed) {
+  if (problem != 0 || !it.written) {
     mdb_txn_abort(it.txn);
     if (problem == CONFLICT) return TOKENSTORE_CONFLICT;
     if (problem != 0) return fail_with(answer, problem);
     answer->emit_number(answer, it.space.revision);
     return TOKENSTORE_OK;
   }
+  const size_t id = mdb_txn_id(it.txn);
   /* Odd as long as nobody can say whether the batch is there. Even and new before this returns. What is not announced
-   * nobody remembers. */
-  const size_t transaction = mdb_txn_id(it.txn);
-  if (announcement != NULL) pulse_begin(&self->environment->pulse);
+   * changes nothing that anybody remembers, and nobody needs to hear of it. */
+  if (announcement != NULL) pulse_begin(&in->pulse);
   problem = mdb_txn_commit(it.txn);
-  if (announcement != NULL) pulse_end(&self->environment->pulse);
-  if (problem != 0) return could_not_finish(self, transaction, problem, answer);
+  if (announcement != NULL) pulse_end(&in->pulse);
+  if (problem != 0) return could_not_finish(in, id, problem, answer);
   answer->emit_number(answer, it.space.revision);
   return TOKENSTORE_OK;
 }

@@ -10,6 +10,6 @@ static int32_t make(const tokenstore_conformance_place* place, tokenstore_backen
 const tokenstore_conformance_subject tokenstore_conformance = {
     .struct_size = sizeof tokenstore_conformance,
     .make = make,
-    .feed_bound = 1000, /* FEED_KEPT of feed.c */
+    .feed_bound = LMDB_FEED_KEPT,
     .contract = TOKENSTORE_BACKEND_CONTRACT,
 };

@@ -23,6 +23,13 @@ int look_begin(const backend* self, const char* workspace, size_t workspace_size
 /* What an entry returns whose look came to `problem`: what is absent is no error. */
 int32_t look_end(look* it, int problem, tokenstore_answer* answer);
 
+#define STORE_KEY "store" /* in `about` */
+/* The one record that is no workspace's. 0, MDB_NOTFOUND, or another code. Its text points into LMDB's memory. */
+int store_record(MDB_txn* txn, const environment* in, tokenstore_store_record* out_record);
+
+/* The feed's next entry, under the workspace's next revision, which `it` then has; the caller writes `it`. feed.c */
+int feed_append(MDB_txn* txn, const environment* in, space* it, const tokenstore_announcement* announcement);
+
 /* lookups.c */
 int32_t lmdb_load_token(void* context, const char* workspace, size_t workspace_size, const char* id, size_t id_size,
                         tokenstore_answer* answer);
@@ -30,8 +37,6 @@ int32_t lmdb_load_owner(void* context, const char* workspace, size_t workspace_s
                         size_t owner_size, tokenstore_answer* answer);
 int32_t lmdb_load_workspace(void* context, const char* workspace, size_t workspace_size, tokenstore_answer* answer);
 int32_t lmdb_load_store(void* context, tokenstore_answer* answer);
-/* The store's record, for all workspaces. 0, MDB_NOTFOUND or another code. */
-int store_load(MDB_txn* txn, const environment* in, tokenstore_store_record* out_record);
 
 /* lists.c */
 int32_t lmdb_list_tokens(void* context, const char* workspace, size_t workspace_size,
@@ -55,8 +60,6 @@ int32_t lmdb_commit(void* context, const char* workspace, size_t workspace_size,
                     tokenstore_answer* answer);
 
 /* feed.c */
-/* Appends the entry of an announcement to a space's feed and raises its revision: not yet written. */
-int feed_add(MDB_txn* txn, const environment* in, space* to, const tokenstore_announcement* announcement);
 int32_t lmdb_changes(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                      tokenstore_answer* answer);
 int32_t lmdb_maintain(void* context, int64_t budget_ms, tokenstore_answer* answer);

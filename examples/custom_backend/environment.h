@@ -14,14 +14,14 @@ typedef struct environment {
 
   /* "space" stands for the 4 bytes of a workspace's number, and "owner" for a length and a name: see keys.h. */
   MDB_dbi about;        /* "schema" -> version; "spaces" -> how many workspaces have a number; "store" -> record */
-  MDB_dbi spaces;       /* name of a workspace -> its number, its revision, its record: spaces.h */
+  MDB_dbi spaces;       /* name of a workspace -> its number, its revision and link, its record: spaces.h */
   MDB_dbi owners;       /* space, name -> record */
   MDB_dbi tokens;       /* space, id -> record */
   MDB_dbi uses;         /* space, id -> last use. Not in the record: it changes without it */
   MDB_dbi by_owner;     /* space, owner, id -> times, for lists and counts */
   MDB_dbi by_end;       /* space, end, id -> revision, for list_ended */
   MDB_dbi by_owner_end; /* space, owner, end, id -> nothing, for count_live */
-  MDB_dbi feed;         /* space, revision -> link and entry, as the library announced it */
+  MDB_dbi feed;         /* space, revision -> link and entry of what was announced with it */
 
   /* Of environment.c alone. */
   struct environment* next;

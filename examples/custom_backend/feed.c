@@ -1,82 +1,101 @@
-/* The change feed: an entry for each revision of a workspace, as the library announced it, and its link. It reaches
- * back over the last FEED_KEPT revisions. */
+/* The change feed: an entry for each revision, each with its link. It reaches back over the last LMDB_FEED_KEPT of
+ * them. */
 #include <string.h>
 #include <time.h>
 
+#include "bytes.h"
 #include "entries.h"
 #include "keys.h"
+#include "lmdb_backend.h"
 
-#define FEED_KEPT 1000
-#define SLICE 1000 /* entries that are dropped in one transaction: writers wait as long */
+#define SLICE 500 /* entries that are dropped in one transaction: writers wait as long */
 
-static key place_of(uint32_t number, uint64_t revision) {
-  key at = key_space(number);
-  key_add_number(&at, revision, 8);
-  return at;
-}
-
-int feed_add(MDB_txn* txn, const environment* in, space* to, const tokenstore_announcement* announcement) {
+int feed_append(MDB_txn* txn, const environment* in, space* it, const tokenstore_announcement* announcement) {
   uint8_t link[TOKENSTORE_SEAL_SIZE];
-  announcement->link(announcement, to->revision + 1, to->link, link);
-  key at = place_of(to->number, to->revision + 1);
+  ++it->revision;
+  announcement->link(announcement, it->revision, it->link, link);
+  memcpy(it->link, link, sizeof link);
+  key at = key_space(it->number);
+  key_add_number(&at, it->revision, 8);
   MDB_val place = key_value(&at);
+  /* An entry may be of any size: it goes straight into LMDB's memory. */
   MDB_val value = {.mv_size = sizeof link + announcement->entry_size};
   const int problem = mdb_put(txn, in->feed, &place, &value, MDB_RESERVE);
   if (problem != 0) return problem;
-  uint8_t* bytes = value.mv_data;
-  memcpy(bytes, link, sizeof link);
-  if (announcement->entry_size != 0) memcpy(bytes + sizeof link, announcement->entry, announcement->entry_size);
-  memcpy(to->link, link, sizeof link);
-  ++to->revision;
+  writer to = {value.mv_data, (uint8_t*)value.mv_data + value.mv_size, 0};
+  write_bytes(&to, link, sizeof link);
+  write_bytes(&to, announcement->entry, announcement->entry_size);
   return 0;
 }
 
-static int emit_entries(const look* at, MDB_dbi feed, uint64_t after, tokenstore_answer* answer) {
-  for (uint64_t revision = after + 1; revision <= at->space.revision; ++revision) {
-    key wanted = place_of(at->space.number, revision);
-    MDB_val place = key_value(&wanted);
-    MDB_val value;
-    const int problem = mdb_get(at->txn, feed, &place, &value);
-    if (problem != 0) return problem == MDB_NOTFOUND ? MDB_CORRUPTED : problem;
-    if (value.mv_size < TOKENSTORE_SEAL_SIZE) return MDB_CORRUPTED;
-    const uint8_t* link = value.mv_data;
-    const char* entry = (const char*)link + TOKENSTORE_SEAL_SIZE;
-    if (!answer->emit_entry(answer, revision, entry, value.mv_size - TOKENSTORE_SEAL_SIZE, link)) return 0;
+static uint64_t revision_of(const MDB_val* place, const key* prefix) {
+  const uint8_t* bytes = place->mv_data;
+  reader from = {bytes + prefix->size, bytes + place->mv_size, 0};
+  return read_number(&from, 8);
+}
+
+/* Those that are there. One that is missing is noticed above, by the links. */
+static int emit_entries(const look* at, MDB_cursor* cursor, uint64_t after, tokenstore_answer* answer) {
+  key prefix = key_space(at->space.number);
+  key from = prefix;
+  key_add_number(&from, after + 1, 8);
+  MDB_val found;
+  MDB_val value;
+  int problem = key_first_from(cursor, &prefix, &from, &found, &value);
+  for (; problem == 0; problem = key_step(cursor, &prefix, MDB_NEXT, &found, &value)) {
+    const uint8_t* bytes = value.mv_data;
+    reader kept = {bytes, bytes + value.mv_size, 0};
+    const uint8_t* link = read_bytes(&kept, TOKENSTORE_SEAL_SIZE);
+    if (link == NULL) return MDB_CORRUPTED;
+    const size_t size = (size_t)(kept.end - kept.at);
+    if (!answer->emit_entry(answer, revision_of(&found, &prefix), (const char*)kept.at, size, link)) return 0;
   }
-  return 0;
+  return problem;
 }
 
 int32_t lmdb_changes(void* context, const char* workspace, size_t workspace_size, uint64_t after,
                      tokenstore_answer* answer) {
-  const environment* in = ((const backend*)context)->environment;
+  const space nothing = {.number = 0};
   look at;
+  MDB_cursor* cursor;
   int problem = look_begin(context, workspace, workspace_size, &at);
-  if (problem == MDB_NOTFOUND) {
-    const space nothing = {.number = 0};
-    at.space = nothing;
-    problem = 0;
-  }
-  if (problem == 0) {
-    answer->emit_head(answer, at.space.revision, at.space.link, at.space.feed_from);
-    if (after >= at.space.feed_from && after <= at.space.revision) {
-      problem = emit_entries(&at, in->feed, after, answer);
-    } else {
-      answer->emit_everything(answer);
+  if (problem != 0 && problem != MDB_NOTFOUND) return look_end(&at, problem, answer);
+  if (problem == MDB_NOTFOUND) at.space = nothing;
+  answer->emit_head(answer, at.space.revision, at.space.link, at.space.feed_from);
+  if (after < at.space.feed_from || after > at.space.revision) {
+    answer->emit_everything(answer);
+  } else if (after < at.space.revision) {
+    problem = mdb_cursor_open(at.txn, ((const backend*)context)->environment->feed, &cursor);
+    if (problem == 0) {
+      problem = emit_entries(&at, cursor, after, answer);
+      mdb_cursor_close(cursor);
     }
   }
   return look_end(&at, problem, answer);
 }
 
-/* Drops the oldest entries, as long as there are too many. */
+static int is_too_long(const space* it) {
+  return it->revision - it->feed_from > LMDB_FEED_KEPT;
+}
+
+/* Drops the oldest entries as long as there are too many, a slice at most. */
 static int drop_oldest(MDB_txn* txn, const environment* in, space* from) {
-  int problem = 0;
-  for (int dropped = 0; problem == 0 && dropped < SLICE && from->revision - from->feed_from > FEED_KEPT; ++dropped) {
-    key oldest = place_of(from->number, ++from->feed_from);
-    MDB_val place = key_value(&oldest);
-    problem = mdb_del(txn, in->feed, &place, NULL);
-    if (problem == MDB_NOTFOUND) problem = 0; /* somebody else dropped it, which is what was wanted */
+  key prefix = key_space(from->number);
+  MDB_cursor* cursor;
+  MDB_val found;
+  MDB_val value;
+  int problem = mdb_cursor_open(txn, in->feed, &cursor);
+  if (problem != 0) return problem;
+  for (int dropped = 0; problem == 0 && dropped < SLICE && is_too_long(from); ++dropped) {
+    problem = key_first_from(cursor, &prefix, &prefix, &found, &value);
+    if (problem == 0) from->feed_from = revision_of(&found, &prefix);
+    if (problem == 0) problem = mdb_cursor_del(cursor, 0);
   }
-  return problem;
+  mdb_cursor_close(cursor);
+  if (problem != MDB_NOTFOUND) return problem;
+  /* Somebody has removed entries: the feed knows nothing, and says so. */
+  from->feed_from = from->revision;
+  return 0;
 }
 
 /* One slice, of the first workspace whose feed is too long. */
@@ -93,7 +112,7 @@ static int trim(const environment* in, int* out_more) {
   while (problem == 0 && !*out_more) {
     space one;
     problem = space_from_bytes(&value, &one);
-    if (problem == 0 && one.revision - one.feed_from > FEED_KEPT) {
+    if (problem == 0 && is_too_long(&one)) {
       char kept[TOKENSTORE_OWNER_MAX];
       const size_t size = name.mv_size;
       memcpy(kept, name.mv_data, size);

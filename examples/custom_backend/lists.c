@@ -23,10 +23,8 @@ static int contains(const char* text, size_t size, const char* part, size_t part
 }
 
 static int matches(const tokenstore_token_record* token, const tokenstore_token_query* query) {
-  if (query->state != 0 && query->state != token_state(token->not_before, token->expires_at, token->expired_at,
-                                                       token->revoked_at, query->now)) {
-    return 0;
-  }
+  const token_times times = times_of(token);
+  if (query->state != 0 && query->state != token_state(&times, query->now)) return 0;
   return contains(token->description, token->description_size, query->text, query->text_size);
 }
 

@@ -4,6 +4,9 @@
 
 #include <tokenstore_backend.h>
 
+/* How many entries of a workspace's change feed `maintain` leaves. */
+#define LMDB_FEED_KEPT 1000
+
 /* Fills in a backend for tokenstore_open_backend. `directory` is copied, and must exist. With `read_only` nothing is
  * ever written, and there must be a store already. Returns TOKENSTORE_OK or TOKENSTORE_OUT_OF_MEMORY; everything else
  * that can go wrong does so when the backend is opened. */

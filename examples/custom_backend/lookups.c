@@ -58,8 +58,8 @@ int32_t lmdb_load_workspace(void* context, const char* workspace, size_t workspa
   return look_end(&at, problem, answer);
 }
 
-int store_load(MDB_txn* txn, const environment* in, tokenstore_store_record* out_record) {
-  MDB_val place = {.mv_size = strlen("store"), .mv_data = "store"};
+int store_record(MDB_txn* txn, const environment* in, tokenstore_store_record* out_record) {
+  MDB_val place = {.mv_size = strlen(STORE_KEY), .mv_data = STORE_KEY};
   MDB_val value;
   const int problem = mdb_get(txn, in->about, &place, &value);
   return problem == 0 ? store_from_bytes(&value, out_record) : problem;
@@ -68,10 +68,10 @@ int store_load(MDB_txn* txn, const environment* in, tokenstore_store_record* out
 int32_t lmdb_load_store(void* context, tokenstore_answer* answer) {
   const environment* in = ((const backend*)context)->environment;
   tokenstore_store_record record;
-  look at = {.txn = NULL};
+  look at;
   int problem = mdb_txn_begin(in->lmdb, NULL, MDB_RDONLY, &at.txn);
   if (problem != 0) return fail_with(answer, problem);
-  problem = store_load(at.txn, in, &record);
+  problem = store_record(at.txn, in, &record);
   if (problem == 0) answer->emit_store(answer, &record);
   return look_end(&at, problem, answer);
 }

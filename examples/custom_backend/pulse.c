@@ -50,9 +50,12 @@ tokenstore_pulse pulse_read(const pulse* it) {
 }
 
 void pulse_begin(pulse* it) {
-  atomic_store(it->word, atomic_load(it->word) | 1);
+  atomic_fetch_or(it->word, 1);
 }
 
 void pulse_end(pulse* it) {
-  atomic_store(it->word, (atomic_load(it->word) | 1) + 1);
+  /* In one step: the next writer may begin meanwhile, and a value that was there must never come back. */
+  uint64_t seen = atomic_load(it->word);
+  while (!atomic_compare_exchange_weak(it->word, &seen, (seen | 1) + 1)) {
+  }
 }

@@ -170,8 +170,13 @@ int64_t token_end(const tokenstore_token_record* token) {
   return token->revoked_at < token->expires_at ? token->revoked_at : token->expires_at;
 }
 
-int32_t token_state(int64_t not_before, int64_t expires_at, int64_t expired_at, int64_t revoked_at, int64_t now) {
-  if (revoked_at != INT64_MAX) return TOKENSTORE_STATE_REVOKED;
-  if (expired_at != INT64_MAX || expires_at <= now) return TOKENSTORE_STATE_EXPIRED;
-  return not_before > now ? TOKENSTORE_STATE_PENDING : TOKENSTORE_STATE_ACTIVE;
+token_times times_of(const tokenstore_token_record* token) {
+  const token_times times = {token->not_before, token->expires_at, token->expired_at, token->revoked_at};
+  return times;
+}
+
+int32_t token_state(const token_times* times, int64_t now) {
+  if (times->revoked_at != INT64_MAX) return TOKENSTORE_STATE_REVOKED;
+  if (times->expired_at != INT64_MAX || times->expires_at <= now) return TOKENSTORE_STATE_EXPIRED;
+  return times->not_before > now ? TOKENSTORE_STATE_PENDING : TOKENSTORE_STATE_ACTIVE;
 }

@@ -1,4 +1,4 @@
-/* What is known of a workspace as a whole: its number in keys, its revision, how far its feed reaches back. */
+/* What is known of a workspace as a whole: its number in keys, its revision, and its feed's two ends. */
 #ifndef SPACES_H
 #define SPACES_H
 
@@ -8,8 +8,8 @@
 typedef struct space {
   uint32_t number;
   uint64_t revision;
-  uint8_t link[TOKENSTORE_SEAL_SIZE]; /* of the feed's entry for that revision; zeroes for revision 0 */
   uint64_t feed_from;                 /* the feed has an entry for each revision after this one */
+  uint8_t link[TOKENSTORE_SEAL_SIZE]; /* of the feed's newest entry; zeroes at revision 0 */
   size_t record_size;                 /* 0: nobody has put the workspace's record yet */
   uint8_t record[LONGEST_WORKSPACE_RECORD];
 } space;

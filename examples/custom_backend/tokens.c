@@ -136,10 +136,11 @@ int token_note_use(MDB_txn* txn, const environment* in, uint32_t space, const to
 int token_state_from_index(const MDB_val* value, int64_t now, int32_t* out_state) {
   const uint8_t* bytes = value->mv_data;
   reader from = {bytes, bytes + value->mv_size, 0};
-  const int64_t not_before = read_time(&from);
-  const int64_t expires_at = read_time(&from);
-  const int64_t expired_at = read_time(&from);
-  const int64_t revoked_at = read_time(&from);
-  *out_state = token_state(not_before, expires_at, expired_at, revoked_at, now);
+  token_times times;
+  times.not_before = read_time(&from);
+  times.expires_at = read_time(&from);
+  times.expired_at = read_time(&from);
+  times.revoked_at = read_time(&from);
+  *out_state = token_state(&times, now);
   return from.damaged ? MDB_CORRUPTED : 0;
 }
