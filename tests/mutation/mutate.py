@@ -28,6 +28,8 @@ PROGRAMS = {
     "store": ["rules_test", "test_open"],
     "validate": ["validate_test", "rules_test", "freshness_test"],
 }
+# Left out: what takes long and sees what others see.
+LEFT_OUT = {"primitives_test": ["~a million random tokens*"]}
 
 
 def run(command, folder, limit):
@@ -142,7 +144,7 @@ class Trial:
     def measure(self, program, path, folder):
         """A program that fails without any fault judges nothing; one that hangs with one has noticed it."""
         began = time.monotonic()
-        if run([str(path)], folder, 600) != 0:
+        if run([str(path), *LEFT_OUT.get(program, [])], folder, 600) != 0:
             sys.exit(f"{program} fails without any fault: build the tree and mend it first")
         self.limits[program] = 20 + 10 * (time.monotonic() - began)
 
@@ -160,7 +162,7 @@ class Trial:
             for program in self.programs(mutant.file):
                 if not self.build.link(program, objects, place / program):
                     return "does not compile"
-                if run([str(place / program)], place, self.limits[program]) != 0:
+                if run([str(place / program), *LEFT_OUT.get(program, [])], place, self.limits[program]) != 0:
                     return "killed"
                 (place / program).unlink()
         return "survived"
