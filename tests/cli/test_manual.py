@@ -8,9 +8,10 @@ import unittest
 from support import COMMAND, OK, SOURCE, CommandCase
 
 ROOM = SOURCE / "src" / "cli"
-COMMANDS = ["init", "issue", "list", "show", "validate", "expire", "revoke", "delete", "purge", "owner", "policy",
+COMMANDS = ["init", "issue", "list", "show", "validate", "expire", "revoke", "delete", "purge", "owner", "policy", "key",
             "check", "pattern", "stats", "copy", "keygen", "completion"]
-GROUPS = {"owner": ["show", "list", "suspend", "resume", "allow", "revoke-all"], "policy": ["show", "set"]}
+GROUPS = {"owner": ["show", "list", "suspend", "resume", "allow", "revoke-all"], "policy": ["show", "set"],
+          "key": ["reseal"]}
 LEAVES = [[command] for command in COMMANDS if command not in GROUPS] + [
     [group, command] for group, commands in GROUPS.items() for command in commands]
 

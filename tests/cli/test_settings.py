@@ -117,7 +117,8 @@ class Upkeep(StoreCase):
     def test_check_of_a_sound_store(self):
         self.issue()
         answer = self.succeed("check", "--json").json
-        self.assertEqual(answer, {"ok": True, "tokens": 1, "owners": 1, "problem_count": 0, "problems": []})
+        self.assertEqual(answer, {"ok": True, "tokens": 1, "owners": 1, "problem_count": 0, "problems": [],
+                                  "keys": [{"key": "0A", "seals": 4, "living_tokens": 1}]})
         self.assertIn("sound", self.succeed("check").out)
         self.assertEqual(self.succeed("check", "--quiet").out, "")
 

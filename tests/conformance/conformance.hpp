@@ -23,7 +23,7 @@ struct BackendTraits {
   bool many_handles = false;   ///< `reopen` works while another handle is open, as another process would
   bool has_feed = true;        ///< false: changes() may always answer "everything"
   bool exact_pulse = true;     ///< the pulse stays while nothing is committed
-  std::size_t feed_bound = 0;  ///< after so many changed records the feed has forgotten the first; 0: never
+  std::size_t feed_bound = 0;  ///< after so many announcements the feed has forgotten the first; 0: never
 };
 
 /// How a case gets at the storage. A null result, or a call that throws, fails the case.

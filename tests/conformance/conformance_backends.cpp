@@ -58,7 +58,7 @@ BackendUnderTest through_c(BackendUnderTest direct) {
 BackendUnderTest under_test_memory() {
   BackendUnderTest memory;
   memory.traits.name = "memory";
-  memory.traits.feed_bound = 10'000;
+  memory.traits.feed_bound = 4'000;
   memory.factory.open_fresh = [] { return memory_backend(); };
   return memory;
 }

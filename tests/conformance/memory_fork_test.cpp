@@ -112,8 +112,9 @@ TEST_CASE("memory: a fork does not wait for ever for a change, and the child say
   const std::vector<Mutation> first = {put_new(workspace_of(home)), put_new(token_of(1)), put_new(token_of(2))};
   REQUIRE(commit(*backend, first).outcome == CommitOutcome::committed);
   const std::vector<Mutation> removal = {Mutation::remove_token(id_of(2), 1)};
+  const Names announcement(removal);
   int status = -1;
-  in_the_middle_of([&] { (void)commit(*backend, removal); },
+  in_the_middle_of([&] { (void)backend->commit(home, removal, &announcement); },
                    [&] {
                      const pid_t child = fork();
                      if (child == 0) {

@@ -16,7 +16,7 @@ namespace {
 BackendTraits memory_like() {
   BackendTraits traits;
   traits.name = "broken";
-  traits.feed_bound = 10'000;
+  traits.feed_bound = 4'000;
   return traits;
 }
 

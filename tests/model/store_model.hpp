@@ -36,6 +36,7 @@ struct ModelToken {
   std::set<std::string> scopes;
   UnixMillis not_before = 0;
   UnixMillis expires_at = 0;
+  bool expired_by_hand = false;
   std::optional<UnixMillis> revoked_at;
   std::string revoked_by;
 
@@ -59,7 +60,7 @@ class StoreModel {
   TokenState state_of(const ModelToken& token) const {
     if (token.revoked_at && flaw_ != Flaw::revoked_tokens_go_on) return TokenState::revoked;
     const UnixMillis late = flaw_ == Flaw::the_end_is_late_by_a_millisecond ? 1 : 0;
-    if (token.expires_at <= now - late) return TokenState::expired;
+    if (token.expired_by_hand || token.expires_at <= now - late) return TokenState::expired;
     return token.not_before > now ? TokenState::pending : TokenState::active;
   }
 
@@ -137,9 +138,13 @@ class StoreModel {
       token->expires_at = *at;
       return Status::ok;
     }
-    const TokenState state = state_of(*token);
-    if (state == TokenState::revoked || state == TokenState::expired) return Status::ok;
-    token->expires_at = std::min(token->expires_at, std::max(at.value_or(now), now));
+    if (token->revoked_at || token->expired_by_hand) return Status::ok;
+    if (!at || *at <= now) {
+      token->expired_by_hand = true;
+      token->expires_at = std::min(token->expires_at, now);
+    } else if (token->expires_at > now) {
+      token->expires_at = *at;
+    }
     return Status::ok;
   }
 
@@ -155,10 +160,11 @@ class StoreModel {
     if (!may_act_on(actor, owner) || !owners.contains(owner)) return std::nullopt;
     std::uint64_t count = 0;
     for (auto& [id, token] : tokens) {
-      const TokenState state = state_of(token);
-      if (token.owner != owner || (state != TokenState::active && state != TokenState::pending)) continue;
+      if (token.owner != owner || token.revoked_at || token.expired_by_hand) continue;
+      // By another host's clock, what has expired within a day may not have.
+      if (token.expires_at <= now - std::min(millis_per_day, now)) continue;
+      if (state_of(token) != TokenState::expired) ++count;
       end(token, by);
-      ++count;
     }
     return count;
   }

@@ -28,6 +28,6 @@ static int32_t make(const tokenstore_conformance_place* place, tokenstore_backen
 
 const tokenstore_conformance_subject tokenstore_conformance = {.struct_size = sizeof tokenstore_conformance,
                                                                .make = make,
-                                                               .feed_bound = 10000,
+                                                               .feed_bound = 4500,
                                                                .contract = TOKENSTORE_BACKEND_CONTRACT,
                                                                .exemptions = TOKENSTORE_CONFORMANCE_RESTLESS_PULSE};

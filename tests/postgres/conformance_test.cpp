@@ -14,7 +14,7 @@ void run_all(const test::PostgresCluster& cluster, std::chrono::milliseconds max
   traits.many_handles = strict;
   // A host's own notifications come back to it, and move its pulse once more.
   traits.exact_pulse = false;
-  traits.feed_bound = 10'000;
+  traits.feed_bound = 4'500;
 
   int schemas = 0;
   PostgresOptions options = test::options_for(cluster.conninfo());

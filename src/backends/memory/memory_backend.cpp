@@ -22,7 +22,7 @@ namespace memory {
 namespace {
 
 /// What a workspace's feed remembers at most. Whoever is further behind forgets everything.
-constexpr std::size_t feed_entries_max = 10'000;
+constexpr std::size_t feed_entries_max = 4'000;
 constexpr std::size_t feed_octets_max = std::size_t{4} << 20;
 
 struct Workspace {

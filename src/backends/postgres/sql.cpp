@@ -128,7 +128,7 @@ const char* sql_text(Sql which) noexcept {
       return "INSERT INTO store (" STORE_COLUMNS ") VALUES ($1, $2, $3, $4, $5)";
     case Sql::update_store:
       return "UPDATE store SET id = $1, created_at = $2, revision = $3, seal_key_id = $4, seal = $5 "
-             "WHERE revision = $3 - 1";
+             "WHERE revision = $3::int8 - 1";
     case Sql::add_change:
       return "INSERT INTO change (workspace, revision, entry, link) VALUES ($1, $2, $3, $4)";
     case Sql::set_feed_head:

@@ -57,10 +57,10 @@ inline constexpr std::size_t sql_count = static_cast<std::size_t>(Sql::count_);
 const char* sql_text(Sql which) noexcept;
 
 /// How many revisions of a workspace its change feed goes back, and by how many it may grow beyond.
-inline constexpr int feed_revisions = 10'000;
-inline constexpr int feed_slack = 512;
+inline constexpr int feed_revisions = 4'000;
+inline constexpr int feed_slack = 500;
 /// The most that changes() hands out; beyond, it answers "everything".
-inline constexpr int feed_entries_max = 12'000;
+inline constexpr int feed_entries_max = 5'000;
 inline constexpr std::size_t feed_octets_max = std::size_t{8} << 20;
 
 }  // namespace tokenstore::sqlite
