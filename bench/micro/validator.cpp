@@ -74,8 +74,8 @@ class FullBackend final : public test::ForwardingBackend {
 /// is one of them.
 void validate_beside_denials(benchmark::State& state) {
   const auto backend = std::make_shared<FullBackend>(memory_backend());
-  const auto key = Keyring::from_bytes(std::array<std::uint8_t, master_key_size>{1}, "0A");
-  const auto store = std::move(*TokenStore::open(backend, *key));
+  auto key = Keyring::from_bytes(std::array<std::uint8_t, master_key_size>{1}, "0A");
+  const auto store = std::move(*TokenStore::open(backend, std::move(*key)));
   const Issued token = issue_one(*store);
   std::vector<Issued> others;
   for (std::int64_t i = 0; i < state.range(0); ++i) others.push_back(issue_one(*store));
