@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "support/forwarding_backend.hpp"
 #include "tokenstore/backends/memory.hpp"
 #include "tokenstore/backends/sqlite.hpp"
 #include "tokenstore/tokenstore.hpp"
@@ -57,6 +58,39 @@ void validate_one_token(benchmark::State& state) {
 }
 BENCHMARK(validate_one_token)->ArgName("lacks scope")->Arg(0)->Arg(1);
 BENCHMARK(validate_one_token)->ArgName("lacks scope")->Arg(0)->Threads(2)->UseRealTime();
+
+/// Storage that refuses every change once it is full.
+class FullBackend final : public test::ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  bool full = false;
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+    if (full) return {CommitOutcome::failed, 0, Error(Status::storage_full, "no space is left")};
+    return ForwardingBackend::commit(workspace, batch);
+  }
+};
+
+/// The same, in a process that denies so many other tokens because storage could not be told: each hit looks whether it
+/// is one of them.
+void validate_beside_denials(benchmark::State& state) {
+  const auto backend = std::make_shared<FullBackend>(memory_backend());
+  auto key = Keyring::from_bytes(std::array<std::uint8_t, master_key_size>{1}, "0A");
+  const auto store = std::move(*TokenStore::open(backend, std::move(*key)));
+  const Issued token = issue_one(*store);
+  std::vector<Issued> others;
+  for (std::int64_t i = 0; i < state.range(0); ++i) others.push_back(issue_one(*store));
+  backend->full = true;
+  for (const Issued& other : others) {
+    if (store->revoke(Actor::host(), other.info.id).ok()) state.SkipWithError("the revocation was not refused");
+  }
+  Verdict verdict;
+  for (auto step : state) {
+    store->validate(token.text.reveal(), Demand("repo:write"), verdict);
+    benchmark::DoNotOptimize(verdict.owner().data());
+  }
+  if (!verdict.valid()) state.SkipWithError("the token is not valid");
+}
+BENCHMARK(validate_beside_denials)->ArgName("denials")->Arg(0)->Arg(1)->Arg(16);
 
 void refuse_malformed(benchmark::State& state) {
   const auto store = std::move(open_memory()->store);
