@@ -1,22 +1,13 @@
 /// Ending tokens: expire, revoke, revoke all, delete.
 #include <algorithm>
 
+#include "store/refused_endings.hpp"
 #include "store/rules.hpp"
 #include "store/store_impl.hpp"
 
 namespace tokenstore {
 
 namespace {
-
-/// An ending that was asked for holds in this process at once, even if storage could not be told; once
-/// storage knows, it need not be remembered here.
-void remember_ending(validate::Denials& denials, std::string_view id, Status status) {
-  if (status == Status::ok || status == Status::not_found || status == Status::tampered) {
-    denials.allow_token(id);
-  } else if (rules::storage_was_not_told(status)) {
-    denials.deny_token(id);
-  }
-}
 
 enum class Ends : std::uint8_t { at_once, later };
 
@@ -33,7 +24,11 @@ Result<T> end_token(TokenStore::Impl& store, const Actor& actor, std::string_vie
     if (!record.ok()) return record.error();
     return attempt(*record);
   });
-  if (!allowed || !text::is_id(id)) return answer;
+  if (!text::is_id(id)) return answer;
+  if (!allowed) {
+    if (ends == Ends::at_once) remember_unread_ending(store.validator.denials(), id, actor, answer.status());
+    return answer;
+  }
   answer = store.ended_everywhere(std::move(answer), RecordKind::token, id);
   if (ends == Ends::at_once) remember_ending(store.validator.denials(), id, answer.status());
   return answer;
@@ -156,6 +151,8 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
   } else if (ended.status() == Status::not_found) {
     if (auto told = forget_missing_owner(*impl_, actor, owner); !told.ok()) return told.error();
   }
+  // What is issued until it succeeds is denied here too: nobody can tell which came first.
+  remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::revoke_all, ended.status());
   if (!ended.ok()) return ended.error();
 
   std::uint64_t revoked = 0;
@@ -197,6 +194,8 @@ Result<void> TokenStore::remove(const Actor& actor, std::string_view id) {
   if (allowed) {
     answer = impl_->ended_everywhere(std::move(answer), RecordKind::token, id);
     remember_ending(impl_->validator.denials(), id, answer.status());
+  } else {
+    remember_unread_ending(impl_->validator.denials(), id, actor, answer.status());
   }
   if (!answer.ok()) return answer.error();
   return {};

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "store/cursor.hpp"
+#include "store/refused_endings.hpp"
 #include "store/rules.hpp"
 #include "store/store_impl.hpp"
 
@@ -27,16 +28,6 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
   });
   // A record that does not verify denies the owner: everybody has to look.
   return store.ended_everywhere(std::move(answer), RecordKind::owner, owner);
-}
-
-/// An owner whom storage could not be told to stop is stopped in this process at once; once storage
-/// knows, it need not be remembered here.
-void remember_stop(validate::Denials& denials, std::string_view owner, validate::OwnerStop why, Status status) {
-  if (status == Status::ok) {
-    denials.allow_owner(owner, why);
-  } else if (rules::storage_was_not_told(status)) {
-    denials.deny_owner(owner, why);
-  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 /// The workspace's policy.
+#include "store/refused_endings.hpp"
 #include "store/rules.hpp"
 #include "store/store_impl.hpp"
 
@@ -25,9 +26,8 @@ Result<Policy> TokenStore::set_policy(const Actor& actor, const Policy& policy) 
   validate::Denials& denials = impl_->validator.denials();
   if (answer.ok()) {
     denials.allow_everything();
-  } else if (!policy.tokens_enabled && rules::storage_was_not_told(answer.status())) {
-    // Switching off holds in this process at once, even if storage could not be told.
-    denials.deny_everything();
+  } else if (!policy.tokens_enabled) {
+    remember_switching_off(denials, answer.status());
   }
   return answer;
 }

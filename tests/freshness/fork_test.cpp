@@ -81,6 +81,34 @@ TEST_CASE("a forked child denies at once what it has ended itself, although the 
   }
 }
 
+TEST_CASE("a forked child denies what storage could not be told in its parent, until it is repeated there") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    test::World world(cache);
+    const auto revoked = world.issue("alice");
+    const auto suspended = world.issue("bob");
+    const auto good = world.issue("carol");
+    world.backend->commit_outcome = [] { return CommitOutcome::failed; };
+    REQUIRE_FALSE(world.store->revoke(Actor::host(), revoked.id).ok());
+    REQUIRE_FALSE(world.store->suspend(Actor::host(), "bob").ok());
+    world.backend->commit_outcome = nullptr;
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const auto valid = [&](const test::Kept& token) {
+        return world.store->validate(token.text, Demand("read")).valid();
+      };
+      for (int i = 0; i < 2; ++i) {
+        if (valid(revoked)) ::_exit(1);
+        if (valid(suspended)) ::_exit(2);
+        if (!valid(good)) ::_exit(3);
+      }
+      if (!world.store->resume(Actor::host(), "bob").ok()) ::_exit(4);
+      ::_exit(valid(suspended) ? 0 : 5);
+    }
+    CHECK(status_of(child) == 0);
+  }
+}
+
 TEST_CASE("a store opened before fork works in the child and in the parent") {
   const int forks = test::count_from("TOKENSTORE_FORKS", 100);
   for (const bool sqlite : {false, true}) {

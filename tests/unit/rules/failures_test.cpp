@@ -23,7 +23,7 @@ struct Ending {
 const std::map<std::string, Ending>& endings() {
   static const std::map<std::string, Ending> all{
       {"revoke", {[](World& w, const test::Kept& t) { return w.store->revoke(root, t.id, "x").status(); }, true}},
-      {"expire", {[](World& w, const test::Kept& t) { return w.store->expire(root, t.id).status(); }, false}},
+      {"expire", {[](World& w, const test::Kept& t) { return w.store->expire(root, t.id).status(); }, true}},
       {"remove", {[](World& w, const test::Kept& t) { return w.store->remove(root, t.id).status(); }, true}},
       {"suspend", {[](World& w, const test::Kept&) { return w.store->suspend(root, "alice").status(); }, true}},
       {"may not use",
@@ -34,7 +34,7 @@ const std::map<std::string, Ending>& endings() {
       {"tokens disabled",
        {[](World& w, const test::Kept&) { return w.store->set_policy(root, {.tokens_enabled = false}).status(); },
         true}},
-      {"revoke all", {[](World& w, const test::Kept&) { return w.store->revoke_all(root, "alice").status(); }, false}},
+      {"revoke all", {[](World& w, const test::Kept&) { return w.store->revoke_all(root, "alice").status(); }, true}},
   };
   return all;
 }
@@ -105,13 +105,10 @@ TEST_CASE("whatever a commit answers, this process denies the token at once and 
           const Status answer = ending.run(world, token);
           CAPTURE(name, static_cast<int>(outcome), happens, cache);
           CHECK(answer == (outcome == CommitOutcome::unknown ? Status::unknown : Status::unavailable));
-          // "Revoke all" fails before it knows a single token.
-          if (name != "revoke all") {
-            CHECK(world.ask(token) != Reason::none);
-            CHECK(world.ask(token) != Reason::storage);
-          }
+          CHECK(world.ask(token) != Reason::none);
+          CHECK(world.ask(token) != Reason::storage);
           heal(world);
-          if (name != "revoke all") CHECK(world.ask(token) != Reason::none);
+          CHECK(world.ask(token) != Reason::none);
           const Status again = ending.run(world, token);
           CHECK((again == Status::ok || (again == Status::not_found && name == "remove" && happens)));
           CHECK(world.ask(token) != Reason::none);
@@ -119,6 +116,57 @@ TEST_CASE("whatever a commit answers, this process denies the token at once and 
         }
       }
     }
+  }
+}
+
+TEST_CASE("a user whose token could not be read ends it here if it is theirs, and nobody else's") {
+  const Actor alice = Actor::user("alice");
+  const std::vector<std::function<Status(World&, const test::Kept&)>> all = {
+      [&](World& w, const test::Kept& t) { return w.store->revoke(alice, t.id, "x").status(); },
+      [&](World& w, const test::Kept& t) { return w.store->expire(alice, t.id).status(); },
+      [&](World& w, const test::Kept& t) { return w.store->remove(alice, t.id).status(); },
+  };
+  for (const std::size_t cache : test::cache_sizes()) {
+    for (const auto& end : all) {
+      World world(cache);
+      const auto hers = world.issue("alice");
+      const auto another = world.issue("alice");
+      const auto his = world.issue("bob");
+      for (const auto& token : {hers, another, his}) REQUIRE(world.ask(token) == Reason::none);
+      world.backend->fail = [](Call call) -> std::optional<Error> {
+        if (call != Call::load_token) return std::nullopt;
+        return Error(Status::unavailable, "the disk is on fire");
+      };
+      CHECK(end(world, hers) == Status::unavailable);
+      CHECK(end(world, his) == Status::unavailable);
+      heal(world);
+      CHECK(world.ask(hers) != Reason::none);
+      CHECK(world.ask(his) == Reason::none);
+      CHECK(world.ask(another) == Reason::none);
+      CHECK(end(world, his) == Status::not_found);
+      CHECK(world.ask(his) == Reason::none);
+      REQUIRE(end(world, hers) == Status::ok);
+      CHECK(denied_by_storage(world, hers));
+    }
+  }
+}
+
+TEST_CASE("what an owner is issued until their revoke all succeeds is denied with the rest, and nothing afterwards") {
+  for (const std::size_t cache : test::cache_sizes()) {
+    World world(cache);
+    const auto before = world.issue("alice");
+    world.backend->commit_outcome = [] { return CommitOutcome::failed; };
+    CHECK(world.store->revoke_all(root, "alice").status() == Status::unavailable);
+    heal(world);
+    const auto between = world.issue("alice");
+    CHECK(world.ask(before) != Reason::none);
+    CHECK(world.ask(between) != Reason::none);
+    CHECK(world.ask(world.issue("bob")) == Reason::none);
+    REQUIRE(world.store->revoke_all(root, "alice").ok());
+    const auto after = world.issue("alice");
+    CHECK(world.ask(before) == Reason::revoked);
+    CHECK(world.ask(between) == Reason::revoked);
+    CHECK(world.ask(after) == Reason::none);
   }
 }
 
