@@ -3,17 +3,19 @@
     GUARDED_SERVER=program TOKENSTORE=command python3 test_guarded_server.py
 """
 
-import contextlib
 import os
 import pathlib
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+from hidden_tables import hidden_tables
 
 SERVER = os.environ["GUARDED_SERVER"]
 COMMAND = os.environ["TOKENSTORE"]
@@ -259,21 +261,8 @@ class GuardedServer(unittest.TestCase):
     def test_storage_that_cannot_be_read_is_503_and_not_401(self):
         token, _ = self.issue("notes:read")
         self.assertEqual(200, self.ask_as(token).status)
-        with contextlib.closing(sqlite3.connect(self.database, isolation_level=None)) as database:
-            # Without its tables the database answers every look-up with an error.
-            tables = [name for name, in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-            self.assertGreater(len(tables), 1)
-            database.execute("BEGIN IMMEDIATE")
-            for name in tables:
-                database.execute(f'ALTER TABLE "{name}" RENAME TO "{name}_hidden"')
-            database.execute("COMMIT")
-            try:
-                answer = self.ask_as(token)
-            finally:
-                database.execute("BEGIN IMMEDIATE")
-                for name in tables:
-                    database.execute(f'ALTER TABLE "{name}_hidden" RENAME TO "{name}"')
-                database.execute("COMMIT")
+        with hidden_tables(self.database):
+            answer = self.ask_as(token)
         self.assertEqual(503, answer.status)
         self.assertEqual("1", answer.header("Retry-After"))
         self.assertIsNone(answer.header("WWW-Authenticate"))

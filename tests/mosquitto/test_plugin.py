@@ -3,13 +3,12 @@
     MOSQUITTO_PLUGIN=tokenstore_mosquitto.so TOKENSTORE=command python3 test_plugin.py
 """
 
-import contextlib
 import json
 import os
 import pathlib
 import signal
-import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -17,25 +16,8 @@ import unittest
 import broker
 from broker import Broker, Tokens
 
-
-@contextlib.contextmanager
-def hidden_tables(path):
-    """Without its tables the database answers every look-up with an error."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-        tables = [name for name, in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        assert len(tables) > 1
-
-        def rename(before, after):
-            database.execute("BEGIN IMMEDIATE")
-            for name in tables:
-                database.execute(f'ALTER TABLE "{name}{before}" RENAME TO "{name}{after}"')
-            database.execute("COMMIT")
-
-        rename("", "_hidden")
-        try:
-            yield
-        finally:
-            rename("_hidden", "")
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+from hidden_tables import hidden_tables
 
 
 class Plugin(unittest.TestCase):

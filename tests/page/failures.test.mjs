@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { Browser, PASSWORDS, Server, signIn } from "./support.mjs";
 
@@ -20,18 +21,8 @@ after(async () => {
 
 // Without its tables the database answers everything with an error; they come back afterwards.
 function hideTables(hidden) {
-  execFileSync("python3", ["-c", `
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-names = [name for name, in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-database.execute("BEGIN IMMEDIATE")
-for name in names:
-    if sys.argv[2] == "hide":
-        database.execute(f'ALTER TABLE "{name}" RENAME TO "{name}_hidden"')
-    else:
-        database.execute(f'ALTER TABLE "{name}" RENAME TO "{name.removesuffix("_hidden")}"')
-database.execute("COMMIT")
-`, server.database, hidden ? "hide" : "show"]);
+  const program = fileURLToPath(new URL("../support/hidden_tables.py", import.meta.url));
+  execFileSync("python3", ["-B", program, hidden ? "hide" : "show", server.database]);
 }
 
 async function fillGenerateForm(page, description) {

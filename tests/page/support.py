@@ -11,9 +11,12 @@ import os
 import pathlib
 import re
 import signal
-import sqlite3
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+from hidden_tables import hidden_tables
 
 PASSWORDS = {"alice": "alice-demo", "bob": "bob-demo", "ada": "ada-demo"}
 
@@ -108,21 +111,6 @@ class Server:
         cookie = answer.headers["Set-Cookie"].split(";")[0]
         return {"Cookie": cookie, "X-CSRF-Token": answer.json["csrfToken"]}
 
-    @contextlib.contextmanager
     def without_storage(self):
         """Without its tables the database answers everything with an error."""
-        with contextlib.closing(sqlite3.connect(self.database, isolation_level=None, timeout=30)) as database:
-            tables = [name for name, in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-            assert len(tables) > 1
-
-            def rename(suffix_before, suffix_after):
-                database.execute("BEGIN IMMEDIATE")
-                for name in tables:
-                    database.execute(f'ALTER TABLE "{name}{suffix_before}" RENAME TO "{name}{suffix_after}"')
-                database.execute("COMMIT")
-
-            rename("", "_hidden")
-            try:
-                yield
-            finally:
-                rename("_hidden", "")
+        return hidden_tables(self.database)
