@@ -185,8 +185,9 @@ TEST_CASE("what a store has ended itself it denies at once, whatever the backend
         CHECK_FALSE(world.store->validate(token.text, Demand("read")).valid());
         CHECK((world.ask(other) == Reason::none) == !for_all);
       }
-      // The other token's answers stay in memory.
-      if (!for_all) CHECK(world.store->statistics().hits == 4);
+      // The other token's answers stay in memory; but a feed that ends before what this process has announced is not
+      // believed, and makes it look once.
+      if (!for_all) CHECK(world.store->statistics().hits == (frozen ? 4 : 3));
     }
   }
 }

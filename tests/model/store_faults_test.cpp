@@ -56,7 +56,8 @@ class Program : private Choices {
   struct Handle {
     std::unique_ptr<TokenStore> store;
     Denied denied;
-    std::uint64_t opened = 0;  ///< how often: a handle that was opened anew denies nothing of its own
+    std::set<std::string> maybe_stopped{};  ///< owners whose "revoke all" failed here
+    std::uint64_t opened = 0;               ///< how often: a handle that was opened anew denies nothing of its own
   };
 
   Result<std::unique_ptr<TokenStore>> open() {
@@ -110,7 +111,9 @@ class Program : private Choices {
     const auto token = model_.tokens.find(id);
     const std::string owner = token == model_.tokens.end() ? "" : token->second.owner;
     const Denial denial = wrong_ == Wrong::failed_endings_do_not_deny ? Denial::none : handle.denied.of(id, owner);
-    if (granted && denial == Denial::possible) return;
+    if (granted && (denial == Denial::possible || maybe_ended_.contains(id) || handle.maybe_stopped.contains(owner))) {
+      return;
+    }
     same("valid", verdict.valid(), granted && denial == Denial::none);
   }
 
@@ -223,7 +226,7 @@ class Program : private Choices {
 
   void reopen() {
     clock_->set_wall(model_.now);  // an older wall clock would be believed by a new handle: nothing else tells it
-    for (Handle& handle : handles_) handle = {nullptr, {}, handle.opened + 1};
+    for (Handle& handle : handles_) handle = {nullptr, {}, {}, handle.opened + 1};
     for (Handle& handle : handles_) {
       if (step_ > 0 && one_in(4)) {
         weather_.turn(random_);
@@ -354,10 +357,15 @@ class Program : private Choices {
         [&](StoreModel& model) {
           return model.revoke_all(Actor::host(), owner, "host") ? Status::ok : Status::not_found;
         });
-    if (opened != handle.opened || !storage_failed(status)) return;
-    for (const auto& [id, token] : model_.tokens) {
-      if (token.owner == owner) handle.denied.maybe(id);
+    // The owner's record may count it already, whichever of the tokens were marked.
+    if (storage_failed(status)) {
+      for (const auto& [id, token] : model_.tokens) {
+        if (token.owner == owner) maybe_ended_.insert(id);
+      }
     }
+    if (opened != handle.opened) return;
+    if (status == Status::ok) handle.maybe_stopped.erase(owner);
+    if (storage_failed(status)) handle.maybe_stopped.insert(owner);
   }
 
   void purge() {
@@ -438,6 +446,7 @@ class Program : private Choices {
   Weather weather_;
   FaultVfs vfs_;
   StoreModel model_{Flaw::none};
+  std::set<std::string> maybe_ended_;  ///< ids: a "revoke all" of their owner failed, and may have happened
   std::shared_ptr<FakeClock> clock_;
   std::shared_ptr<SeededRandom> ids_;
   std::string path_;
