@@ -214,6 +214,8 @@ void measure_issue(const Settings& settings, Report& report) {
   }
   report.require({"durable issues a second from eight threads, against one", Requirement::Sense::at_least, 3,
                   ratio(group[0], group[1])});
+  report.require({"durable issue, one thread, against the bare SQLite insert", Requirement::Sense::at_most, 1.6,
+                  ratio(group[0], group[2])});
 }
 
 void measure_bulk_issue(const Settings& settings, Report& report) {

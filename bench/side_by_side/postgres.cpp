@@ -210,6 +210,8 @@ void compare_issue(const Settings& settings, const std::string& conninfo, Report
     report.add(Row{"PostgreSQL: durable issue (synchronous_commit=on)", group[i].name, 0, i == 1 ? 8U : 1U,
                    group[i].median(), group[i].best(), ratio(group[i], group[0])});
   }
+  report.require({"PostgreSQL: durable issue, one thread, against the bare insert", Requirement::Sense::at_most, 2.5,
+                  ratio(group[0], group[2])});
 }
 
 void measure_lag(const Population& here, const std::string& conninfo, Report& report) {

@@ -21,11 +21,15 @@ class Cursor {
   static std::string behind(Walk walk, std::string_view key, bool well_formed) {
     std::string text{static_cast<char>(walk), well_formed ? plain : spelt};
     if (well_formed) return text.append(key);
+    // Behind the empty key is where the next one that can be begins; the empty text would be the beginning itself.
+    if (key.empty()) key = std::string_view("\0", 1);
     constexpr std::string_view digits = "0123456789abcdef";
     for (const char octet : key.substr(0, spelt_max)) {
       text += digits[static_cast<unsigned char>(octet) >> 4];
       text += digits[static_cast<unsigned char>(octet) & 15];
     }
+    // Owners go up: behind everything that begins so.
+    if (walk == Walk::owners && key.size() > spelt_max) text += "ff";
     return text;
   }
   static bool is_of(Walk walk, std::string_view cursor) noexcept {
@@ -41,7 +45,7 @@ class Cursor {
       if (!rest.empty() && is_well_formed(rest)) return std::string(rest);
       return unknown();
     }
-    if (rest.empty() || rest.size() % 2 != 0 || rest.size() > 2 * spelt_max) return unknown();
+    if (rest.empty() || rest.size() % 2 != 0 || rest.size() > 2 * (spelt_max + 1)) return unknown();
     std::string key;
     for (std::size_t at = 0; at < rest.size(); at += 2) {
       const int high = digit(rest[at]);

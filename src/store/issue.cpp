@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/wipe.hpp"
 #include "store/rules.hpp"
@@ -58,10 +59,24 @@ class Issue {
       : store_(store), actor_(actor), requests_(requests) {}
 
   /// One try: read, judge, compose, commit. `conflict`: what was read has changed.
-  Result<std::vector<Issued>> attempt();
+  Result<std::vector<Issued>> attempt() {
+    const bool first = std::exchange(first_, false);
+    if (!first) return attempt(Settings::from_storage);
+    auto issued = attempt(Settings::recent_too);
+    // Settings that were remembered are no reason to refuse anything.
+    const bool refused = issued.status() == Status::refused || issued.status() == Status::conflict;
+    if (!used_recent_ || !refused) return issued;
+    revoke_all_counts_.clear();
+    return attempt(Settings::from_storage);
+  }
 
  private:
-  Result<OwnerShares> read_owners();
+  enum class Settings : std::uint8_t { recent_too, from_storage };
+
+  Result<std::vector<Issued>> attempt(Settings settings);
+  Result<WorkspaceRecord> read_workspace(Settings settings);
+  Result<OwnerRecord> read_owner(Settings settings, std::string_view owner);
+  Result<OwnerShares> read_owners(Settings settings);
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
   Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
 
@@ -70,15 +85,42 @@ class Issue {
   std::span<const IssueRequest> requests_;
   /// "Revoke all" counts seen at the first try: an issue that such a call overtakes is not tried again.
   std::map<std::string, std::uint64_t, std::less<>> revoke_all_counts_;
+  bool first_ = true;
+  bool used_recent_ = false;
+  std::uint64_t pulse_ = 0;  ///< as it was before anything was read
 };
 
-Result<OwnerShares> Issue::read_owners() {
+Result<WorkspaceRecord> Issue::read_workspace(Settings settings) {
+  if (settings == Settings::recent_too) {
+    if (auto recent = store_.recent.workspace(pulse_)) {
+      used_recent_ = true;
+      return std::move(*recent);
+    }
+  }
+  auto loaded = store_.load_workspace();
+  if (loaded.ok()) store_.recent.remember(pulse_, *loaded);
+  return loaded;
+}
+
+Result<OwnerRecord> Issue::read_owner(Settings settings, std::string_view owner) {
+  if (settings == Settings::recent_too) {
+    if (auto recent = store_.recent.owner(pulse_, owner)) {
+      used_recent_ = true;
+      return std::move(*recent);
+    }
+  }
+  auto loaded = store_.load_or_start_owner(owner);
+  if (loaded.ok() && loaded->revision != 0) store_.recent.remember(pulse_, *loaded);
+  return loaded;
+}
+
+Result<OwnerShares> Issue::read_owners(Settings settings) {
   OwnerShares shares;
   for (const IssueRequest& request : requests_) {
     auto [at, inserted] = shares.try_emplace(request.owner);
     ++at->second.tokens;
     if (!inserted) continue;
-    auto loaded = store_.load_or_start_owner(request.owner);
+    auto loaded = read_owner(settings, request.owner);
     if (!loaded.ok()) return loaded.error();
     at->second.record = std::move(*loaded);
     const std::uint64_t count = at->second.record.revoke_all_count;
@@ -140,11 +182,12 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
   return made;
 }
 
-Result<std::vector<Issued>> Issue::attempt() {
-  auto workspace = store_.load_workspace();
+Result<std::vector<Issued>> Issue::attempt(Settings settings) {
+  pulse_ = store_.backend->pulse().counter;
+  auto workspace = read_workspace(settings);
   if (!workspace.ok()) return workspace.error();
   const Policy policy = rules::policy_of(*workspace);
-  auto shares = read_owners();
+  auto shares = read_owners(settings);
   if (!shares.ok()) return shares.error();
   for (const auto& [owner, share] : *shares) {
     if (auto good = check_owner_settings(actor_, policy, share.record); !good.ok()) return good.error();

@@ -29,8 +29,11 @@ Result<T> end_token(TokenStore::Impl& store, const Actor& actor, std::string_vie
     if (ends == Ends::at_once) remember_unread_ending(store.validator.denials(), id, actor, answer.status());
     return answer;
   }
-  answer = store.ended_everywhere(std::move(answer), RecordKind::token, id);
-  if (ends == Ends::at_once) remember_ending(store.validator.denials(), id, answer.status());
+  const auto told = store.end_for_others(answer.status(), RecordKind::token, id);
+  if (ends == Ends::at_once) {
+    remember_ending(store.validator.denials(), id, told.ok() ? answer.status() : told.status());
+  }
+  if (!told.ok()) return told.error();
   return answer;
 }
 
@@ -146,13 +149,13 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
     if (auto done = impl_->commit(batch); !done.ok()) return done.error();
     return true;
   });
-  if (ended.status() == Status::tampered) {
-    ended = impl_->ended_everywhere(std::move(ended), RecordKind::owner, owner);
-  } else if (ended.status() == Status::not_found) {
-    if (auto told = forget_missing_owner(*impl_, actor, owner); !told.ok()) return told.error();
-  }
+  const auto told = ended.status() == Status::not_found
+                        ? forget_missing_owner(*impl_, actor, owner)
+                        : impl_->end_for_others(ended.status(), RecordKind::owner, owner);
   // What is issued until it succeeds is denied here too: nobody can tell which came first.
-  remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::revoke_all, ended.status());
+  remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::revoke_all,
+                told.ok() ? ended.status() : told.status());
+  if (!told.ok()) return told.error();
   if (!ended.ok()) return ended.error();
 
   std::uint64_t revoked = 0;
@@ -192,8 +195,9 @@ Result<void> TokenStore::remove(const Actor& actor, std::string_view id) {
     return true;
   });
   if (allowed) {
-    answer = impl_->ended_everywhere(std::move(answer), RecordKind::token, id);
-    remember_ending(impl_->validator.denials(), id, answer.status());
+    const auto told = impl_->end_for_others(answer.status(), RecordKind::token, id);
+    remember_ending(impl_->validator.denials(), id, told.ok() ? answer.status() : told.status());
+    if (!told.ok()) return told;
   } else {
     remember_unread_ending(impl_->validator.denials(), id, actor, answer.status());
   }

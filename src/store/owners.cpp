@@ -27,7 +27,8 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
     return info;
   });
   // A record that does not verify denies the owner: everybody has to look.
-  return store.ended_everywhere(std::move(answer), RecordKind::owner, owner);
+  if (auto told = store.end_for_others(answer.status(), RecordKind::owner, owner); !told.ok()) return told.error();
+  return answer;
 }
 
 }  // namespace

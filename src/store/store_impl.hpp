@@ -16,6 +16,7 @@
 #include "base/effective_clock.hpp"
 #include "seal/announcement.hpp"
 #include "seal/sealer.hpp"
+#include "store/recent_settings.hpp"
 #include "store/upkeep_thread.hpp"
 #include "tokenstore/store.hpp"
 #include "validate/validator.hpp"
@@ -40,6 +41,7 @@ class TokenStore::Impl {
   const std::string& workspace = place.workspace;
   const std::string prefix;
   validate::Validator validator;
+  RecentSettings recent;
   std::unique_ptr<UpkeepThread> upkeep;
   std::chrono::milliseconds upkeep_pause{0};
 
@@ -71,13 +73,11 @@ class TokenStore::Impl {
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.
   Result<void> announce(RecordKind kind, std::string_view key);
-  /// After an ending by somebody who may end it: whatever it met, nobody goes on by what is remembered. The answer is
-  /// the ending's, or why others could not be told.
-  template <typename T>
-  Result<T> ended_everywhere(Result<T> answer, RecordKind kind, std::string_view key) {
-    if (answer.status() != Status::tampered && answer.status() != Status::not_found) return answer;
-    if (auto told = announce(kind, key); !told.ok()) return told.error();
-    return answer;
+  /// After an ending by somebody who may end it, which `met` this: whatever it was, nobody goes on by what is
+  /// remembered. An error: others could not be told.
+  Result<void> end_for_others(Status met, RecordKind kind, std::string_view key) {
+    const bool found_nothing_to_change = met == Status::tampered || met == Status::not_found;
+    return found_nothing_to_change ? announce(kind, key) : Result<void>{};
   }
 
   Bytes16 new_birth() const;

@@ -1,6 +1,8 @@
 /// Tampering with the rows of a SQLite file, by another connection, while a store is open on it.
 #include <sqlite3.h>
 
+#include <algorithm>
+
 #include "support/temp_directory.hpp"
 #include "tokenstore/backends/sqlite.hpp"
 #include "unit/rules/world.hpp"
@@ -151,4 +153,54 @@ TEST_CASE("in a SQLite file, a store's own record that was changed or removed op
     CHECK(file.world.store->check(host).value().problem_count == 1);
     CHECK(file.world.ask(token) == Reason::none);  // the store that is open knows its name
   }
+}
+
+TEST_CASE("in a SQLite file, a row whose id or name is malformed stops no list, and the check names it") {
+  FileWorld file;
+  std::vector<std::string> ids;
+  for (int number = 0; number < 5; ++number) ids.push_back(file.world.issue("owner" + std::to_string(number)).id);
+  const std::string columns =
+      "key_id, verifier, owner, owner_birth, revoke_all_count, description, scopes, metadata, created_at, created_by, "
+      "not_before, expires_at, expired_at, revoked_at, revoked_by, revoke_reason, revision, seal_key_id, seal, "
+      "last_used_at, last_used_from";
+  const std::vector<std::string> bad_ids = {"''", "'~'", "char(1) || 'x'", "hex(randomblob(400))", "'" + ids[2] + "x'"};
+  for (const std::string& id : bad_ids) {
+    run(file.path, "INSERT INTO token (workspace, id, " + columns + ") SELECT workspace, " + id + ", " + columns +
+                       " FROM token WHERE id = '" + ids[0] + "'");
+  }
+  const std::string fields =
+      "birth, may_issue, may_use, suspended_at, suspended_by, suspend_reason, revoke_all_count, revision, seal_key_id, "
+      "seal";
+  for (const std::string name : {"''", "char(1)", "'owner2' || char(7)", "hex(randomblob(400))"}) {
+    run(file.path, "INSERT INTO owner (workspace, owner, " + fields + ") SELECT workspace, " + name + ", " + fields +
+                       " FROM owner WHERE owner = 'owner0'");
+  }
+  for (const std::size_t limit : {std::size_t{1}, std::size_t{2}, std::size_t{1000}}) {
+    std::vector<std::string> listed;
+    ListQuery query{.limit = limit};
+    do {
+      const auto page = file.world.store->list(host, query).value();
+      for (const TokenInfo& token : page.tokens) listed.push_back(token.id);
+      query.cursor = page.next;
+    } while (!query.cursor.empty());
+    std::reverse(listed.begin(), listed.end());
+    std::vector<std::string> wanted = ids;
+    std::sort(wanted.begin(), wanted.end());
+    CHECK(listed == wanted);
+    std::vector<std::string> owners;
+    std::string cursor;
+    do {
+      const auto page = file.world.store->list_owners(host, cursor, limit).value();
+      for (const OwnerInfo& owner : page.owners) owners.push_back(owner.owner);
+      cursor = page.next;
+    } while (!cursor.empty());
+    CHECK(owners == std::vector<std::string>{"owner0", "owner1", "owner2", "owner3", "owner4"});
+  }
+  const auto report = file.world.store->check(host).value();
+  const auto named = [&](std::string_view what) {
+    return std::count_if(report.problems.begin(), report.problems.end(),
+                         [&](const std::string& line) { return line.find(what) != std::string::npos; });
+  };
+  CHECK(named("a token's id is malformed") == 5);
+  CHECK(named("an owner's name is malformed") >= 3);
 }

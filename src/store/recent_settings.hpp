@@ -1,0 +1,65 @@
+/// The workspace's and owners' records as an issue has just read or written them, so that the next one need not ask
+/// storage again.
+///
+/// Nothing is decided by them alone: an issue commits under the precondition that each is at the revision that it went
+/// by, and what they would refuse is read again. They are given back only while the backend's pulse stands still.
+/// Bounded. Thread-safe; in a forked child whose parent was inside, it remembers nothing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tokenstore/backend.hpp"
+
+namespace tokenstore {
+
+class RecentSettings {
+ public:
+  std::optional<WorkspaceRecord> workspace(std::uint64_t pulse) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    return lock && pulse == pulse_ ? workspace_ : std::nullopt;
+  }
+  std::optional<OwnerRecord> owner(std::uint64_t pulse, std::string_view name) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock || pulse != pulse_) return std::nullopt;
+    const auto found = owners_.find(name);
+    return found == owners_.end() ? std::nullopt : std::optional(found->second);
+  }
+  /// Read after the pulse was.
+  void remember(std::uint64_t pulse, const WorkspaceRecord& record) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return;
+    begin(pulse);
+    workspace_ = record;
+  }
+  void remember(std::uint64_t pulse, const OwnerRecord& record) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return;
+    begin(pulse);
+    if (owners_.size() >= most_owners) owners_.clear();
+    owners_.insert_or_assign(record.owner, record);
+  }
+
+ private:
+  static constexpr std::size_t most_owners = 1000;
+
+  /// What was remembered under another pulse is gone.
+  void begin(std::uint64_t pulse) {
+    if (pulse == pulse_) return;
+    workspace_.reset();
+    owners_.clear();
+    pulse_ = pulse;
+  }
+
+  std::mutex mutex_;
+  std::uint64_t pulse_ = 0;
+  std::optional<WorkspaceRecord> workspace_;
+  std::map<std::string, OwnerRecord, std::less<>> owners_;
+};
+
+}  // namespace tokenstore
