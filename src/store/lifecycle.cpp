@@ -197,7 +197,7 @@ Result<void> TokenStore::remove(const Actor& actor, std::string_view id) {
   if (allowed) {
     const auto told = impl_->end_for_others(answer.status(), RecordKind::token, id);
     remember_ending(impl_->validator.denials(), id, told.ok() ? answer.status() : told.status());
-    if (!told.ok()) return told;
+    if (!told.ok()) return told.error();
   } else {
     remember_unread_ending(impl_->validator.denials(), id, actor, answer.status());
   }
