@@ -1,5 +1,9 @@
 #include "seal/announcement.hpp"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "base/wipe.hpp"
 
 namespace tokenstore::seal {
@@ -72,6 +76,24 @@ bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& e
                const Bytes32& previous) noexcept {
   const auto expected = sealer.feed_link(place, key_of_entry(entry.text), entry.revision, previous, entry.text);
   return expected && base::equal_constant_time(*expected, entry.link);
+}
+
+FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revision, Bytes32 link,
+                    const Changes& changes) {
+  if (changes.everything) return {};
+  std::vector<ChangedRecord> all;
+  bool everything = false;
+  for (const Changes::Entry& entry : changes.entries) {
+    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) return {false, std::nullopt};
+    revision = entry.revision;
+    link = entry.link;
+    auto named = changes_named(entry.text);
+    everything = everything || !named;
+    if (named) std::move(named->begin(), named->end(), std::back_inserter(all));
+  }
+  if (revision != changes.revision || link != changes.link) return {false, std::nullopt};
+  if (everything) return {};
+  return {true, std::move(all)};
 }
 
 }  // namespace tokenstore::seal

@@ -49,4 +49,16 @@ std::string_view key_of_entry(std::string_view entry) noexcept;
 /// Whether an entry stands where it was put: `previous` is the link of the revision before it.
 bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& entry, const Bytes32& previous) noexcept;
 
+/// Beyond every revision that can be: asks a feed only where it stands.
+inline constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
+
+/// What a reader learns who has read on from a revision and its link.
+struct FeedReading {
+  bool fits = true;  ///< each entry is linked to the one before, up to the head
+  /// Empty: it names everything, or does not fit.
+  std::optional<std::vector<ChangedRecord>> named;
+};
+FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revision, Bytes32 link,
+                    const Changes& changes);
+
 }  // namespace tokenstore::seal

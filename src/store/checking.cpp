@@ -166,7 +166,7 @@ class Check {
   /// Every entry that the feed still has is linked to the one before it. That of the first is known only where the feed
   /// begins at the beginning.
   Result<void> check_feed() {
-    auto head = store_.backend->changes(store_.workspace, std::uint64_t{1} << 62U);
+    auto head = store_.backend->changes(store_.workspace, seal::far_ahead);
     if (!head.ok()) return head.error();
     auto feed = store_.backend->changes(store_.workspace, head->complete_from);
     if (!feed.ok()) return feed.error();

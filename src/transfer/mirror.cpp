@@ -1,14 +1,11 @@
 #include "transfer/mirror.hpp"
 
-#include <iterator>
 #include <optional>
 
 namespace tokenstore::transfer {
 namespace {
 
 constexpr std::size_t page_size = 500;
-/// Beyond every revision that can be: asks only where the feed stands.
-constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
 
 Error used_by_another() {
   return {Status::conflict,
@@ -202,28 +199,11 @@ Result<void> Mirror::apply(const seal::ChangedRecord& changed) {
   return add(Mutation::remove_token((*target)->id, (*target)->revision));
 }
 
-std::optional<std::vector<seal::ChangedRecord>> Mirror::read_on(const Changes& position, const Changes& next) const {
-  if (next.everything) return std::nullopt;
-  std::vector<seal::ChangedRecord> all;
-  std::uint64_t revision = position.revision;
-  Bytes32 link = position.link;
-  for (const Changes::Entry& entry : next.entries) {
-    if (entry.revision != revision + 1 || !seal::is_linked(sealer_, place_, entry, link)) return std::nullopt;
-    revision = entry.revision;
-    link = entry.link;
-    auto named = seal::changes_named(entry.text);
-    if (!named) return std::nullopt;
-    std::move(named->begin(), named->end(), std::back_inserter(all));
-  }
-  if (revision != next.revision || link != next.link) return std::nullopt;
-  return all;
-}
-
 Result<void> Mirror::follow(Changes position) {
   for (;;) {
     auto changes = from_.changes(workspace(), position.revision);
     if (!changes.ok()) return changes.error();
-    const auto named = read_on(position, *changes);
+    const auto named = seal::read_on(sealer_, place_, position.revision, position.link, *changes).named;
     if (named && named->empty()) break;
     if (!named) {
       if (auto done = copy_settings(); !done.ok()) return done;
@@ -244,7 +224,7 @@ Result<void> Mirror::follow(Changes position) {
 Result<MirrorCounts> Mirror::copy() {
   counts_ = {};
   // Asked before the walk: whatever is announced meanwhile is in the feed after it.
-  auto position = from_.changes(workspace(), far_ahead);
+  auto position = from_.changes(workspace(), seal::far_ahead);
   if (!position.ok()) return position.error();
   if (auto done = copy_settings(); !done.ok()) return done.error();
   if (auto done = copy_owners(); !done.ok()) return done.error();

@@ -51,8 +51,6 @@ class Mirror {
   Result<void> take_extra(const TokenRecord& extra);
   Result<void> take_wanted(const TokenRecord& wanted, const TokenRecord* there);
   Result<void> follow(Changes position);
-  /// What an entry of the source's feed names; empty: look at everything.
-  std::optional<std::vector<seal::ChangedRecord>> read_on(const Changes& position, const Changes& next) const;
   Result<void> apply(const seal::ChangedRecord& changed);
   Result<void> add(Mutation mutation);
   Result<void> flush();

@@ -1,16 +1,10 @@
 #include "validate/freshness.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 #include "text/token_text.hpp"
 
 namespace tokenstore::validate {
-
-namespace {
-/// Beyond every revision that can be: asks only where the feed stands.
-constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
-}  // namespace
 
 bool Freshness::catch_up(const Pulse& seen) {
   const std::lock_guard lock(mutex_);
@@ -18,7 +12,7 @@ bool Freshness::catch_up(const Pulse& seen) {
   // Read before the feed: a commit in between costs one more catch-up instead of being missed.
   const Pulse before = backend_.pulse();
   const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);
-  auto changes = backend_.changes(place_.workspace, revision_.value_or(far_ahead));
+  auto changes = backend_.changes(place_.workspace, revision_.value_or(seal::far_ahead));
   if (!changes.ok()) return false;
   catch_ups_.fetch_add(1, std::memory_order_relaxed);
   if (!revision_) {
@@ -45,27 +39,9 @@ bool Freshness::catch_up(const Pulse& seen) {
 }
 
 std::optional<std::vector<seal::ChangedRecord>> Freshness::read_on(const Changes& changes) {
-  if (changes.everything) return std::nullopt;
-  std::vector<seal::ChangedRecord> all;
-  std::uint64_t revision = *revision_;
-  Bytes32 link = link_;
-  bool fits = true;
-  bool everything = false;
-  for (const Changes::Entry& entry : changes.entries) {
-    fits = entry.revision == revision + 1 && seal::is_linked(sealer_, place_, entry, link);
-    if (!fits) break;
-    revision = entry.revision;
-    link = entry.link;
-    auto named = seal::changes_named(entry.text);
-    everything = everything || !named;
-    if (named) std::move(named->begin(), named->end(), std::back_inserter(all));
-  }
-  if (fits && revision == changes.revision && link == changes.link) {
-    if (everything) return std::nullopt;
-    return all;
-  }
-  feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
-  return std::nullopt;
+  auto reading = seal::read_on(sealer_, place_, *revision_, link_, changes);
+  if (!reading.fits) feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
+  return std::move(reading.named);
 }
 
 void Freshness::forget(const std::optional<std::vector<seal::ChangedRecord>>& named, bool exact_pulse) {
