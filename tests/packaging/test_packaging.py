@@ -34,8 +34,8 @@ class Packaging(unittest.TestCase):
         cls.work = pathlib.Path(cls.folder.name)
         first = cls.work / "first"
         run("cmake", "--install", BUILD, "--prefix", first)
-        # A prefix may be moved after it was installed: packages are built that way.
-        cls.prefix = cls.work / "moved"
+        # A prefix may be moved after it was installed: packages are built that way. Its name has what a name may have.
+        cls.prefix = cls.work / "moved_to+another-place"
         first.rename(cls.prefix)
         cls.libraries = next(path.parent for path in cls.prefix.rglob("libtokenstore.a"))
         cls.pkg_config = {"PKG_CONFIG_PATH": str(cls.libraries / "pkgconfig")}
