@@ -64,9 +64,9 @@ class FullBackend final : public test::ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
   bool full = false;
-  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch) override {
+  CommitResult commit(std::string_view workspace, std::span<const Mutation> batch, const Announcement* entry) override {
     if (full) return {CommitOutcome::failed, 0, Error(Status::storage_full, "no space is left")};
-    return ForwardingBackend::commit(workspace, batch);
+    return ForwardingBackend::commit(workspace, batch, entry);
   }
 };
 

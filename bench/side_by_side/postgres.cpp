@@ -19,11 +19,6 @@ namespace {
 
 using tokenstore::Actor;
 
-constexpr const char* columns =
-    "workspace, id, key_id, verifier, owner, description, scopes, metadata, created_at, created_by, not_before, "
-    "expires_at, revoked_at, revoked_by, revoke_reason, revision, seal_key_id, seal, last_used_at, last_used_from";
-constexpr int column_count = 20;
-
 /// A connection of a careful host: prepared statements, parameters and results in binary.
 class Bare {
  public:
@@ -39,9 +34,10 @@ class Bare {
   }
   /// The caller clears the result.
   PGresult* run(const char* name, std::span<const std::string_view> values) {
-    std::array<const char*, column_count> data{};
-    std::array<int, column_count> sizes{};
-    std::array<int, column_count> binary{};
+    if (values.size() > most_values) give_up("more values than a statement of this benchmark takes");
+    std::array<const char*, most_values> data{};
+    std::array<int, most_values> sizes{};
+    std::array<int, most_values> binary{};
     for (std::size_t i = 0; i < values.size(); ++i) {
       data[i] = values[i].data();
       sizes[i] = static_cast<int>(values[i].size());
@@ -59,6 +55,8 @@ class Bare {
     return result;
   }
   void check(PGresult* result) { PQclear(checked(result)); }
+
+  static constexpr std::size_t most_values = 32;
 
   PGconn* connection_;
 };
@@ -140,7 +138,7 @@ void compare_misses(const Settings& settings, const Population& here, const toke
   const Host host(conninfo);
   const auto ours = our_look_up(*host.store, false);
   Bare bare(conninfo);
-  bare.prepare("select", std::string("SELECT ") + columns + " FROM tokenstore.token WHERE workspace = $1 AND id = $2");
+  bare.prepare("select", "SELECT * FROM tokenstore.token WHERE workspace = $1 AND id = $2");
   const auto select = [&](const Requests& requests) {
     std::uint64_t sum = 0;
     for (const Request& request : requests) {
@@ -166,7 +164,7 @@ void compare_misses(const Settings& settings, const Population& here, const toke
       settings.rounds);
   if (host.store->statistics().misses < calls * settings.rounds) give_up("the misses were no misses");
   report.add("PostgreSQL: misses", here.tokens, 1, group);
-  report.require({"miss on PostgreSQL, against a bare prepared select", Requirement::Sense::at_most, 1.5,
+  report.require({"miss on PostgreSQL, against a bare prepared select", Requirement::Sense::at_most, 1.3,
                   1 / ratio(group[1], group[0])});
 }
 
@@ -174,13 +172,15 @@ void compare_issue(const Settings& settings, const std::string& conninfo, Report
   const Host host(conninfo);
   Bare bare(conninfo);
   bare.execute("CREATE TABLE bare (LIKE tokenstore.token INCLUDING ALL)");
-  bare.prepare("any", std::string("SELECT ") + columns + " FROM tokenstore.token LIMIT 1");
+  bare.prepare("any", "SELECT * FROM tokenstore.token LIMIT 1");
   PGresult* row = bare.run("any", {});
-  std::array<std::string_view, column_count> values;
-  for (int i = 0; i < column_count; ++i) values[static_cast<std::size_t>(i)] = value_of(row, i);
-  std::string places = "$1";
-  for (int i = 2; i <= column_count; ++i) places += fmt::format(", ${}", i);
-  bare.prepare("insert", fmt::format("INSERT INTO bare ({}) VALUES ({})", columns, places));
+  std::vector<std::string_view> values;
+  std::string places;
+  for (int i = 0; i < PQnfields(row); ++i) {
+    values.push_back(value_of(row, i));
+    places += fmt::format("{}${}", i == 0 ? "" : ", ", i + 1);
+  }
+  bare.prepare("insert", fmt::format("INSERT INTO bare VALUES ({})", places));
   std::size_t inserted = 0;
   const std::size_t calls = settings.single_issues;
   const auto several = [&](unsigned threads) {

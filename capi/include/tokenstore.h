@@ -395,6 +395,14 @@ TOKENSTORE_API int32_t tokenstore_validate(tokenstore_store* store, const char* 
                                            const tokenstore_demand* demand, tokenstore_verdict* out_verdict,
                                            tokenstore_error** out_error);
 
+/* The same if it can be answered without storage, as most calls can: then `*out_decided` is 1 and the verdict is the
+ * answer. It never waits for storage, so that an event loop, or whoever holds a lock that others want, may call it.
+ * 0: tokenstore_validate has to be asked, where waiting does no harm; the verdict says UNAVAILABLE. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_try_validate(tokenstore_store* store, const char* text,
+                                                                   size_t text_size, const tokenstore_demand* demand,
+                                                                   tokenstore_verdict* out_verdict,
+                                                                   int32_t* out_decided, tokenstore_error** out_error);
+
 /* Why the store's latest validation that answered UNAVAILABLE did, for the log: `*out_why` receives an error whose
  * message is storage's own line, or NULL if no validation in this process has been UNAVAILABLE yet. It may be the line
  * of another thread's. Free it with tokenstore_error_free. `out_at`, when that was (0: never), may be NULL. Costs

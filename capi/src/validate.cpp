@@ -52,11 +52,10 @@ void write(tokenstore_verdict& out, const Verdict& verdict) noexcept {
   out.outcome = static_cast<std::int32_t>(verdict.outcome());
 }
 
-}  // namespace
-
-int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t text_size,
-                            const tokenstore_demand* demand, tokenstore_verdict* out_verdict,
-                            tokenstore_error** out_error) {
+/// `ask(store, text, demand, verdict)` decides, or leaves the verdict as it was made.
+template <typename Ask>
+int32_t decide(tokenstore_store* store, const char* text, size_t text_size, const tokenstore_demand* demand,
+               tokenstore_verdict* out_verdict, tokenstore_error** out_error, const Ask& ask) {
   // A verdict of the caller's may hold the answer to another question: it is overwritten first.
   const bool writable = out_verdict != nullptr && out_verdict->struct_size >= TOKENSTORE_VERDICT_SIZE_1_0 &&
                         out_verdict->struct_size <= sizeof(tokenstore_verdict) + longest_tail;
@@ -68,13 +67,35 @@ int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t te
     const auto address = capi::text(known.client_address, known.client_address_size, "the client address");
     const auto token = capi::text(text, text_size, "the token text");
     Verdict verdict;
-    opened_store(store).validate(token, Demand(scope, address), verdict);
+    ask(opened_store(store), token, Demand(scope, address), verdict);
     write(*out_verdict, verdict);
     if (size > sizeof(tokenstore_verdict)) {
       std::memset(reinterpret_cast<unsigned char*>(out_verdict) + sizeof(tokenstore_verdict), 0,
                   size - sizeof(tokenstore_verdict));
     }
   });
+}
+
+}  // namespace
+
+int32_t tokenstore_validate(tokenstore_store* store, const char* text, size_t text_size,
+                            const tokenstore_demand* demand, tokenstore_verdict* out_verdict,
+                            tokenstore_error** out_error) {
+  return decide(store, text, text_size, demand, out_verdict, out_error,
+                [](TokenStore& opened, std::string_view token, const Demand& wanted, Verdict& verdict) {
+                  opened.validate(token, wanted, verdict);
+                });
+}
+
+int32_t tokenstore_try_validate(tokenstore_store* store, const char* text, size_t text_size,
+                                const tokenstore_demand* demand, tokenstore_verdict* out_verdict, int32_t* out_decided,
+                                tokenstore_error** out_error) {
+  if (out_decided != nullptr) *out_decided = 0;
+  return decide(store, text, text_size, demand, out_verdict, out_error,
+                [out_decided](TokenStore& opened, std::string_view token, const Demand& wanted, Verdict& verdict) {
+                  std::int32_t& decided = need(out_decided, "the pointer for the answer");
+                  decided = opened.try_validate(token, wanted, verdict) ? 1 : 0;
+                });
 }
 
 int32_t tokenstore_why_unavailable(tokenstore_store* store, tokenstore_error** out_why, int64_t* out_at,

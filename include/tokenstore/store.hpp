@@ -50,6 +50,9 @@ class TokenStore {
   Verdict validate(std::string_view text, const Demand& demand) noexcept;
   /// The same into a verdict of the caller's, which may be used again and again.
   void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
+  /// The same if it can be answered without storage, as most can: then true. It never waits for storage, so that an
+  /// event loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
+  [[nodiscard]] bool try_validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
 
   Result<Issued> issue(const Actor& actor, const IssueRequest& request);
   /// All or none of them, in one commit. In the order of the requests.

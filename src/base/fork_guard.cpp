@@ -1,8 +1,10 @@
 #include "base/fork_guard.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <new>
+#include <thread>
 
 namespace tokenstore::base {
 namespace {
@@ -24,6 +26,18 @@ ForkGuard::ForkGuard() {
 
 ForkGuard::~ForkGuard() {
   munmap(mark_, mark_size);
+}
+
+ForkGuard::Turn::Turn(ForkGuard& guard) noexcept : guard_(guard) {
+  const int self = static_cast<int>(::getpid());
+  for (;;) {
+    int at_it = guard_.adopting_.load(std::memory_order_acquire);
+    if (at_it == self) {
+      std::this_thread::yield();
+    } else if (guard_.adopting_.compare_exchange_weak(at_it, self, std::memory_order_acq_rel)) {
+      return;
+    }
+  }
 }
 
 }  // namespace tokenstore::base

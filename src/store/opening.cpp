@@ -194,6 +194,10 @@ void TokenStore::validate(std::string_view text, const Demand& demand, Verdict& 
   impl_->validator.validate(text, demand, verdict);
 }
 
+bool TokenStore::try_validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept {
+  return impl_->validator.try_validate(text, demand, verdict);
+}
+
 Result<bool> TokenStore::maintain(std::chrono::milliseconds budget) {
   const auto left = impl_->maintain(budget);
   if (!left.ok()) return left.error();

@@ -52,6 +52,12 @@ class Freshness {
     if (pulse.counter != synced_.load(std::memory_order_acquire) && !catch_up(pulse)) return std::nullopt;
     return pulse.counter;
   }
+  /// The same, but asks storage for nothing. Empty: it would have to.
+  std::optional<std::uint64_t> caught_up() {
+    const Pulse pulse = backend_.pulse();
+    if (!lease_holds(pulse) || pulse.counter != synced_.load(std::memory_order_acquire)) return std::nullopt;
+    return pulse.counter;
+  }
   /// Has nothing been committed since current() gave `counter`? Then what was loaded in between is the state
   /// that was caught up with, and may be remembered as such.
   bool unmoved(std::uint64_t counter) noexcept { return backend_.pulse().counter == counter; }

@@ -174,9 +174,20 @@ static void null_arguments(void) {
     BAD(tokenstore_validate(i == 0 ? NULL : store, i == 1 ? NULL : text, text_size, i == 2 ? NULL : &demand, &verdict,
                             NULL));
     CHECK(verdict.outcome == TOKENSTORE_OUTCOME_UNAVAILABLE && verdict.http_status == 503 && verdict.id_size == 0);
+    int32_t decided = 1;
+    verdict.outcome = TOKENSTORE_OUTCOME_VALID;
+    BAD(tokenstore_try_validate(i == 0 ? NULL : store, i == 1 ? NULL : text, text_size, i == 2 ? NULL : &demand,
+                                &verdict, &decided, NULL));
+    CHECK(verdict.outcome == TOKENSTORE_OUTCOME_UNAVAILABLE && decided == 0);
   }
   demand = demand_of("read");
   BAD(tokenstore_validate(store, text, text_size, &demand, NULL, NULL));
+  verdict.outcome = TOKENSTORE_OUTCOME_VALID;
+  BAD(tokenstore_try_validate(store, text, text_size, &demand, &verdict, NULL, NULL));
+  CHECK(verdict.outcome == TOKENSTORE_OUTCOME_UNAVAILABLE);
+  int32_t decided = 1;
+  BAD(tokenstore_try_validate(store, text, text_size, &demand, NULL, &decided, NULL));
+  CHECK(decided == 0);
   CHECK(counts_of(store).active == 1);
   tokenstore_free(store);
 }

@@ -119,6 +119,19 @@ static int32_t call_validate(world* w) {
   return status;
 }
 
+static int32_t call_try_validate(world* w) {
+  static tokenstore_verdict verdict;
+  const tokenstore_demand demand = {.struct_size = sizeof demand, .scope = "read", .scope_size = 4};
+  int32_t decided = -1;
+  verdict.struct_size = sizeof verdict;
+  verdict.outcome = TOKENSTORE_OUTCOME_VALID;
+  const int32_t status =
+      tokenstore_try_validate(w->store, w->text, w->text_size, &demand, &verdict, &decided, &w->last_error);
+  /* Nothing is remembered of the token yet. */
+  if (decided != 0 || verdict.outcome != TOKENSTORE_OUTCOME_UNAVAILABLE) return -1;
+  return status;
+}
+
 static int32_t call_why_unavailable(world* w) {
   tokenstore_error* why = NULL;
   int64_t at = -1;
@@ -265,6 +278,7 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, now),
     ENTRY(CALL_STATUS, scanner_pattern),
     ENTRY(CALL_STATUS, validate),
+    ENTRY(CALL_STATUS, try_validate),
     ENTRY(CALL_STATUS, why_unavailable),
     ENTRY(CALL_STATUS, issue),
     ENTRY(CALL_STATUS, issue_many),

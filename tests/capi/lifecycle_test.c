@@ -86,6 +86,12 @@ static void life_of_a_token(void) {
   CHECK_TEXT("alice", verdict.owner, verdict.owner_size);
   CHECK_TEXT("read write", verdict.scopes, verdict.scopes_size);
   CHECK(verdict.metadata_size == 3 && verdict.metadata[0] == 'a' && verdict.metadata[2] == 'b');
+  int32_t decided = 0;
+  memset(&verdict, 0xA5, sizeof verdict);
+  verdict.struct_size = sizeof verdict;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_try_validate(store, text, text_size, &demand, &verdict, &decided, NULL));
+  CHECK(decided == 1 && verdict.outcome == TOKENSTORE_OUTCOME_VALID);
+  CHECK_TEXT("alice", verdict.owner, verdict.owner_size);
   CHECK(reason_for(store, text, text_size, "admin") == TOKENSTORE_REASON_INSUFFICIENT_SCOPE);
   CHECK(reason_for(store, text, text_size, "") == TOKENSTORE_REASON_INSUFFICIENT_SCOPE);
   CHECK(reason_for(store, text, text_size - 1, "read") == TOKENSTORE_REASON_MALFORMED);

@@ -1,8 +1,7 @@
 #include "backends/postgres/postgres_backend.hpp"
 
-#include <unistd.h>
-
-#include <thread>
+#include <optional>
+#include <utility>
 
 #include "backends/postgres/schema.hpp"
 
@@ -28,29 +27,17 @@ Result<Engine*> PostgresBackend::enter() {
 }
 
 Result<Engine*> PostgresBackend::adopt() {
-  const int process = static_cast<int>(::getpid());
-  while (guard_.forked()) {
-    int other = adopting_.load();
-    if (other == process || !adopting_.compare_exchange_strong(other, process)) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      continue;
-    }
+  std::optional<Error> error;
+  guard_.adopt([&] {
     // The inherited engine is leaked: its mutexes may be held by threads that do not exist here.
     Engine* inherited = engine_.load();
     inherited->abandon();
-    try {
-      Result<std::unique_ptr<Engine>> made = Engine::open(options_, inherited->listener.counter() + 1);
-      if (!made) {
-        adopting_.store(0);
-        return made.error();
-      }
-      engine_.store(made->release());
-      guard_.adopt();
-    } catch (...) {
-      adopting_.store(0);
-      throw;
-    }
-  }
+    Result<std::unique_ptr<Engine>> made = Engine::open(options_, inherited->listener.counter() + 1);
+    if (made) engine_.store(made->release());
+    if (!made) error = made.error();
+    return !error;
+  });
+  if (error) return *error;
   return engine_.load(std::memory_order_acquire);
 }
 

@@ -54,7 +54,6 @@ class PostgresBackend final : public Backend {
   const PostgresOptions options_;
   base::ForkGuard guard_;
   std::atomic<Engine*> engine_;
-  std::atomic<int> adopting_{0};  ///< process id of the child whose thread is at it
 };
 
 }  // namespace tokenstore::postgres

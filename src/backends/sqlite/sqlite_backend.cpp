@@ -15,6 +15,11 @@ void wait_a_little() noexcept {
   std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
+Error orphaned() {
+  return {Status::unavailable,
+          "the process was forked while another of its threads was using the store; open the store again in the child"};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Backend>> SqliteBackend::open(const SqliteOptions& options) {
@@ -76,27 +81,16 @@ void SqliteBackend::resume(bool in_child) noexcept {
 }
 
 std::optional<Error> SqliteBackend::adopt() {
-  if (orphaned_.load(std::memory_order_acquire)) {
-    return Error(Status::unavailable,
-                 "the process was forked while another of its threads was using the store; open the store again "
-                 "in the child");
-  }
-  // Nothing that can be locked at a fork is used here: of several threads of the child one goes ahead.
-  const int self = static_cast<int>(::getpid());
-  for (;;) {
-    int at_it = adopting_.load(std::memory_order_acquire);
-    if (at_it != self && adopting_.compare_exchange_strong(at_it, self, std::memory_order_acq_rel)) break;
-    while (adopting_.load(std::memory_order_acquire) == self && guard_.forked()) std::this_thread::yield();
-    if (!guard_.forked()) return std::nullopt;
-  }
-  struct Done {
-    std::atomic<int>& flag;
-    ~Done() { flag.store(0, std::memory_order_release); }
-  } done{adopting_};
-  if (!guard_.forked()) return std::nullopt;
+  if (orphaned_.load(std::memory_order_acquire)) return orphaned();
+  std::optional<Error> error;
+  guard_.adopt([&] { return !(error = adopt_engine()); });
+  return error;
+}
+
+std::optional<Error> SqliteBackend::adopt_engine() {
   if (inside_.load(std::memory_order_acquire) != 0) {
     orphaned_.store(true, std::memory_order_release);
-    return adopt();
+    return orphaned();
   }
   // The inherited connections are at rest. Closing them releases SQLite's bookkeeping of locks that this
   // process does not have (locks are not inherited), so that the new ones really take theirs.
@@ -118,7 +112,6 @@ std::optional<Error> SqliteBackend::adopt() {
                  "since; do so, and try again");
   }
   engine_.store(engine->release(), std::memory_order_release);
-  guard_.adopt();
   return std::nullopt;
 }
 

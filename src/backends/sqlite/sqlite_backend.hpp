@@ -73,6 +73,7 @@ class SqliteBackend final : public Backend, private base::AtFork {
   Visit come_in() noexcept;
   /// In a forked child, once: replaces the inherited engine. An error if it cannot be had.
   std::optional<Error> adopt();
+  std::optional<Error> adopt_engine();
 
   template <typename T, typename Action>
   Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
@@ -83,7 +84,6 @@ class SqliteBackend final : public Backend, private base::AtFork {
   std::atomic<int> inside_{0};
   std::atomic<bool> forking_{false};  ///< nobody may come in
   bool resting_ = false;              ///< nobody was inside when the fork began
-  std::atomic<int> adopting_{0};      ///< process id of the child that is at it; 0: nobody
   std::atomic<bool> orphaned_{false};
   std::atomic<std::uint64_t> counter_{1};  ///< where a child's pulse goes on
   const base::AtForkEntry at_fork_{*this};

@@ -218,3 +218,56 @@ TEST_CASE("a token text is accepted in one spelling only") {
     }
   }
 }
+
+TEST_CASE("asking without waiting answers as asking does, or not at all, and never calls storage") {
+  World world(StoreOptions{}.cache_bytes);
+  const auto token = world.issue("alice");
+  const auto asked = [&](std::string_view text, std::string_view scope = "read") -> std::optional<Verdict> {
+    const std::uint64_t calls = world.backend->calls();
+    const std::uint64_t unavailable = world.store->statistics().unavailable;
+    Verdict verdict;
+    const bool decided = world.store->try_validate(text, Demand(scope), verdict);
+    CHECK(world.backend->calls() == calls);
+    CHECK(world.store->statistics().unavailable == unavailable);
+    if (decided) return verdict;
+    CHECK(verdict.outcome() == Outcome::unavailable);
+    CHECK(verdict.id().empty());
+    return std::nullopt;
+  };
+  CHECK_FALSE(asked(token.text));
+  CHECK(world.ask(token) == Reason::none);
+
+  const auto valid = asked(token.text);
+  REQUIRE(valid);
+  CHECK(valid->valid());
+  CHECK(valid->owner() == "alice");
+  CHECK(asked(token.text, "write")->reason() == Reason::insufficient_scope);
+  // What needs no storage is decided though nothing is remembered of it.
+  CHECK(asked("nonsense")->reason() == Reason::malformed);
+  CHECK(asked(std::string(token.text.size(), 'x'))->reason() == Reason::malformed);
+  auto mint = TokenStore::open(memory_backend(), test::one_key(9));
+  REQUIRE(mint.ok());
+  CHECK(asked(World::issue(**mint, {.owner = "mallory", .scopes = {"read"}}).text)->reason() == Reason::forged);
+
+  // An ending by this process is known at once; somebody else's change has first to be read.
+  REQUIRE(world.store->suspend(Actor::host(), "alice").ok());
+  const auto suspended = asked(token.text);
+  CHECK((!suspended || suspended->reason() == Reason::owner_suspended));
+  REQUIRE(world.store->resume(Actor::host(), "alice").ok());
+  CHECK(world.ask(token) == Reason::none);
+  const auto other = world.open();
+  REQUIRE(other->revoke(Actor::host(), token.id).ok());
+  CHECK_FALSE(asked(token.text));
+  CHECK(world.ask(token) == Reason::revoked);
+  CHECK(asked(token.text)->reason() == Reason::revoked);
+}
+
+TEST_CASE("without a cache asking without waiting decides what needs no storage alone") {
+  World world(0);
+  const auto token = world.issue("alice");
+  CHECK(world.ask(token) == Reason::none);
+  Verdict verdict;
+  CHECK_FALSE(world.store->try_validate(token.text, Demand("read"), verdict));
+  CHECK(world.store->try_validate("nonsense", Demand("read"), verdict));
+  CHECK(verdict.reason() == Reason::malformed);
+}
