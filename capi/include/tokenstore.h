@@ -45,11 +45,16 @@
 #include <stdint.h>
 /* NOLINTEND(modernize-deprecated-headers) */
 
-#if defined(__GNUC__)
+/* A host that has the library in its own shared object and keeps it to itself compiles with -DTOKENSTORE_API= */
+#if defined(TOKENSTORE_API)
+#elif defined(__GNUC__)
 #define TOKENSTORE_API __attribute__((visibility("default")))
-#define TOKENSTORE_MUST_USE __attribute__((warn_unused_result))
 #else
 #define TOKENSTORE_API
+#endif
+#if defined(__GNUC__)
+#define TOKENSTORE_MUST_USE __attribute__((warn_unused_result))
+#else
 #define TOKENSTORE_MUST_USE
 #endif
 

@@ -11,11 +11,11 @@
 using namespace tokenstore;
 using namespace tokenstore::capi;
 
-tokenstore_token::tokenstore_token(TokenInfo token) {
+tokenstore_token::tokenstore_token(tokenstore::TokenInfo token) {
   set(std::move(token));
 }
 
-void tokenstore_token::set(TokenInfo token) {
+void tokenstore_token::set(tokenstore::TokenInfo token) {
   info = std::move(token);
   scopes.clear();
   for (const std::string& scope : info.scopes) {
