@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 
-WHERE = ("src", "include", "capi/src", "capi/include")
+WHERE = ("src", "include", "capi/src", "capi/include", "capi/python/src")
 COMMAND = "src/cli/"  # a program of its own: it may print and exit
 
 BANNED = {
