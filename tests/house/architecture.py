@@ -47,7 +47,7 @@ ROOMS = {
     # The adapter is a backend as well, and may use what every backend may.
     "capi/src/backend": Room(["capi/include", "capi/src", "src/base"], public="all"),
     "capi/src/postgres": Room(["capi/include", "capi/src", "capi/src/backend"], public="all"),
-    "capi/python": Room(["capi/include"], public="none", outside=("Python.h",)),
+    "capi/python/src": Room(["capi/include"], public="none", outside=("Python.h",)),
     "examples/common": Room(public="none", outside=("httplib.h", *POSIX)),
     "examples/access_tokens_page": Room(["examples/common"], public="all",
                                         outside=("httplib.h", "CLI/", "nlohmann/", "sodium.h", "page_files_data.hpp", *POSIX)),
@@ -59,7 +59,7 @@ ROOMS = {
                                       outside=("mosquitto.h", "mosquitto_broker.h", "mosquitto_plugin.h", *STANDARD_C)),
 }
 SEARCHED = ("include", "src", "capi/include", "capi/src", "examples")
-SCANNED = ("include", "src", "capi/include", "capi/src", "capi/python", "examples/common", "examples/cpp",
+SCANNED = ("include", "src", "capi/include", "capi/src", "capi/python/src", "examples/common", "examples/cpp",
            "examples/access_tokens_page", "examples/c", "examples/custom_backend", "examples/mosquitto_plugin")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 

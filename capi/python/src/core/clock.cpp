@@ -12,14 +12,21 @@ namespace {
 
 struct ClockObject {
   PyObject_HEAD  // NOLINT(readability-misleading-indentation): the macro brings its own semicolon
-  std::atomic<std::int64_t> wall;
+      std::atomic<std::int64_t>
+          wall;
   std::atomic<std::int64_t> monotonic;
 };
 
-ClockObject* from(PyObject* self) { return reinterpret_cast<ClockObject*>(self); }
+ClockObject* from(PyObject* self) {
+  return reinterpret_cast<ClockObject*>(self);
+}
 
-int64_t read_wall(void* context) { return static_cast<ClockObject*>(context)->wall.load(); }
-int64_t read_monotonic(void* context) { return static_cast<ClockObject*>(context)->monotonic.load(); }
+int64_t read_wall(void* context) {
+  return static_cast<ClockObject*>(context)->wall.load();
+}
+int64_t read_monotonic(void* context) {
+  return static_cast<ClockObject*>(context)->monotonic.load();
+}
 
 PyObject* clock_new(PyTypeObject* type, PyObject* args, PyObject* /*kwargs*/) {
   std::int64_t wall = 0;
@@ -42,7 +49,9 @@ void clock_dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-PyObject* clock_wall(PyObject* self, PyObject* /*unused*/) { return PyLong_FromLongLong(from(self)->wall.load()); }
+PyObject* clock_wall(PyObject* self, PyObject* /*unused*/) {
+  return PyLong_FromLongLong(from(self)->wall.load());
+}
 
 PyObject* clock_advance(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   std::int64_t by = 0;
@@ -92,6 +101,8 @@ bool read_clock(const State& state, PyObject* object, tokenstore_clock& out) {
   return true;
 }
 
-bool add_clock(PyObject* module, State& state) { return add_type(module, spec, "Clock", state.clock_type); }
+bool add_clock(PyObject* module, State& state) {
+  return add_type(module, spec, "Clock", state.clock_type);
+}
 
 }  // namespace tokenstore::python

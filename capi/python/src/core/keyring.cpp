@@ -11,12 +11,16 @@ namespace {
 
 struct KeyringObject {
   PyObject_HEAD  // NOLINT(readability-misleading-indentation): the macro brings its own semicolon
-  PyObject* module;
+      PyObject* module;
   tokenstore_keyring* handle;
 };
 
-KeyringObject* from(PyObject* self) { return reinterpret_cast<KeyringObject*>(self); }
-const State& state_of_keyring(PyObject* self) { return state_of(from(self)->module); }
+KeyringObject* from(PyObject* self) {
+  return reinterpret_cast<KeyringObject*>(self);
+}
+const State& state_of_keyring(PyObject* self) {
+  return state_of(from(self)->module);
+}
 
 void keyring_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);

@@ -1,6 +1,6 @@
 // The module tokenstore._core: its state, its types and how exceptions are raised. Made anew for each interpreter.
-#include "state.hpp"
 #include "arguments.hpp"
+#include "state.hpp"
 
 namespace tokenstore::python {
 
@@ -79,9 +79,9 @@ PyMethodDef functions[] = {
 
 template <typename Visit>
 int each(State& state, Visit visit) {
-  PyObject** const places[] = {&state.store_type, &state.verdict_type, &state.secret_type, &state.keyring_type,
-                               &state.clock_type, &state.errors,       &state.outcomes,    &state.reasons,
-                               &state.closed,     &state.to_time,      &state.text,        &state.scope,
+  PyObject** const places[] = {&state.store_type,    &state.verdict_type, &state.secret_type, &state.keyring_type,
+                               &state.clock_type,    &state.errors,       &state.outcomes,    &state.reasons,
+                               &state.closed,        &state.to_time,      &state.text,        &state.scope,
                                &state.client_address};
   for (PyObject** place : places) {
     if (const int stop = visit(*place); stop != 0) return stop;
@@ -106,7 +106,9 @@ int module_clear(PyObject* module) {
   });
 }
 
-void module_free(void* module) { module_clear(static_cast<PyObject*>(module)); }
+void module_free(void* module) {
+  module_clear(static_cast<PyObject*>(module));
+}
 
 bool intern(const char* name, PyObject*& place) {
   place = PyUnicode_InternFromString(name);
@@ -130,12 +132,14 @@ PyModuleDef_Slot slots[] = {
     {0, nullptr},
 };
 
-PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "tokenstore._core", nullptr,    sizeof(State), functions, slots,
-    module_traverse,       module_clear,       module_free};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "tokenstore._core", nullptr,    sizeof(State), functions, slots,
+                          module_traverse,       module_clear,       module_free};
 
 }  // namespace
 
 }  // namespace tokenstore::python
 
-PyMODINIT_FUNC PyInit__core() { return PyModuleDef_Init(&tokenstore::python::definition); }
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is Python's rule
+PyMODINIT_FUNC PyInit__core() {
+  return PyModuleDef_Init(&tokenstore::python::definition);
+}

@@ -10,12 +10,11 @@ using OwnerPage = Handle<tokenstore_owner_page, tokenstore_owner_page_free>;
 
 // The order of tokenstore._values.Owner.
 PyObject* owner_tuple(const tokenstore_owner_info& info) {
-  return Py_BuildValue("(NNNLiiii)", text_object(info.owner, info.owner_size),
-                       text_object(info.suspended_by, info.suspended_by_size),
-                       text_object(info.suspend_reason, info.suspend_reason_size),
-                       static_cast<long long>(info.suspended_at), static_cast<int>(info.may_not_issue),
-                       static_cast<int>(info.may_not_use), static_cast<int>(info.suspended),
-                       static_cast<int>(info.tampered));
+  return Py_BuildValue(
+      "(NNNLiiii)", text_object(info.owner, info.owner_size), text_object(info.suspended_by, info.suspended_by_size),
+      text_object(info.suspend_reason, info.suspend_reason_size), static_cast<long long>(info.suspended_at),
+      static_cast<int>(info.may_not_issue), static_cast<int>(info.may_not_use), static_cast<int>(info.suspended),
+      static_cast<int>(info.tampered));
 }
 
 PyObject* described(Call& call, const Owner& owner) {

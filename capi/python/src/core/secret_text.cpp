@@ -10,11 +10,13 @@ namespace {
 
 struct SecretObject {
   PyObject_VAR_HEAD  // NOLINT(readability-misleading-indentation): the macro brings its own semicolon
-  bool wiped;
+      bool wiped;
   char text[1];
 };
 
-SecretObject* from(PyObject* self) { return reinterpret_cast<SecretObject*>(self); }
+SecretObject* from(PyObject* self) {
+  return reinterpret_cast<SecretObject*>(self);
+}
 std::size_t size_of(PyObject* self) {
   return static_cast<std::size_t>(Py_SIZE(self));
 }
@@ -43,9 +45,13 @@ PyObject* secret_wipe(PyObject* self, PyObject* /*unused*/) {
   return Py_None;
 }
 
-PyObject* secret_repr(PyObject* /*self*/) { return PyUnicode_FromString("<SecretText: reveal() shows it>"); }
+PyObject* secret_repr(PyObject* /*self*/) {
+  return PyUnicode_FromString("<SecretText: reveal() shows it>");
+}
 
-PyObject* secret_format(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*count*/) { return secret_repr(self); }
+PyObject* secret_format(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*count*/) {
+  return secret_repr(self);
+}
 
 PyObject* secret_refuse_pickle(PyObject* /*self*/, PyObject* const* /*args*/, Py_ssize_t /*count*/) {
   PyErr_SetString(PyExc_TypeError, "a SecretText is neither copied nor pickled: reveal() it where it is needed");
@@ -97,8 +103,8 @@ PyType_Spec spec = {"tokenstore.SecretText", offsetof(SecretObject, text), 1, Py
 }  // namespace
 
 PyObject* new_secret_text(const State& state, const char* data, std::size_t size) {
-  auto* made = reinterpret_cast<SecretObject*>(PyObject_NewVar(
-      SecretObject, reinterpret_cast<PyTypeObject*>(state.secret_type), static_cast<Py_ssize_t>(size)));
+  auto* made = reinterpret_cast<SecretObject*>(
+      PyObject_NewVar(SecretObject, reinterpret_cast<PyTypeObject*>(state.secret_type), static_cast<Py_ssize_t>(size)));
   if (made == nullptr) return nullptr;
   made->wiped = false;
   std::memcpy(made->text, data, size);

@@ -1,5 +1,5 @@
-// SecretText: the text of a token, which nothing shows by accident. Wiped when it goes, or by wipe(). Any thread may use
-// it; what reveal() returns is an ordinary str, which nobody can wipe.
+// SecretText: the text of a token, which nothing shows by accident. Wiped when it goes, or by wipe(). Any thread may
+// use it; what reveal() returns is an ordinary str, which nobody can wipe.
 #ifndef TOKENSTORE_PYTHON_SECRET_TEXT_HPP
 #define TOKENSTORE_PYTHON_SECRET_TEXT_HPP
 

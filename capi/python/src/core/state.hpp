@@ -31,7 +31,9 @@ struct State {
   PyObject* client_address;
 };
 
-inline State& state_of(PyObject* module) { return *static_cast<State*>(PyModule_GetState(module)); }
+inline State& state_of(PyObject* module) {
+  return *static_cast<State*>(PyModule_GetState(module));
+}
 
 /// Owns one reference.
 class Ref {

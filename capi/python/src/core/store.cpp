@@ -146,8 +146,8 @@ bool read_options(PyObject* const* args, const State& state, tokenstore_open_opt
   return true;
 }
 
-// A capsule that holds a tokenstore_backend, made by the extension of another storage. Its `close` is ours to call until
-// the library has taken the backend over; the capsule's own destructor calls it if nobody did.
+// A capsule that holds a tokenstore_backend, made by the extension of another storage. Its `close` is ours to call
+// until the library has taken the backend over; the capsule's own destructor calls it if nobody did.
 bool take_backend(PyObject* capsule, tokenstore_backend*& out) {
   if (capsule == Py_None) return true;
   out = static_cast<tokenstore_backend*>(PyCapsule_GetPointer(capsule, "tokenstore.backend"));
@@ -197,15 +197,24 @@ PyObject* open_store(PyObject* module, PyObject* const* args, Py_ssize_t count) 
 }
 
 PyMethodDef validate_method() {
-  return {"validate", as_method(store_validate), METH_FASTCALL | METH_KEYWORDS,
-          "validate($self, text, scope, *, client_address=None)\n--\n\n"
-          "May the bearer of this text do what the scope names, now? The only way to ask.\n\n"
-          "``text`` is what the client sent, without \"Bearer \", as a str (or a SecretText). Let the request go on if\n"
-          "and only if ``valid`` of the Verdict is true."};
+  return {
+      "validate", as_method(store_validate), METH_FASTCALL | METH_KEYWORDS,
+      "validate($self, text, scope, *, client_address=None)\n--\n\n"
+      "May the bearer of this text do what the scope names, now? The only way to ask.\n\n"
+      "``text`` is what the client sent, without \"Bearer \", as a str (or a SecretText). Let the request go on if\n"
+      "and only if ``valid`` of the Verdict is true."};
+}
+
+PyMethodDef try_validate_method() {
+  return {"try_validate", as_method(store_try_validate), METH_FASTCALL | METH_KEYWORDS,
+          "try_validate($self, text, scope, *, client_address=None)\n--\n\n"
+          "The same if memory alone can answer, as it can most of the time; else None: ask validate() where waiting\n"
+          "does no harm. It never waits for storage, so an event loop may call it."};
 }
 
 PyMethodDef methods[] = {
     validate_method(),
+    try_validate_method(),
     plain("close", store_close,
           "close($self, /)\n--\n\n"
           "Writes out last uses and closes the store, after the calls of other threads that are under way.\n\n"

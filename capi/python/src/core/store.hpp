@@ -1,8 +1,9 @@
-// Store: an open store, what TokenStore is derived from. Any thread may call any function at any time; close() waits for
-// the calls under way, and every later one raises Closed.
+// Store: an open store, what TokenStore is derived from. Any thread may call any function at any time; close() waits
+// for the calls under way, and every later one raises Closed.
 //
-// The functions here take and return plain numbers and texts, one by one in a fixed order, with -1 for never as in the C
-// header: the typed layer in Python gives them their names and types. Only validate() is called by hosts as it is here.
+// The functions here take and return plain numbers and texts, one by one in a fixed order, with -1 for never as in the
+// C header: the typed layer in Python gives them their names and types. Only validate() is called by hosts as it is
+// here.
 //
 // `users`, `closing` and `handle` are read and written with the interpreter lock held, and need no other.
 #ifndef TOKENSTORE_PYTHON_STORE_HPP
@@ -17,7 +18,7 @@ namespace tokenstore::python {
 
 struct StoreObject {
   PyObject_HEAD  // NOLINT(readability-misleading-indentation): the macro brings its own semicolon
-  PyObject* module;
+      PyObject* module;
   PyObject* clock;           // what the library's clock reads; NULL for the system's
   tokenstore_store* handle;  // NULL: closed
   Py_ssize_t users;          // calls under way that have let go of the interpreter lock
@@ -25,7 +26,9 @@ struct StoreObject {
   bool closing;
 };
 
-inline StoreObject* store_from(PyObject* self) { return reinterpret_cast<StoreObject*>(self); }
+inline StoreObject* store_from(PyObject* self) {
+  return reinterpret_cast<StoreObject*>(self);
+}
 
 /// True if the store may be called; else with an exception.
 bool usable(const StoreObject& store);
@@ -76,6 +79,7 @@ class Handle {
 bool read_actor(PyObject* const* args, tokenstore_actor& out);
 
 PyObject* store_validate(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names);
+PyObject* store_try_validate(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names);
 PyObject* store_why_unavailable(PyObject* self, PyObject* unused);
 
 PyObject* store_issue(PyObject* self, PyObject* const* args, Py_ssize_t count);

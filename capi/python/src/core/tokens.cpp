@@ -40,10 +40,13 @@ PyObject* described(Call& call, const Page& page, std::size_t index) {
   return token_tuple(info);
 }
 
-// owner, description, scopes, metadata, lifetime, not before
-constexpr Py_ssize_t request_arguments = 6;
-
-bool read_request(PyObject* const* args, tokenstore_issue_request& out) {
+// From a tuple: owner, description, scopes, metadata, lifetime, not before.
+bool read_request(PyObject* tuple, tokenstore_issue_request& out) {
+  std::array<PyObject*, 6> args{};
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    args[i] = PyTuple_GetItem(tuple, static_cast<Py_ssize_t>(i));
+    if (args[i] == nullptr) return false;
+  }
   Text owner;
   Text description;
   Text scopes;
@@ -89,8 +92,7 @@ PyObject* store_issue(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   Call call(self);
   tokenstore_actor actor;
   tokenstore_issue_request request;
-  if (!call || !takes("_issue", count, 2 + request_arguments) || !read_actor(args, actor) ||
-      !read_request(args + 2, request)) {
+  if (!call || !takes("_issue", count, 3) || !read_actor(args, actor) || !read_request(args[2], request)) {
     return nullptr;
   }
   std::array<char, TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE> text{};
@@ -117,13 +119,7 @@ PyObject* store_issue_many(PyObject* self, PyObject* const* args, Py_ssize_t cou
   const auto texts = array_of<char>(many * TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE);
   if (!requests || !texts) return PyErr_NoMemory();
   for (std::size_t i = 0; i < many; ++i) {
-    PyObject* request = PyList_GetItem(args[2], static_cast<Py_ssize_t>(i));
-    std::array<PyObject*, request_arguments> parts{};
-    for (std::size_t part = 0; part < parts.size(); ++part) {
-      parts[part] = PyTuple_GetItem(request, static_cast<Py_ssize_t>(part));
-      if (parts[part] == nullptr) return nullptr;
-    }
-    if (!read_request(parts.data(), requests[i])) return nullptr;
+    if (!read_request(PyList_GetItem(args[2], static_cast<Py_ssize_t>(i)), requests[i])) return nullptr;
   }
   std::size_t size = 0;
   Page page;
@@ -162,9 +158,8 @@ PyObject* store_expire(PyObject* self, PyObject* const* args, Py_ssize_t count) 
     return nullptr;
   }
   Token token;
-  const int32_t status = unlocked([&] {
-    return tokenstore_expire(call.handle(), &actor, id.data, id.size, at, token.out(), call.error().out());
-  });
+  const int32_t status = unlocked(
+      [&] { return tokenstore_expire(call.handle(), &actor, id.data, id.size, at, token.out(), call.error().out()); });
   return call.succeeded(status) ? described(call, token) : nullptr;
 }
 
@@ -237,8 +232,8 @@ PyObject* store_list(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   query.cursor_size = cursor.size;
   query.limit = static_cast<std::size_t>(limit);
   Page page;
-  if (!call.succeeded(unlocked(
-          [&] { return tokenstore_list(call.handle(), &actor, &query, page.out(), call.error().out()); }))) {
+  if (!call.succeeded(
+          unlocked([&] { return tokenstore_list(call.handle(), &actor, &query, page.out(), call.error().out()); }))) {
     return nullptr;
   }
   Ref tokens(PyList_New(0));

@@ -22,10 +22,10 @@ int32_t tell(void* context, uint64_t done, uint64_t total) {
   if (progress.raised) return 1;
   PyEval_RestoreThread(progress.thread);
   progress.store->telling = PyThread_get_thread_ident();
-  const Ref answer(total == 0 ? PyObject_CallFunction(progress.function, "KO", static_cast<unsigned long long>(done),
-                                                      Py_None)
-                              : PyObject_CallFunction(progress.function, "KK", static_cast<unsigned long long>(done),
-                                                      static_cast<unsigned long long>(total)));
+  const Ref answer(total == 0
+                       ? PyObject_CallFunction(progress.function, "KO", static_cast<unsigned long long>(done), Py_None)
+                       : PyObject_CallFunction(progress.function, "KK", static_cast<unsigned long long>(done),
+                                               static_cast<unsigned long long>(total)));
   progress.store->telling = 0;
   progress.raised = !answer || PyErr_CheckSignals() != 0;
   const int32_t stop = progress.raised ? 1 : 0;
@@ -123,17 +123,17 @@ PyObject* store_check(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   }
   Progress progress = {args[2], &call.store(), PyEval_SaveThread(), false};
   Report report;
-  const int32_t status = tokenstore_check(call.handle(), &actor, tells ? tell : nullptr, &progress, report.out(),
-                                          call.error().out());
+  const int32_t status =
+      tokenstore_check(call.handle(), &actor, tells ? tell : nullptr, &progress, report.out(), call.error().out());
   PyEval_RestoreThread(progress.thread);
   if (progress.raised || !call.succeeded(status)) return nullptr;
   tokenstore_check_summary summary{};
   summary.struct_size = sizeof summary;
   if (!call.succeeded(tokenstore_check_report_read(report.get(), &summary, call.error().out()))) return nullptr;
-  return Py_BuildValue(
-      "(KKKNN)", static_cast<unsigned long long>(summary.tokens), static_cast<unsigned long long>(summary.owners),
-      static_cast<unsigned long long>(summary.problems), lines_of(report.get(), summary.problems_noted),
-      keys_of(report.get()));
+  return Py_BuildValue("(KKKNN)", static_cast<unsigned long long>(summary.tokens),
+                       static_cast<unsigned long long>(summary.owners),
+                       static_cast<unsigned long long>(summary.problems),
+                       lines_of(report.get(), summary.problems_noted), keys_of(report.get()));
 }
 
 // In the order of the header.
@@ -142,15 +142,14 @@ PyObject* store_statistics(PyObject* self, PyObject* /*unused*/) {
   if (!call) return nullptr;
   tokenstore_statistics read{};
   read.struct_size = sizeof read;
-  if (!call.succeeded(
-          unlocked([&] { return tokenstore_read_statistics(call.handle(), &read, call.error().out()); }))) {
+  if (!call.succeeded(unlocked([&] { return tokenstore_read_statistics(call.handle(), &read, call.error().out()); }))) {
     return nullptr;
   }
   const std::array<std::uint64_t, 16> numbers = {
-      read.hits,           read.misses,           read.negative_hits,    read.malformed,
-      read.forged,         read.unavailable,      read.catch_ups,        read.dropped_all,
-      read.evictions,      read.uses_written,     read.cached_tokens,    read.cache_bytes,
-      read.not_kept_busy,  read.not_kept_changed, read.not_kept_no_room, read.feed_mismatches,
+      read.hits,          read.misses,           read.negative_hits,    read.malformed,
+      read.forged,        read.unavailable,      read.catch_ups,        read.dropped_all,
+      read.evictions,     read.uses_written,     read.cached_tokens,    read.cache_bytes,
+      read.not_kept_busy, read.not_kept_changed, read.not_kept_no_room, read.feed_mismatches,
   };
   Ref tuple(PyTuple_New(static_cast<Py_ssize_t>(numbers.size())));
   for (std::size_t i = 0; tuple && i < numbers.size(); ++i) {
@@ -173,8 +172,8 @@ PyObject* store_scanner_pattern(PyObject* self, PyObject* /*unused*/) {
   if (!call) return nullptr;
   std::array<char, 512> pattern{};
   std::size_t size = 0;
-  if (!call.succeeded(tokenstore_scanner_pattern(call.handle(), pattern.data(), pattern.size(), &size,
-                                                 call.error().out()))) {
+  if (!call.succeeded(
+          tokenstore_scanner_pattern(call.handle(), pattern.data(), pattern.size(), &size, call.error().out()))) {
     return nullptr;
   }
   return text_object(pattern.data(), size);

@@ -1,5 +1,7 @@
-// The hot path. An answer from memory is given with the interpreter lock held: letting go of it and taking it back costs
-// more than the answer. What has to ask storage lets go of it.
+// The hot path. An answer from memory is given with the interpreter lock held: letting go of it and taking it back
+// costs more than the answer. What has to ask storage lets go of it.
+#include <cstring>
+
 #include "secret_text.hpp"
 #include "store.hpp"
 #include "verdict.hpp"
@@ -14,7 +16,9 @@ struct Question {
   PyObject* address = nullptr;
 };
 
-bool is_name(PyObject* given, PyObject* name) { return given == name || PyUnicode_Compare(given, name) == 0; }
+bool is_name(PyObject* given, PyObject* name) {
+  return given == name || PyUnicode_Compare(given, name) == 0;
+}
 
 bool put(PyObject*& place, PyObject* value, const char* name) {
   if (place != nullptr) {
@@ -54,9 +58,29 @@ bool read_question(const State& state, PyObject* const* args, Py_ssize_t count, 
   return true;
 }
 
-}  // namespace
+// A secret that another thread wipes while it is asked about would be read half wiped: it is copied for the while.
+class Copied {
+ public:
+  Copied() noexcept = default;
+  Copied(const Copied&) = delete;
+  Copied& operator=(const Copied&) = delete;
+  ~Copied() { wipe(text_, size_); }
 
-PyObject* store_validate(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  bool take(PyObject* secret, Text& out) {
+    if (!read_secret_text(secret, out)) return false;
+    size_ = out.size < sizeof text_ ? out.size : sizeof text_;
+    std::memcpy(text_, out.data, size_);
+    out.data = text_;
+    out.size = size_;
+    return true;
+  }
+
+ private:
+  char text_[TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE];
+  std::size_t size_ = 0;
+};
+
+PyObject* ask(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names, bool may_wait) {
   StoreObject& store = *store_from(self);
   if (!usable(store)) return nullptr;
   const State& state = state_of(store.module);
@@ -64,21 +88,14 @@ PyObject* store_validate(PyObject* self, PyObject* const* args, Py_ssize_t count
   Text text;
   Text scope;
   Text address;
+  Copied copied;
   if (!read_question(state, args, count, names, question)) return nullptr;
-  // A secret that is wiped by another thread while it is asked about would be read half wiped: it is copied.
-  char copied[TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE];
-  const bool secret = is_secret_text(state, question.text);
-  if (secret) {
-    if (!read_secret_text(question.text, text)) return nullptr;
-    if (text.size > sizeof copied) text.size = sizeof copied;
-    for (std::size_t i = 0; i < text.size; ++i) copied[i] = text.data[i];
-    text.data = copied;
-  } else if (!text.read(question.text, "the token text")) {
+  if (!(is_secret_text(state, question.text) ? copied.take(question.text, text)
+                                             : text.read(question.text, "the token text")) ||
+      !scope.read(question.scope, "scope") ||
+      (question.address != nullptr && !address.read_optional(question.address, "client_address"))) {
     return nullptr;
   }
-  if (!scope.read(question.scope, "scope")) return nullptr;
-  if (question.address != nullptr && !address.read_optional(question.address, "client_address")) return nullptr;
-
   const tokenstore_demand demand = {sizeof demand, scope.data, scope.size, address.data, address.size};
   tokenstore_verdict verdict;
   verdict.struct_size = sizeof verdict;
@@ -87,17 +104,29 @@ PyObject* store_validate(PyObject* self, PyObject* const* args, Py_ssize_t count
   std::int32_t status =
       tokenstore_try_validate(store.handle, text.data, text.size, &demand, &verdict, &decided, error.out());
   if (status == TOKENSTORE_OK && decided == 0) {
-    Call call(self);
-    status = unlocked([&] {
-      return tokenstore_validate(store.handle, text.data, text.size, &demand, &verdict, call.error().out());
-    });
-    if (!call.succeeded(status)) status = -1;
-  } else if (status != TOKENSTORE_OK) {
-    raise_status(state, status, error);
-    status = -1;
+    if (!may_wait) {
+      Py_INCREF(Py_None);
+      return Py_None;
+    }
+    const Call call(self);
+    status = unlocked(
+        [&] { return tokenstore_validate(call.handle(), text.data, text.size, &demand, &verdict, error.out()); });
   }
-  if (secret) wipe(copied, sizeof copied);
-  return status == TOKENSTORE_OK ? new_verdict(store.module, state, verdict) : nullptr;
+  if (status != TOKENSTORE_OK) {
+    raise_status(state, status, error);
+    return nullptr;
+  }
+  return new_verdict(store.module, state, verdict);
+}
+
+}  // namespace
+
+PyObject* store_validate(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return ask(self, args, count, names, true);
+}
+
+PyObject* store_try_validate(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return ask(self, args, count, names, false);
 }
 
 // (message or None, milliseconds)

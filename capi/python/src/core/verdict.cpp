@@ -11,7 +11,7 @@ namespace {
 
 struct VerdictObject {
   PyObject_VAR_HEAD  // NOLINT(readability-misleading-indentation): the macro brings its own semicolon
-  PyObject* module;
+      PyObject* module;
   std::int64_t expires_at;
   std::int32_t http_status;
   std::int16_t owner_size;
@@ -23,7 +23,9 @@ struct VerdictObject {
   char texts[1];  // id, owner, scopes, metadata, one after the other
 };
 
-VerdictObject* from(PyObject* self) { return reinterpret_cast<VerdictObject*>(self); }
+VerdictObject* from(PyObject* self) {
+  return reinterpret_cast<VerdictObject*>(self);
+}
 
 void verdict_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
@@ -54,7 +56,9 @@ PyObject* get_outcome(PyObject* self, void* /*unused*/) {
 PyObject* get_reason(PyObject* self, void* /*unused*/) {
   return member(state_of(from(self)->module).reasons, from(self)->reason);
 }
-PyObject* get_http_status(PyObject* self, void* /*unused*/) { return PyLong_FromLong(from(self)->http_status); }
+PyObject* get_http_status(PyObject* self, void* /*unused*/) {
+  return PyLong_FromLong(from(self)->http_status);
+}
 
 PyObject* get_id(PyObject* self, void* /*unused*/) {
   const VerdictObject* verdict = from(self);
@@ -189,6 +193,8 @@ PyObject* new_verdict(PyObject* module, const State& state, const tokenstore_ver
   return reinterpret_cast<PyObject*>(made);
 }
 
-bool add_verdict(PyObject* module, State& state) { return add_type(module, spec, "Verdict", state.verdict_type); }
+bool add_verdict(PyObject* module, State& state) {
+  return add_type(module, spec, "Verdict", state.verdict_type);
+}
 
 }  // namespace tokenstore::python

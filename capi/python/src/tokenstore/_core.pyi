@@ -12,6 +12,8 @@ version_number: int
 abi_version: int
 
 _Raw = Tuple[Any, ...]
+# owner, description, scopes, metadata, lifetime, not before
+_Request = Tuple[str, str, str, bytes, int, int]
 _StoreType = TypeVar("_StoreType", bound=Store)
 _KeyringType = TypeVar("_KeyringType", bound=Keyring)
 _ClockType = TypeVar("_ClockType", bound=Clock)
@@ -56,25 +58,17 @@ class Store:
     def validate(
         self, text: Union[str, SecretText], scope: str, *, client_address: Optional[str] = None
     ) -> Verdict: ...
+    def try_validate(
+        self, text: Union[str, SecretText], scope: str, *, client_address: Optional[str] = None
+    ) -> Optional[Verdict]: ...
     def close(self) -> None: ...
     def _after_fork(self) -> None: ...
     def _is_closed(self) -> bool: ...
     def _names(self) -> Tuple[str, str, str]: ...
     def _why_unavailable(self) -> Tuple[Optional[str], int]: ...
-    def _issue(
-        self,
-        kind: int,
-        name: str,
-        owner: str,
-        description: str,
-        scopes: str,
-        metadata: bytes,
-        lifetime: int,
-        not_before: int,
-        /,
-    ) -> Tuple[SecretText, _Raw]: ...
+    def _issue(self, kind: int, name: str, request: _Request, /) -> Tuple[SecretText, _Raw]: ...
     def _issue_many(
-        self, kind: int, name: str, requests: List[Tuple[str, str, str, bytes, int, int]], /
+        self, kind: int, name: str, requests: List[_Request], /
     ) -> List[Tuple[SecretText, _Raw]]: ...
     def _get(self, kind: int, name: str, id: str, /) -> _Raw: ...
     def _expire(self, kind: int, name: str, id: str, at: int, /) -> _Raw: ...

@@ -149,3 +149,7 @@ BY_STATUS: Tuple[Type[Error], ...] = (
     Unsupported,
     Internal,
 )
+
+# In a traceback they are named as programs name them.
+for _kind in (*BY_STATUS, Closed):
+    _kind.__module__ = "tokenstore"

@@ -155,7 +155,33 @@ def _opened(
     flags: Tuple[int, bool, bool, bool, bool, int],
     backend: Any,
 ) -> TokenStore:
-    return opened(_core.open_store(TokenStore, kind, path, *keys, *names, *limits, *flags, backend))
+    key_file, key_credential, keyring = keys
+    workspace, prefix, vfs, clock = names
+    busy_ms, use_ms, cache_bytes = limits
+    durability, read_only, must_exist, workspace_must_exist, upkeep_thread, trust = flags
+    store = _core.open_store(
+        TokenStore,
+        kind,
+        path,
+        key_file,
+        key_credential,
+        keyring,
+        workspace,
+        prefix,
+        vfs,
+        clock,
+        busy_ms,
+        use_ms,
+        cache_bytes,
+        durability,
+        read_only,
+        must_exist,
+        workspace_must_exist,
+        upkeep_thread,
+        trust,
+        backend,
+    )
+    return opened(store)
 
 
 def _key_arguments(

@@ -72,8 +72,8 @@ class TokenStore(_core.Store):
         ``owner`` may be left out for a user or an administrator: then it is the actor. No scopes grant nothing.
         ``lifetime`` is a timedelta, ``Lifetime.NEVER`` if policy allows it, or the policy's default.
         """
-        request = (_owner_of(actor, owner), scopes, description, metadata, lifetime, not_before)
-        text, token = self._issue(*_raw(actor), *_raw_request(*request))
+        request = _raw_request(_owner_of(actor, owner), scopes, description, metadata, lifetime, not_before)
+        text, token = self._issue(*_raw(actor), request)
         return Issued(text, Token._of(token))
 
     def issue_many(self, actor: Actor, requests: Iterable[Request]) -> Tuple[Issued, ...]:
@@ -90,8 +90,9 @@ class TokenStore(_core.Store):
         for one in requests:
             if not isinstance(one, Request):
                 raise TypeError(f"requests must hold Request objects, not {type(one).__name__}")
-            fields = (one.owner, one.scopes, one.description, one.metadata, one.lifetime, one.not_before)
-            raw.append(_raw_request(*fields))
+            raw.append(
+                _raw_request(one.owner, one.scopes, one.description, one.metadata, one.lifetime, one.not_before)
+            )
         return tuple(Issued(text, Token._of(token)) for text, token in self._issue_many(*_raw(actor), raw))
 
     def get(self, actor: Actor, id: str) -> Token:

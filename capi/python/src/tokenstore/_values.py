@@ -78,18 +78,24 @@ class Token:
 
     @classmethod
     def _of(cls, raw: Tuple[Any, ...]) -> Token:
+        id, owner, description, scopes, metadata, created_by, revoked_by, revoke_reason, last_used_from = raw[:9]
+        created_at, not_before, expires_at, revoked_at, last_used_at, state = raw[9:]
         return cls(
-            raw[0],
-            raw[1],
-            raw[2],
-            tuple(raw[3].split()),
-            *raw[4:9],
-            from_ms(raw[9]),
-            from_ms(raw[10]),
-            None if raw[11] == NEVER else from_ms(raw[11]),
-            _when(raw[12]),
-            _when(raw[13]),
-            State(raw[14]),
+            id,
+            owner,
+            description,
+            tuple(scopes.split()),
+            metadata,
+            created_by,
+            revoked_by,
+            revoke_reason,
+            last_used_from,
+            from_ms(created_at),
+            from_ms(not_before),
+            None if expires_at == NEVER else from_ms(expires_at),
+            _when(revoked_at),
+            _when(last_used_at),
+            State(state),
         )
 
 
