@@ -404,6 +404,13 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_open_backend(const tokenst
                                                                    tokenstore_store** out_store,
                                                                    tokenstore_error** out_error);
 
+/* Fills in a backend that keeps everything in memory, as TOKENSTORE_BACKEND_MEMORY does. It is there to be wrapped: a
+ * host that tests itself puts entries of its own before these, which fail, wait or count, and passes the rest on with
+ * this one's context. Set struct_size before. THREAD_SAFE and FORK_SAFE. If it is not handed to
+ * tokenstore_open_backend, itself or wrapped, call out_backend->close(out_backend->context). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_memory_backend(tokenstore_backend* out_backend,
+                                                                     tokenstore_error** out_error);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

@@ -29,8 +29,6 @@ POSTGRES = (*BASE, "src/backends/postgres", "capi/src/values.cpp", "capi/src/bac
             "capi/src/backend/export.cpp", "capi/src/postgres/postgres_backend.cpp")
 C_HEADERS = {"tokenstore": ("tokenstore.h", "tokenstore_backend.h"),
              "tokenstore_postgres": ("tokenstore.h", "tokenstore_backend.h", "tokenstore_postgres.h")}
-# The other way round, a C++ backend as C functions: for libraries that ship one.
-LEFT_OUT = ("capi/src/backend/export.cpp",)
 OWN_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)".*\n', re.M)
 OUTSIDE_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+(<[^>]+>).*\n", re.M)
 MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
@@ -53,8 +51,7 @@ class Tree:
             files = [path] if path.suffix else sorted(path.glob("*.cpp"))
             if not files:
                 raise SystemExit(f"{name} holds no .cpp file: give the folder of the tree by --tree")
-            yield from (file for file in files if file.relative_to(self.folder).as_posix() not in LEFT_OUT
-                        or file == path)
+            yield from files
 
     def find(self, source, name):
         for folder in (source.parent, *(self.folder / searched for searched in SEARCHED)):
@@ -143,6 +140,17 @@ def one_file(folder, name, sources, libraries, namespace=None):
 """
 
 
+# When the Go module compiles which file: see capi/go/link_*.go.
+GO_CONSTRAINTS = {"tokenstore.cpp": "!tokenstore_system",
+                  "tokenstore_postgres.cpp": "tokenstore_postgres && !tokenstore_system"}
+
+
+def for_go(files):
+    """The same files with what the go command reads first."""
+    return {name: f"//go:build {GO_CONSTRAINTS[name]}\n\n{text}" if name in GO_CONSTRAINTS else text
+            for name, text in files.items()}
+
+
 def made_of(folder, postgres=False, backend=False, namespace=None):
     """What there is to write: the text of each file by its name."""
     headers = ["tokenstore.h"]
@@ -172,11 +180,14 @@ def main(arguments):
                         help="tokenstore_backend.h as well, for a host with storage of its own")
     parser.add_argument("--namespace", metavar="NAME",
                         help="the namespace of its C++ names; else one of the version and of all that it holds")
+    parser.add_argument("--go", action="store_true", help="all of them with Go's build constraints, for capi/go")
     parser.add_argument("--tree", type=pathlib.Path, default=TREE, help="the source tree; else the one of this script")
     parser.add_argument("--check", action="store_true",
                         help="write nothing; fail if FOLDER does not hold what would be written")
     options = parser.parse_args(arguments)
-    files = made_of(options.tree.resolve(), options.postgres, options.backend, options.namespace)
+    files = made_of(options.tree.resolve(), options.postgres or options.go, options.backend, options.namespace)
+    if options.go:
+        files = for_go(files)
     changed = differing(files, options.target)
     if options.check:
         for name in changed:

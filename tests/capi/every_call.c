@@ -94,6 +94,12 @@ static int32_t call_open_backend(world* w) {
   if (!small_backend_make(&backend)) return TOKENSTORE_OUT_OF_MEMORY;
   return tokenstore_open_backend(&options, &backend, &w->opened_store, &w->last_error);
 }
+static int32_t call_memory_backend(world* w) {
+  tokenstore_backend backend = {.struct_size = sizeof backend};
+  const int32_t status = tokenstore_memory_backend(&backend, &w->last_error);
+  if (status == TOKENSTORE_OK) backend.close(backend.context);
+  return status;
+}
 RELEASE_CALL(free, second_store)
 VALUE_CALL(created_key_file, w->store, NULL)
 VALUE_CALL(workspace, w->store, NULL)
@@ -271,6 +277,7 @@ const every_call every_calls[] = {
     ENTRY(CALL_RELEASE, keyring_free),
     ENTRY(CALL_STATUS, open),
     ENTRY(CALL_STATUS, open_backend),
+    ENTRY(CALL_STATUS, memory_backend),
     ENTRY(CALL_RELEASE, free),
     ENTRY(CALL_VALUE, created_key_file),
     ENTRY(CALL_VALUE, workspace),

@@ -307,3 +307,57 @@ TEST_CASE("a signal's lease lets tokens be answered from memory, its call makes 
   CHECK(host.validate(second.text) == valid);
   CHECK(host.backend.called(Entry::load_token) == after + 1);
 }
+
+TEST_CASE("storage in memory can be wrapped: it fails when the host's entry says so, and nothing else changes") {
+  struct Wrapped {
+    tokenstore_backend inner{};
+    bool fails = false;
+  } wrapped;
+  wrapped.inner.struct_size = sizeof wrapped.inner;
+  REQUIRE(tokenstore_memory_backend(&wrapped.inner, nullptr) == TOKENSTORE_OK);
+
+  // The rest goes to the memory's entries with the memory's context; this one needs the wrapper's.
+  static Wrapped* self = nullptr;
+  self = &wrapped;
+  tokenstore_backend entries = wrapped.inner;
+  entries.load_token = [](void* context, const char* workspace, size_t workspace_size, const char* id, size_t id_size,
+                          tokenstore_answer* answer) -> int32_t {
+    if (self->fails) return answer->fail(answer, TOKENSTORE_UNAVAILABLE, "switched off", 12);
+    return self->inner.load_token(context, workspace, workspace_size, id, id_size, answer);
+  };
+  auto options = HostileHost::options_with(-1);
+  options.cache_bytes = -1;
+  tokenstore_store* store = nullptr;
+  REQUIRE(tokenstore_open_backend(&options, &entries, &store, nullptr) == TOKENSTORE_OK);
+  const auto actor = host_actor();
+  tokenstore_issue_request request{};
+  request.struct_size = sizeof request;
+  request.owner = "alice";
+  request.owner_size = 5;
+  request.scopes = "read";
+  request.scopes_size = 4;
+  char text[TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE];
+  std::size_t size = 0;
+  REQUIRE(tokenstore_issue(store, &actor, &request, text, sizeof text, &size, nullptr, nullptr) == TOKENSTORE_OK);
+  tokenstore_demand demand{};
+  demand.struct_size = sizeof demand;
+  demand.scope = "read";
+  demand.scope_size = 4;
+  const auto outcome = [&] {
+    tokenstore_verdict verdict;
+    verdict.struct_size = sizeof verdict;
+    tokenstore_validate(store, text, size, &demand, &verdict, nullptr);
+    return verdict.outcome;
+  };
+  CHECK(outcome() == TOKENSTORE_OUTCOME_VALID);
+  wrapped.fails = true;
+  CHECK(outcome() == TOKENSTORE_OUTCOME_UNAVAILABLE);
+  wrapped.fails = false;
+  CHECK(outcome() == TOKENSTORE_OUTCOME_VALID);
+  tokenstore_free(store);
+
+  tokenstore_backend wrong{};
+  wrong.struct_size = sizeof wrong - 1;
+  CHECK(tokenstore_memory_backend(&wrong, nullptr) == TOKENSTORE_INVALID_ARGUMENT);
+  CHECK(tokenstore_memory_backend(nullptr, nullptr) == TOKENSTORE_INVALID_ARGUMENT);
+}
