@@ -64,7 +64,8 @@ class Issue {
     if (!first) return attempt(Settings::from_storage);
     auto issued = attempt(Settings::recent_too);
     // Settings that were remembered are no reason to refuse anything.
-    const bool refused = issued.status() == Status::refused || issued.status() == Status::conflict;
+    const bool refused = issued.status() == Status::refused || issued.status() == Status::invalid_argument ||
+                         issued.status() == Status::conflict;
     if (!used_recent_ || !refused) return issued;
     revoke_all_counts_.clear();
     return attempt(Settings::from_storage);
@@ -87,30 +88,29 @@ class Issue {
   std::map<std::string, std::uint64_t, std::less<>> revoke_all_counts_;
   bool first_ = true;
   bool used_recent_ = false;
-  std::uint64_t pulse_ = 0;  ///< as it was before anything was read
 };
 
 Result<WorkspaceRecord> Issue::read_workspace(Settings settings) {
   if (settings == Settings::recent_too) {
-    if (auto recent = store_.recent.workspace(pulse_)) {
+    if (auto recent = store_.recent.workspace()) {
       used_recent_ = true;
       return std::move(*recent);
     }
   }
   auto loaded = store_.load_workspace();
-  if (loaded.ok()) store_.recent.remember(pulse_, *loaded);
+  if (loaded.ok()) store_.recent.remember(*loaded);
   return loaded;
 }
 
 Result<OwnerRecord> Issue::read_owner(Settings settings, std::string_view owner) {
   if (settings == Settings::recent_too) {
-    if (auto recent = store_.recent.owner(pulse_, owner)) {
+    if (auto recent = store_.recent.owner(owner)) {
       used_recent_ = true;
       return std::move(*recent);
     }
   }
   auto loaded = store_.load_or_start_owner(owner);
-  if (loaded.ok() && loaded->revision != 0) store_.recent.remember(pulse_, *loaded);
+  if (loaded.ok() && loaded->revision != 0) store_.recent.remember(*loaded);
   return loaded;
 }
 
@@ -183,7 +183,6 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
 }
 
 Result<std::vector<Issued>> Issue::attempt(Settings settings) {
-  pulse_ = store_.backend->pulse().counter;
   auto workspace = read_workspace(settings);
   if (!workspace.ok()) return workspace.error();
   const Policy policy = rules::policy_of(*workspace);
@@ -224,6 +223,9 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   // That an owner had no record may be remembered.
   const auto done = first_tokens ? store_.commit(batch) : store_.commit_unannounced(batch);
   if (!done.ok()) return done.error();
+  for (const Mutation& step : batch) {
+    if (const auto* owner = std::get_if<OwnerRecord>(&step.record)) store_.recent.remember(*owner);
+  }
   return issued;
 }
 

@@ -2,11 +2,10 @@
 /// storage again.
 ///
 /// Nothing is decided by them alone: an issue commits under the precondition that each is at the revision that it went
-/// by, and what they would refuse is read again. They are given back only while the backend's pulse stands still.
+/// by, and what they would refuse is read again. So they may be old, which costs a second try, never an answer.
 /// Bounded. Thread-safe; in a forked child whose parent was inside, it remembers nothing.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -20,27 +19,23 @@ namespace tokenstore {
 
 class RecentSettings {
  public:
-  std::optional<WorkspaceRecord> workspace(std::uint64_t pulse) {
+  std::optional<WorkspaceRecord> workspace() {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    return lock && pulse == pulse_ ? workspace_ : std::nullopt;
+    return lock ? workspace_ : std::nullopt;
   }
-  std::optional<OwnerRecord> owner(std::uint64_t pulse, std::string_view name) {
+  std::optional<OwnerRecord> owner(std::string_view name) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock || pulse != pulse_) return std::nullopt;
+    if (!lock) return std::nullopt;
     const auto found = owners_.find(name);
     return found == owners_.end() ? std::nullopt : std::optional(found->second);
   }
-  /// Read after the pulse was.
-  void remember(std::uint64_t pulse, const WorkspaceRecord& record) {
+  void remember(const WorkspaceRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock) return;
-    begin(pulse);
-    workspace_ = record;
+    if (lock) workspace_ = record;
   }
-  void remember(std::uint64_t pulse, const OwnerRecord& record) {
+  void remember(const OwnerRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
-    begin(pulse);
     if (owners_.size() >= most_owners) owners_.clear();
     owners_.insert_or_assign(record.owner, record);
   }
@@ -48,16 +43,7 @@ class RecentSettings {
  private:
   static constexpr std::size_t most_owners = 1000;
 
-  /// What was remembered under another pulse is gone.
-  void begin(std::uint64_t pulse) {
-    if (pulse == pulse_) return;
-    workspace_.reset();
-    owners_.clear();
-    pulse_ = pulse;
-  }
-
   std::mutex mutex_;
-  std::uint64_t pulse_ = 0;
   std::optional<WorkspaceRecord> workspace_;
   std::map<std::string, OwnerRecord, std::less<>> owners_;
 };

@@ -6,9 +6,21 @@
 
 namespace tokenstore::validate {
 
-bool Freshness::catch_up(const Pulse& seen) {
+std::optional<std::uint64_t> Freshness::catch_up(const Pulse& seen) {
+  const std::uint64_t begun = begun_.load(std::memory_order_acquire);
   const std::lock_guard lock(mutex_);
-  if (synced_.load(std::memory_order_relaxed) == seen.counter) return true;
+  // Who waited for a reading that began after their call did has no need of another one, however often the pulse has
+  // moved since: under many commits the threads share one.
+  const std::uint64_t synced = synced_.load(std::memory_order_relaxed);
+  const bool read_meanwhile = read_ > begun;
+  if (synced == seen.counter || read_meanwhile) return synced;
+  begun_.fetch_add(1, std::memory_order_acq_rel);
+  if (!read_feed()) return std::nullopt;
+  read_ = begun_.load(std::memory_order_relaxed);
+  return synced_.load(std::memory_order_relaxed);
+}
+
+bool Freshness::read_feed() {
   // Read before the feed: a commit in between costs one more catch-up instead of being missed.
   const Pulse before = backend_.pulse();
   const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);

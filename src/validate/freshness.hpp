@@ -49,8 +49,8 @@ class Freshness {
   std::optional<std::uint64_t> current() {
     const Pulse pulse = backend_.pulse();
     if (!lease_holds(pulse)) return std::nullopt;
-    if (pulse.counter != synced_.load(std::memory_order_acquire) && !catch_up(pulse)) return std::nullopt;
-    return pulse.counter;
+    if (pulse.counter == synced_.load(std::memory_order_acquire)) return pulse.counter;
+    return catch_up(pulse);
   }
   /// The same, but asks storage for nothing. Empty: it would have to.
   std::optional<std::uint64_t> caught_up() {
@@ -77,7 +77,9 @@ class Freshness {
     return pulse.trusted_until == std::numeric_limits<std::int64_t>::max() ||
            clock_.coarse_monotonic() + clock_.coarse_lag() < pulse.trusted_until;
   }
-  bool catch_up(const Pulse& seen);
+  /// The pulse's counter that was caught up with, since `seen` was read; empty: storage could not be asked.
+  std::optional<std::uint64_t> catch_up(const Pulse& seen);
+  bool read_feed();
   /// What the feed names since the position caught up with. Empty: everything, or it does not fit.
   std::optional<std::vector<seal::ChangedRecord>> read_on(const Changes& changes);
   void forget(const std::optional<std::vector<seal::ChangedRecord>>& named, bool exact_pulse);
@@ -102,6 +104,8 @@ class Freshness {
   /// The pulse caught up with. 0 at first is as good as any: nothing is remembered yet.
   std::atomic<std::uint64_t> synced_{0};
   std::mutex mutex_;
+  std::atomic<std::uint64_t> begun_{0};  ///< readings of the feed; raised under mutex_
+  std::uint64_t read_ = 0;               ///< the latest of them that was read to its end; guarded by mutex_
   /// How far the feed has been read; guarded by mutex_. At first nothing is remembered, and where the feed stands is as
   /// good a beginning as any.
   std::optional<std::uint64_t> revision_;
