@@ -67,7 +67,6 @@ class Issue {
     const bool refused = issued.status() == Status::refused || issued.status() == Status::invalid_argument ||
                          issued.status() == Status::conflict;
     if (!used_recent_ || !refused) return issued;
-    revoke_all_counts_.clear();
     return attempt(Settings::from_storage);
   }
 
@@ -78,6 +77,7 @@ class Issue {
   Result<WorkspaceRecord> read_workspace(Settings settings);
   Result<OwnerRecord> read_owner(Settings settings, std::string_view owner);
   Result<OwnerShares> read_owners(Settings settings);
+  void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch);
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
   Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
 
@@ -88,29 +88,30 @@ class Issue {
   std::map<std::string, std::uint64_t, std::less<>> revoke_all_counts_;
   bool first_ = true;
   bool used_recent_ = false;
+  std::uint64_t pulse_ = 0;  ///< as it was before anything was read
 };
 
 Result<WorkspaceRecord> Issue::read_workspace(Settings settings) {
   if (settings == Settings::recent_too) {
-    if (auto recent = store_.recent.workspace()) {
+    if (auto recent = store_.recent.workspace(pulse_)) {
       used_recent_ = true;
       return std::move(*recent);
     }
   }
   auto loaded = store_.load_workspace();
-  if (loaded.ok()) store_.recent.remember(*loaded);
+  if (loaded.ok()) store_.recent.remember(pulse_, *loaded);
   return loaded;
 }
 
 Result<OwnerRecord> Issue::read_owner(Settings settings, std::string_view owner) {
   if (settings == Settings::recent_too) {
-    if (auto recent = store_.recent.owner(owner)) {
+    if (auto recent = store_.recent.owner(pulse_, owner)) {
       used_recent_ = true;
       return std::move(*recent);
     }
   }
   auto loaded = store_.load_or_start_owner(owner);
-  if (loaded.ok() && loaded->revision != 0) store_.recent.remember(*loaded);
+  if (loaded.ok() && loaded->revision != 0) store_.recent.remember(pulse_, *loaded);
   return loaded;
 }
 
@@ -182,7 +183,19 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
   return made;
 }
 
+void Issue::remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) {
+  // This commit has moved the pulse, and its preconditions have shown that these records are the latest.
+  const std::uint64_t pulse = store_.backend->pulse().counter;
+  store_.recent.remember(pulse, workspace);
+  for (const Mutation& step : batch) {
+    if (step.kind != RecordKind::owner) continue;
+    const auto* written = std::get_if<OwnerRecord>(&step.record);
+    store_.recent.remember(pulse, written != nullptr ? *written : shares.find(step.key)->second.record);
+  }
+}
+
 Result<std::vector<Issued>> Issue::attempt(Settings settings) {
+  pulse_ = store_.backend->pulse().counter;
   auto workspace = read_workspace(settings);
   if (!workspace.ok()) return workspace.error();
   const Policy policy = rules::policy_of(*workspace);
@@ -223,9 +236,7 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   // That an owner had no record may be remembered.
   const auto done = first_tokens ? store_.commit(batch) : store_.commit_unannounced(batch);
   if (!done.ok()) return done.error();
-  for (const Mutation& step : batch) {
-    if (const auto* owner = std::get_if<OwnerRecord>(&step.record)) store_.recent.remember(*owner);
-  }
+  remember(*workspace, *shares, batch);
   return issued;
 }
 

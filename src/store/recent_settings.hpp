@@ -2,10 +2,12 @@
 /// storage again.
 ///
 /// Nothing is decided by them alone: an issue commits under the precondition that each is at the revision that it went
-/// by, and what they would refuse is read again. So they may be old, which costs a second try, never an answer.
-/// Bounded. Thread-safe; in a forked child whose parent was inside, it remembers nothing.
+/// by, and what they would refuse is read again. They are given back only while the backend's pulse stands where it
+/// stood when they were read, or when an issue that went by them had just been committed. Bounded. Thread-safe; in a
+/// forked child whose parent was inside, it remembers nothing.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -19,23 +21,27 @@ namespace tokenstore {
 
 class RecentSettings {
  public:
-  std::optional<WorkspaceRecord> workspace() {
+  std::optional<WorkspaceRecord> workspace(std::uint64_t pulse) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    return lock ? workspace_ : std::nullopt;
+    return lock && pulse == pulse_ ? workspace_ : std::nullopt;
   }
-  std::optional<OwnerRecord> owner(std::string_view name) {
+  std::optional<OwnerRecord> owner(std::uint64_t pulse, std::string_view name) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock) return std::nullopt;
+    if (!lock || pulse != pulse_) return std::nullopt;
     const auto found = owners_.find(name);
     return found == owners_.end() ? std::nullopt : std::optional(found->second);
   }
-  void remember(const WorkspaceRecord& record) {
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (lock) workspace_ = record;
-  }
-  void remember(const OwnerRecord& record) {
+  /// Read after the pulse was.
+  void remember(std::uint64_t pulse, const WorkspaceRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
+    begin(pulse);
+    workspace_ = record;
+  }
+  void remember(std::uint64_t pulse, const OwnerRecord& record) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return;
+    begin(pulse);
     if (owners_.size() >= most_owners) owners_.clear();
     owners_.insert_or_assign(record.owner, record);
   }
@@ -43,7 +49,16 @@ class RecentSettings {
  private:
   static constexpr std::size_t most_owners = 1000;
 
+  /// What was remembered under another pulse is gone.
+  void begin(std::uint64_t pulse) {
+    if (pulse == pulse_) return;
+    workspace_.reset();
+    owners_.clear();
+    pulse_ = pulse;
+  }
+
   std::mutex mutex_;
+  std::uint64_t pulse_ = 0;
   std::optional<WorkspaceRecord> workspace_;
   std::map<std::string, OwnerRecord, std::less<>> owners_;
 };
