@@ -18,7 +18,7 @@ test_packages=(
   mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev
   libx11-dev python3-dev # headers that make macros of common words
   liblmdb-dev # the example of a storage backend
-  python3-pytest python3-hypothesis mypy python3-setuptools python3-wheel python3-pip python3-venv # the Python package
+  python3-pytest python3-hypothesis mypy python3-setuptools python3-wheel python3-pip python3-venv patchelf # the Python package
 )
 cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross
 # Debian's node comes without npm; others bring their own, which Debian's would push out.

@@ -22,6 +22,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent / "one_file" / "one_file.py"
 CARRIED = HERE / "one_file"
 LIMITED_API = "0x03090000"
+# Whoever says otherwise in CFLAGS means it.
+OPTIMISED = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O2"]
 
 
 def one_file(folder):
@@ -62,8 +64,8 @@ def extension(name, folder, libraries, include_dirs=()):
         libraries=libraries,
         # The C functions are the extension's own: another copy of the library in the process stays another's.
         define_macros=[("Py_LIMITED_API", LIMITED_API), ("TOKENSTORE_API", ""), ("FMT_HEADER_ONLY", "1")],
-        extra_compile_args=["-std=c++20", "-O2", "-g0", "-fvisibility=hidden", "-fvisibility-inlines-hidden"],
-        extra_link_args=["-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--exclude-libs,ALL", "-pthread"],
+        extra_compile_args=["-std=c++20", *OPTIMISED, "-g0", "-fvisibility=hidden", "-fvisibility-inlines-hidden"],
+        extra_link_args=["-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--version-script=src/exports.map", "-pthread"],
         language="c++",
         py_limited_api=True,
     )
@@ -103,6 +105,9 @@ class SourceDistribution(sdist):
             shutil.copy(HERE.parents[1] / "LICENSE", base_dir)
 
 
+# What an earlier build left would be packed again, whether or not it is still wanted.
+for left in (HERE / "build").glob("lib*"):
+    shutil.rmtree(left)
 if sys.implementation.name != "cpython":
     sys.exit("tokenstore is an extension of CPython: this is " + sys.implementation.name)
 if sysconfig.get_config_var("Py_GIL_DISABLED"):

@@ -1,6 +1,8 @@
 """The programs that README.md shows are those that are compiled, and print what it says they print.
 
-    FIRST_CPP=program FIRST_C=program python3 test_readme.py TREE
+    FIRST_CPP=program FIRST_C=program FIRST_PYTHON=interpreter python3 test_readme.py TREE
+
+FIRST_PYTHON finds the package by PYTHONPATH.
 
 A block that shows a file is announced by a comment, <!-- file: examples/cpp/first.cpp -->, and the
 block with its output by <!-- output: FIRST_CPP -->.
@@ -28,7 +30,7 @@ class Readme(unittest.TestCase):
 
     def test_shown_programs_are_the_compiled_files(self):
         shown = blocks("file")
-        self.assertEqual({"examples/cpp/first.cpp", "examples/c/first.c"}, set(shown))
+        self.assertEqual({"examples/cpp/first.cpp", "examples/c/first.c", "examples/python/first.py"}, set(shown))
         for name, text in shown.items():
             self.assertEqual((TREE / name).read_text(encoding="utf-8"), text, name)
 
@@ -36,10 +38,13 @@ class Readme(unittest.TestCase):
         shown = blocks("output")
         # What two hosts print needs a PostgreSQL server: tests/postgres compares that.
         self.assertTrue(shown.pop("two_hosts"))
-        self.assertEqual({"FIRST_CPP", "FIRST_C"}, set(shown))
+        self.assertEqual({"FIRST_CPP", "FIRST_C", "FIRST_PYTHON"}, set(shown))
         for name, text in shown.items():
             with tempfile.TemporaryDirectory() as folder:
-                done = subprocess.run([os.environ[name]], cwd=folder, text=True, capture_output=True, timeout=60)
+                command = [os.environ[name]]
+                if name == "FIRST_PYTHON":
+                    command.append(str(TREE / "examples/python/first.py"))
+                done = subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=60)
                 self.assertEqual((0, "", text), (done.returncode, done.stderr, done.stdout), name)
 
     def test_the_two_commands_are_there_and_can_be_run(self):

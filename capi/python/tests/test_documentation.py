@@ -32,6 +32,23 @@ def test_docstrings_of_smaller_modules_show_what_happens(name):
     assert (results.attempted > 0, results.failed) == (True, 0)
 
 
+def test_the_page_shows_what_happens():
+    results = doctest.testfile(str(TREE / "docs" / "python.md"), module_relative=False)
+    assert results.attempted > 15
+    assert results.failed == 0
+
+
+def test_a_page_that_is_wrong_is_noticed(tmp_path, capsys):
+    (tmp_path / "page.md").write_text(">>> 1 + 1\n3\n")
+    assert doctest.testfile(str(tmp_path / "page.md"), module_relative=False).failed == 1
+
+
+def test_the_readme_shows_the_first_program():
+    page = (TREE / "capi" / "python" / "README.md").read_text(encoding="utf-8")
+    program = (TREE / "examples" / "python" / "first.py").read_text(encoding="utf-8")
+    assert f"```python\n{program}```" in page
+
+
 def public(thing, name):
     for part, value in vars(thing).items():
         if part.startswith("_") or inspect.ismodule(value):

@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 from typing import Any, Optional, Tuple, Union
 
-from . import _core, _times
+from . import _core, _sqlite_copies, _times
 from ._clock import ManualClock
 from ._enums import Durability, KeyFileTrust
 from ._keyring import Keyring, path_text, trust_value
@@ -159,6 +159,8 @@ def _opened(
     workspace, prefix, vfs, clock = names
     busy_ms, use_ms, cache_bytes = limits
     durability, read_only, must_exist, workspace_must_exist, upkeep_thread, trust = flags
+    if path is not None:
+        _sqlite_copies.before_opening(path)
     store = _core.open_store(
         TokenStore,
         kind,
@@ -181,6 +183,8 @@ def _opened(
         trust,
         backend,
     )
+    if path is not None:
+        _sqlite_copies.after_opening(store, path)
     return opened(store)
 
 
