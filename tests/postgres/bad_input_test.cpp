@@ -113,6 +113,56 @@ TEST_CASE("a schema that is newer, foreign or half there is refused and left as 
   CHECK(put(*open_backend(options), sample_workspace()).outcome == CommitOutcome::committed);
 }
 
+TEST_CASE("whatever somebody added to the tables is named, by opening and by check, until it is gone") {
+  const PostgresCluster cluster;
+  const PostgresOptions options = options_for(cluster.conninfo());
+  const auto open_meanwhile = open_store(open_backend(options));
+  const auto problems = [&] { return open_meanwhile->check(Actor::host()).value().problems; };
+  REQUIRE(problems().empty());
+  cluster.sql("CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'");
+  struct Change {
+    std::string there;
+    std::string back;
+    std::string named;
+  };
+  for (const Change& change : {
+           Change{"CREATE UNIQUE INDEX one ON tokenstore.change (workspace)", "DROP INDEX tokenstore.one", "one"},
+           Change{"CREATE TRIGGER two BEFORE INSERT ON tokenstore.change FOR EACH ROW EXECUTE FUNCTION swallow()",
+                  "DROP TRIGGER two ON tokenstore.change", "trigger two"},
+           Change{"ALTER TABLE tokenstore.token ADD CONSTRAINT three CHECK (revoked_at > 5)",
+                  "ALTER TABLE tokenstore.token DROP CONSTRAINT three", "three"},
+           Change{"CREATE RULE four AS ON DELETE TO tokenstore.token DO INSTEAD NOTHING",
+                  "DROP RULE four ON tokenstore.token", "rule four"},
+           Change{"ALTER TABLE tokenstore.owner ENABLE ROW LEVEL SECURITY",
+                  "ALTER TABLE tokenstore.owner DISABLE ROW LEVEL SECURITY", "row security"},
+           Change{"CREATE POLICY five ON tokenstore.owner USING (false)", "DROP POLICY five ON tokenstore.owner",
+                  "policy five"},
+           Change{"ALTER TABLE tokenstore.token ADD COLUMN six int8", "ALTER TABLE tokenstore.token DROP COLUMN six",
+                  "six"},
+           Change{"ALTER TABLE tokenstore.token ALTER COLUMN revoked_at SET DEFAULT 7",
+                  "ALTER TABLE tokenstore.token ALTER COLUMN revoked_at DROP DEFAULT", "default 7"},
+           Change{"ALTER TABLE tokenstore.feed SET UNLOGGED", "ALTER TABLE tokenstore.feed SET LOGGED", "not durable"},
+           Change{"CREATE TABLE tokenstore.seven () INHERITS (tokenstore.token)", "DROP TABLE tokenstore.seven",
+                  "inherit"},
+           Change{"DROP INDEX tokenstore.token_by_end",
+                  "CREATE INDEX token_by_end ON tokenstore.token (workspace, LEAST(revoked_at, expires_at))",
+                  "lacks a part of a token store: CREATE INDEX token_by_end"},
+       }) {
+    INFO(change.there);
+    cluster.sql(change.there);
+    const Error error = refused(options);
+    CHECK(error.status() == Status::not_a_store);
+    CHECK(mentions(error, change.named));
+    const auto found = problems();
+    REQUIRE_FALSE(found.empty());
+    CHECK(found.front().find(change.named) != std::string::npos);
+    cluster.sql(change.back);
+    // A default that was taken back, an inheritance that has ended: nothing is left of them.
+    CHECK(postgres_backend(options).ok());
+    CHECK(problems().empty());
+  }
+}
+
 TEST_CASE("a server that restarts loses nothing and is found again") {
   PostgresCluster cluster;
   const auto backend = open_backend(options_for(cluster.conninfo()));

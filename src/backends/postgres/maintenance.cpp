@@ -6,6 +6,7 @@
 
 #include "backends/postgres/postgres_backend.hpp"
 #include "backends/postgres/schema.hpp"
+#include "backends/postgres/schema_objects.hpp"
 
 namespace tokenstore::postgres {
 namespace {
@@ -102,6 +103,13 @@ Result<std::vector<std::string>> PostgresBackend::check_integrity(std::size_t mo
   } else if (stray.number(0, 0) != 0) {
     note(fmt::format("the change feed of {} workspaces is ahead of its revision", stray.number(0, 0)));
   }
+
+  const auto compare = [&](Session& session, Deadline by) {
+    Misfits misfits = misfitting_objects(session, engine.target, by);
+    for (const std::string& line : misfits.lines) note(fmt::format("the schema '{}' {}", engine.target.schema, line));
+    return std::move(misfits.failure);
+  };
+  if (auto failure = engine.repeatable(deadline(), compare)) return error_of(*failure, "checking integrity");
 
   std::string workspace;
   std::string id;

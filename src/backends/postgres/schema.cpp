@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "backends/postgres/schema_objects.hpp"
+
 namespace tokenstore::postgres {
 namespace {
 
@@ -253,6 +255,15 @@ Result<void> check_rights(Session& session, const Target& target, Deadline deadl
                fmt::format("the role lacks rights in the schema '{}': {}; grant them", target.schema, missing));
 }
 
+/// Whatever could keep a write from happening, or from being found, was made by somebody else.
+Result<void> check_objects(Session& session, const Target& target, Deadline deadline) {
+  const Misfits misfits = misfitting_objects(session, target, deadline);
+  if (misfits.failure) return schema_error(*misfits.failure, "comparing the tables");
+  if (misfits.lines.empty()) return {};
+  return Error(Status::not_a_store, fmt::format("the schema '{}' {}; put it right, or restore a backup", target.schema,
+                                                misfits.lines.front()));
+}
+
 }  // namespace
 
 bool is_schema_name(std::string_view name) noexcept {
@@ -286,7 +297,8 @@ Result<void> prepare_schema(Session& session, const Target& target, bool create,
   }
   if (Result<void> version = check_version(session, target, deadline); !version) return version;
   if (Result<void> rights = check_rights(session, target, deadline); !rights) return rights;
-  return check_statements(session, target, deadline);
+  if (Result<void> usable = check_statements(session, target, deadline); !usable) return usable;
+  return check_objects(session, target, deadline);
 }
 
 }  // namespace tokenstore::postgres

@@ -1,13 +1,8 @@
 #include "backends/sqlite/engine.hpp"
 
-#include <fmt/format.h>
-#include <unistd.h>
+#include <limits>
 
-#include "backends/sqlite/acting_owner.hpp"
-#include "backends/sqlite/create.hpp"
-#include "backends/sqlite/errors.hpp"
-#include "backends/sqlite/location.hpp"
-#include "backends/sqlite/schema.hpp"
+#include "backends/sqlite/opening.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
@@ -25,103 +20,17 @@ std::uint64_t* map_wal_index(Connection& connection) noexcept {
   return static_cast<std::uint64_t*>(const_cast<void*>(memory));
 }
 
-/// Attaches the connection to the WAL (which SQLite does at the first read) and recovers it if need be.
-int first_read(Connection& connection) noexcept {
-  int code = SQLITE_OK;
-  connection.number("SELECT count(*) FROM sqlite_schema", code);
-  return code == SQLITE_ROW ? SQLITE_OK : code;
-}
-
-Result<std::unique_ptr<Connection>> open_configured(const Target& target) {
-  const ActingOwner owner(target.path);
-  Result<std::unique_ptr<Connection>> connection = Connection::open(target);
-  // The file was opened before: to whoever reads or writes now, that it cannot be is a failure of storage.
-  if (!connection && connection.status() != Status::out_of_memory) {
-    return Error(Status::unavailable, connection.error().message());
-  }
-  if (!connection) return connection;
-  if (const int code = (*connection)->configure(target); code != SQLITE_OK) return error_of(code, "connecting");
-  return connection;
-}
-
-Error two_copies(const std::string& path, Status status) {
-  return Error(status,
-               fmt::format("'{}' is open through another copy of SQLite in this process, and the two would lose each "
-                           "other's locks; link one copy, or close it there",
-                           path));
-}
-
-struct Closer {
-  std::unique_ptr<Connection>& connection;
-  bool armed = true;
-  ~Closer() {
-    if (armed && connection) connection->leave_wal_on_close();
-  }
-};
-
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::uint64_t first_counter) {
-  Result<Location> location = locate(options.path);
-  if (!location) return location.error();
-  Target target;
-  target.path = location->path;
-  target.vfs = options.vfs;
-  target.read_only = options.read_only;
-  target.full_sync = options.durability == SqliteOptions::Durability::full;
-  target.busy_timeout = options.busy_timeout;
-  if (!location->exists) {
-    if (!options.create || options.read_only) {
-      return Error(Status::cannot_open, fmt::format("'{}' does not exist; create the store first", options.path));
-    }
-    if (const Result<void> created = create_database(*location, target); !created) return created.error();
-  }
-  const ActingOwner owner(target.path);
-  if (target.read_only && is_unwritable(location->directory)) {
-    // SQLite cannot make its -wal and -shm here. If somebody else has them open it can share them;
-    // if there are none, nobody is writing, and FileWatch looks for them at every step.
-    target.immutable = ::access((target.path + "-wal").c_str(), F_OK) != 0;
-  }
-
-  Result<std::unique_ptr<Connection>> opened = Connection::open(target);
+  Result<OpenedFile> opened = open_file(options);
   if (!opened) return opened.error();
-  std::unique_ptr<Connection> keeper = std::move(*opened);
-  Closer closer{keeper};  // a file that is refused below is left as it was
-  if (const Result<void> header = check_header(*keeper, options.path, target.path); !header) return header.error();
-  if (!target.read_only && sqlite3_db_readonly(keeper->handle(), "main") == 1) {
-    if (std::optional<Error> denied = denied_file(options.path)) return std::move(*denied);
-    return Error(Status::cannot_open,
-                 fmt::format("'{}' cannot be written; change its rights, or open it read-only", options.path));
-  }
-  const std::string shm_path = target.path + "-shm";
-  const std::size_t copies_before = target.immutable ? 0 : copies_of_sqlite_on(shm_path);
-  int code = first_read(*keeper);
-  if (code != SQLITE_OK) return opening_error_of(code, options.path);
-  if (!target.immutable && copies_before > 0 && copies_of_sqlite_on(shm_path) > copies_before) {
-    // Closing it would drop the other copy's locks as well, so it stays open: a leak is the lesser evil.
-    keeper->abandon();
-    return two_copies(options.path, Status::cannot_open);
-  }
-  if (const Result<void> schema = check_schema(*keeper, options.path, !target.read_only); !schema) {
-    return schema.error();
-  }
-  code = keeper->configure(target);
-  if (code == SQLITE_OK && !target.read_only) code = keeper->execute("PRAGMA journal_mode = WAL");
-  if (code == SQLITE_OK) code = first_read(*keeper);
-  if (code != SQLITE_OK) return opening_error_of(code, options.path);
-
-  std::unique_ptr<Connection> writer;
-  if (!target.read_only) {
-    Result<std::unique_ptr<Connection>> connection = open_configured(target);
-    if (!connection) return connection.error();
-    writer = std::move(*connection);
-  }
-  closer.armed = false;
-  std::uint64_t* header = target.immutable ? nullptr : map_wal_index(*keeper);
+  OpenedFile& file = *opened;
+  std::uint64_t* header = file.target.immutable ? nullptr : map_wal_index(*file.keeper);
   // Without shared memory: data_version if there are locks, and no promise at all if there are none.
-  const bool trusted = !target.immutable && (header != nullptr || !target.read_only);
-  return std::make_unique<Engine>(std::move(target), std::move(keeper), std::move(writer), header, trusted,
-                                  first_counter);
+  const bool trusted = !file.target.immutable && (header != nullptr || !file.target.read_only);
+  return std::make_unique<Engine>(std::move(file.target), std::move(file.keeper), std::move(file.writer), header,
+                                  trusted, first_counter);
 }
 
 Engine::Engine(Target opened, std::unique_ptr<Connection> keeper_connection,

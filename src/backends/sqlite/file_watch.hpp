@@ -51,10 +51,10 @@ class FileWatch {
     dev_t device = 0;
     ino_t inode = 0;
     off_t size = 0;
-    std::int64_t changed = 0;  ///< nanoseconds
+    std::int64_t changed = 0;  ///< nanoseconds; known only of a file opened as unchanging
     bool exists = false;
   };
-  static Identity identify(const std::string& path) noexcept;
+  Identity identify(const std::string& path) const noexcept;
 
   std::string path_;
   std::string wal_path_;

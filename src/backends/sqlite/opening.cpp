@@ -1,0 +1,151 @@
+#include "backends/sqlite/opening.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "backends/sqlite/acting_owner.hpp"
+#include "backends/sqlite/create.hpp"
+#include "backends/sqlite/errors.hpp"
+#include "backends/sqlite/location.hpp"
+#include "backends/sqlite/schema.hpp"
+
+namespace tokenstore::sqlite {
+namespace {
+
+class Opening {
+ public:
+  explicit Opening(const SqliteOptions& options) : options_(options) {}
+  /// What was refused on the way is left as it was.
+  ~Opening() {
+    if (keeper_) keeper_->leave_wal_on_close();
+  }
+  Opening(const Opening&) = delete;
+  Opening& operator=(const Opening&) = delete;
+
+  Result<OpenedFile> run();
+
+ private:
+  Result<void> find_or_create();
+  Result<void> open_if_ours();
+  Result<void> check_writable();
+  Result<void> attach_unless_open_through_another_copy();
+  Result<void> keep_a_wal();
+  Result<std::unique_ptr<Connection>> open_writer();
+  /// Attaches the connection to the WAL (which SQLite does at the first read) and recovers it if need be.
+  int first_read() noexcept;
+
+  const SqliteOptions& options_;
+  Target target_;
+  std::unique_ptr<Connection> keeper_;
+};
+
+Result<void> Opening::find_or_create() {
+  const Result<Location> location = locate(options_.path);
+  if (!location) return location.error();
+  target_.path = location->path;
+  target_.vfs = options_.vfs;
+  target_.read_only = options_.read_only;
+  target_.full_sync = options_.durability == SqliteOptions::Durability::full;
+  target_.busy_timeout = options_.busy_timeout;
+  if (!location->exists) {
+    if (!options_.create || options_.read_only) {
+      return Error(Status::cannot_open, fmt::format("'{}' does not exist; create the store first", options_.path));
+    }
+    if (const Result<void> created = create_database(*location, target_); !created) return created.error();
+  }
+  if (target_.read_only && is_unwritable(location->directory)) {
+    // SQLite cannot make its -wal and -shm here. If somebody else has them open it can share them;
+    // if there are none, nobody is writing, and FileWatch looks for them at every step.
+    target_.immutable = ::access((target_.path + "-wal").c_str(), F_OK) != 0;
+  }
+  return {};
+}
+
+Result<void> Opening::open_if_ours() {
+  Result<std::unique_ptr<Connection>> opened = Connection::open(target_);
+  if (!opened) return opened.error();
+  keeper_ = std::move(*opened);
+  return check_header(*keeper_, options_.path, target_.path);
+}
+
+Result<void> Opening::check_writable() {
+  if (target_.read_only || sqlite3_db_readonly(keeper_->handle(), "main") != 1) return {};
+  if (std::optional<Error> denied = denied_file(options_.path)) return std::move(*denied);
+  return Error(Status::cannot_open,
+               fmt::format("'{}' cannot be written; change its rights, or open it read-only", options_.path));
+}
+
+Result<void> Opening::attach_unless_open_through_another_copy() {
+  const std::string shm_path = target_.path + "-shm";
+  const std::size_t copies_before = target_.immutable ? 0 : copies_of_sqlite_on(shm_path);
+  if (const int code = first_read(); code != SQLITE_OK) return opening_error_of(code, options_.path);
+  if (!target_.immutable && copies_before > 0 && copies_of_sqlite_on(shm_path) > copies_before) {
+    // Closing it would drop the other copy's locks as well, so it stays open: a leak is the lesser evil.
+    keeper_->abandon();
+    return two_copies(options_.path, Status::cannot_open);
+  }
+  return {};
+}
+
+Result<void> Opening::keep_a_wal() {
+  int code = keeper_->configure(target_);
+  if (code == SQLITE_OK && !target_.read_only) code = keeper_->execute("PRAGMA journal_mode = WAL");
+  if (code == SQLITE_OK) code = first_read();
+  if (code != SQLITE_OK) return opening_error_of(code, options_.path);
+  return {};
+}
+
+Result<std::unique_ptr<Connection>> Opening::open_writer() {
+  if (target_.read_only) return std::unique_ptr<Connection>();
+  return open_configured(target_);
+}
+
+int Opening::first_read() noexcept {
+  int code = SQLITE_OK;
+  keeper_->number("SELECT count(*) FROM sqlite_schema", code);
+  return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+Result<OpenedFile> Opening::run() {
+  if (const Result<void> found = find_or_create(); !found) return found.error();
+  const ActingOwner owner(target_.path);
+  if (const Result<void> ours = open_if_ours(); !ours) return ours.error();
+  if (const Result<void> writable = check_writable(); !writable) return writable.error();
+  if (const Result<void> alone = attach_unless_open_through_another_copy(); !alone) return alone.error();
+  if (const Result<void> known = check_schema(*keeper_, options_.path, !target_.read_only); !known) {
+    return known.error();
+  }
+  if (const Result<void> kept = keep_a_wal(); !kept) return kept.error();
+  Result<std::unique_ptr<Connection>> writer = open_writer();
+  if (!writer) return writer.error();
+  return OpenedFile{std::move(target_), std::move(keeper_), std::move(*writer)};
+}
+
+}  // namespace
+
+Result<OpenedFile> open_file(const SqliteOptions& options) {
+  return Opening(options).run();
+}
+
+Result<std::unique_ptr<Connection>> open_configured(const Target& target) {
+  const ActingOwner owner(target.path);
+  Result<std::unique_ptr<Connection>> connection = Connection::open(target);
+  // The file was opened before: to whoever reads or writes now, that it cannot be is a failure of storage.
+  if (!connection && connection.status() != Status::out_of_memory) {
+    return Error(Status::unavailable, connection.error().message());
+  }
+  if (!connection) return connection;
+  if (const int code = (*connection)->configure(target); code != SQLITE_OK) return error_of(code, "connecting");
+  return connection;
+}
+
+Error two_copies(const std::string& path, Status status) {
+  return {status,
+          fmt::format("'{}' is open through another copy of SQLite in this process, and the two would lose each "
+                      "other's locks; link one copy, or close it there",
+                      path)};
+}
+
+}  // namespace tokenstore::sqlite
