@@ -9,10 +9,8 @@ What this does not see: a third copy that opens the file later, and ATTACH.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
-import urllib.parse
 import weakref
 from typing import Any, Optional, Tuple
 
@@ -28,7 +26,7 @@ _shared: Optional[bool] = None
 
 def _sqlite_of(extension: Optional[str]) -> Optional[int]:
     """Where the SQLite is that this shared object calls; None if it has one that nobody else can see."""
-    import ctypes
+    import ctypes  # as others below: not at every import of the package
 
     try:
         return ctypes.cast(ctypes.CDLL(extension).sqlite3_open_v2, ctypes.c_void_p).value
@@ -40,6 +38,8 @@ def shared() -> bool:
     """Whether Python's sqlite3 module, loaded or not, calls the same SQLite as this package."""
     global _shared
     if _shared is None:
+        import importlib.util
+
         try:
             spec = importlib.util.find_spec("_sqlite3")
         except (ImportError, ValueError):
@@ -93,6 +93,8 @@ def _on_event(event: str, arguments: Tuple[Any, ...]) -> None:
     place = arguments[0]
     paths = [place]
     if isinstance(place, str) and place.startswith("file:"):
+        import urllib.parse
+
         paths.append(urllib.parse.unquote(urllib.parse.urlsplit(place).path))
     if any(identity is not None and _is_held(identity) for identity in map(_identity, paths)):
         raise CannotOpen(

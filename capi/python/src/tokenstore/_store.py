@@ -6,9 +6,21 @@ import atexit
 import os
 import weakref
 from datetime import datetime, timedelta
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Callable, Iterable, Iterator, List, NoReturn, Optional, Sequence, Tuple, Type, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+    overload,
+)
 
 from . import _core, _times
 from ._enums import Lifetime, State
@@ -30,6 +42,10 @@ from ._values import (
     Unavailability,
     page_of,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 # A collection of names whose pages are fetched one after the other.
 _Fetch = Callable[[str, int], Tuple[List[Tuple[Any, ...]], str]]
@@ -301,6 +317,8 @@ class TokenStore(_core.Store):
     @property
     def created_key_file(self) -> Optional[Path]:
         """The key file, if opening the store created it. Tell the operator: without it the tokens are lost."""
+        from pathlib import Path
+
         path = self._names()[2]
         return Path(path) if path else None
 
