@@ -19,6 +19,8 @@ test_packages=(
   libx11-dev python3-dev # headers that make macros of common words
   liblmdb-dev # the example of a storage backend
   python3-pytest python3-hypothesis mypy python3-setuptools python3-wheel python3-pip python3-venv patchelf # the Python package
+  # and what it works with: frameworks, and servers to run them
+  python3-fastapi python3-flask python3-django python3-djangorestframework python3-httpx python3-uvicorn gunicorn
 )
 cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross
 # Debian's node comes without npm; others bring their own, which Debian's would push out.

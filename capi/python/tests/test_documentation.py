@@ -26,7 +26,7 @@ def test_docstrings_show_what_happens(name):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["tokenstore._clock", "tokenstore._enums", "tokenstore._keyring"])
+@pytest.mark.parametrize("name", ["tokenstore._clock", "tokenstore._enums", "tokenstore._keyring", "tokenstore.aio"])
 def test_docstrings_of_smaller_modules_show_what_happens(name):
     results = doctest.testmod(importlib.import_module(name))
     assert (results.attempted > 0, results.failed) == (True, 0)
