@@ -72,7 +72,8 @@ def test_everything_public_has_a_docstring():
 
 
 def mypy(*arguments):
-    command = [sys.executable, "-m", "mypy", "--strict", "--python-version", "3.9", "--cache-dir=/dev/null", *arguments]
+    settings = ["--config-file", str(SOURCES.parents[1] / "pyproject.toml"), "--cache-dir=/dev/null"]
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version", "3.9", *settings, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=SOURCES.parent)
 
 
