@@ -152,12 +152,15 @@ def test_storage_that_cannot_be_read_is_503_and_not_401(served):
     assert served.who_as(token).status == 200, "and it works again afterwards"
 
 
-def test_no_answer_holds_a_piece_of_the_token(served):
+def test_the_log_says_why_and_neither_it_nor_an_answer_holds_a_piece_of_the_token(served, caplog):
+    caplog.set_level("INFO", logger="tokenstore")
     token, token_id = served.issue("notes:write")
     texts = [served.who_as(token).body.decode()]
     served.store.revoke(ALICE, token_id)
     texts.append(served.who_as(token).body.decode())
-    assert not any(leaked(token, text) for text in texts)
+    log = [record.getMessage() for record in caplog.records if record.name == "tokenstore"]
+    assert log == [f"a token was refused: insufficient_scope, token {token_id}", "a token was refused: revoked"]
+    assert not any(leaked(token, text) for text in [*texts, caplog.text])
 
 
 def test_the_last_use_is_noted_with_the_client_s_address(served):

@@ -79,10 +79,10 @@ PyMethodDef functions[] = {
 
 template <typename Visit>
 int each(State& state, Visit visit) {
-  PyObject** const places[] = {&state.store_type,    &state.verdict_type, &state.secret_type, &state.keyring_type,
-                               &state.clock_type,    &state.errors,       &state.outcomes,    &state.reasons,
-                               &state.closed,        &state.to_time,      &state.text,        &state.scope,
-                               &state.client_address};
+  PyObject** const places[] = {&state.store_type,     &state.verdict_type, &state.secret_type, &state.keyring_type,
+                               &state.clock_type,     &state.errors,       &state.outcomes,    &state.reasons,
+                               &state.closed,         &state.to_time,      &state.text,        &state.scope,
+                               &state.client_address, &state.faults_type};
   for (PyObject** place : places) {
     if (const int stop = visit(*place); stop != 0) return stop;
   }
@@ -119,8 +119,8 @@ int module_exec(PyObject* module) {
   State& state = state_of(module);
   const bool done = intern("text", state.text) && intern("scope", state.scope) &&
                     intern("client_address", state.client_address) && add_verdict(module, state) &&
-                    add_secret_text(module, state) && add_clock(module, state) && add_keyring(module, state) &&
-                    add_store(module, state) &&
+                    add_secret_text(module, state) && add_clock(module, state) && add_faults(module, state) &&
+                    add_keyring(module, state) && add_store(module, state) &&
                     PyModule_AddStringConstant(module, "version", tokenstore_version()) == 0 &&
                     PyModule_AddIntConstant(module, "version_number", tokenstore_version_number()) == 0 &&
                     PyModule_AddIntConstant(module, "abi_version", tokenstore_abi_version()) == 0;

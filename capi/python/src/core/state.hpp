@@ -19,6 +19,7 @@ struct State {
   PyObject* secret_type;
   PyObject* keyring_type;
   PyObject* clock_type;
+  PyObject* faults_type;
   // From register(): tuples with a place for each number, a class, and a function from milliseconds to a datetime.
   PyObject* errors;
   PyObject* outcomes;
@@ -115,6 +116,7 @@ bool add_type(PyObject* module, PyType_Spec& spec, const char* name, PyObject*& 
 bool add_verdict(PyObject* module, State& state);
 bool add_secret_text(PyObject* module, State& state);
 bool add_clock(PyObject* module, State& state);
+bool add_faults(PyObject* module, State& state);
 bool add_keyring(PyObject* module, State& state);
 bool add_store(PyObject* module, State& state);
 

@@ -5,12 +5,14 @@ Internal: what frameworks offer of it is in the modules named after them.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import Dict, Optional, Sequence, Tuple
 
 from ._core import Verdict
 
+_log = logging.getLogger("tokenstore")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 _REALM = re.compile(r'[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}')
 
@@ -64,6 +66,9 @@ class Challenges:
         if verdict.valid:
             return None
         status = verdict.http_status
+        # For the audit log alone: nothing in it is a word of the client's.
+        level = logging.WARNING if status == 503 else logging.INFO
+        _log.log(level, "a token was refused: %s%s", verdict.reason, f", token {verdict.id}" if verdict.id else "")
         if status == 503:
             # Nobody knows whether the token is good: do not call it bad, or clients throw it away.
             return Refusal(503, "try again", {"Retry-After": "1", "Cache-Control": "no-store"})
