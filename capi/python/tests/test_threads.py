@@ -66,6 +66,70 @@ def test_a_call_that_keeps_the_interpreter_lock_is_noticed():
     assert steps < 10
 
 
+def turns_while(work):
+    """How often another thread gets a turn while this one works, if nobody lets go of the interpreter lock unasked."""
+    turns = [0]
+    stop = threading.Event()
+
+    def count():
+        while not stop.is_set():
+            turns[0] += 1
+            time.sleep(0)
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=count)
+    thread.start()
+    sys.setswitchinterval(60)
+    try:
+        time.sleep(0.01)
+        before = turns[0]
+        work()
+        return turns[0] - before
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        thread.join()
+
+
+def test_a_hot_validation_keeps_the_interpreter_lock_and_any_other_lets_go_of_it(tmp_path):
+    with tokenstore.open(tmp_path / "hot.db") as hot, tokenstore.open(tmp_path / "cold.db", cache_bytes=0) as cold:
+        for store, expected in ((hot, range(2)), (cold, range(100, 1_000_000))):
+            text = store.issue(ALICE, scopes=["read"]).text.reveal()
+            assert store.validate(text, "read").valid
+
+            def work(store=store, text=text):
+                for _ in range(2000):
+                    store.validate(text, "read")
+
+            assert turns_while(work) in expected
+
+
+AT_EXIT = """
+import sys, threading, tokenstore
+store = tokenstore.open(sys.argv[1])
+alice = tokenstore.Actor.user("alice")
+text = store.issue(alice, scopes=["read"]).text.reveal()
+def work():
+    try:
+        while True:
+            store.validate(text, "read")
+            store.issue(alice, scopes=["read"])
+    except tokenstore.Closed:
+        pass
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+import time
+time.sleep(0.1)
+"""
+
+
+def test_a_program_may_end_while_its_threads_are_inside(tmp_path):
+    for turn in range(times("TOKENSTORE_PYTHON_CLOSES", 20) // 4):
+        command = [sys.executable, "-c", AT_EXIT, str(tmp_path / f"{turn}.db")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_token_revoked_in_one_thread_is_refused_by_the_next_call_in_all(store):
     current = []
     wrong = []
