@@ -21,6 +21,7 @@ test_packages=(
   python3-pytest python3-hypothesis mypy python3-setuptools python3-wheel python3-pip python3-venv patchelf # the Python package
   # and what it works with: frameworks, and servers to run them
   python3-fastapi python3-flask python3-django python3-djangorestframework python3-httpx python3-uvicorn gunicorn
+  golang-go go-staticcheck # the Go module
 )
 cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross
 # Debian's node comes without npm; others bring their own, which Debian's would push out.
@@ -49,7 +50,7 @@ say_what_is_missing() {
   fi
   if [ "$1" != build ]; then
     for program in clang++-14 clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh shellcheck strace \
-      chromium node npm wrk mosquitto mosquitto_pub nginx openssl; do
+      chromium node npm go-staticcheck wrk mosquitto mosquitto_pub nginx openssl; do
       command -v "$program" >/dev/null || missing+=("$program")
     done
   fi

@@ -30,7 +30,8 @@ class Readme(unittest.TestCase):
 
     def test_shown_programs_are_the_compiled_files(self):
         shown = blocks("file")
-        self.assertEqual({"examples/cpp/first.cpp", "examples/c/first.c", "examples/python/first.py"}, set(shown))
+        self.assertEqual({"examples/cpp/first.cpp", "examples/c/first.c", "examples/python/first.py",
+                          "examples/go/first/main.go"}, set(shown))
         for name, text in shown.items():
             self.assertEqual((TREE / name).read_text(encoding="utf-8"), text, name)
 
@@ -38,6 +39,8 @@ class Readme(unittest.TestCase):
         shown = blocks("output")
         # What two hosts print needs a PostgreSQL server: tests/postgres compares that.
         self.assertTrue(shown.pop("two_hosts"))
+        # What the Go program prints needs Go: tests/go compares that.
+        self.assertTrue(shown.pop("FIRST_GO"))
         self.assertEqual({"FIRST_CPP", "FIRST_C", "FIRST_PYTHON"}, set(shown))
         for name, text in shown.items():
             with tempfile.TemporaryDirectory() as folder:

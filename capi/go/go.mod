@@ -1,0 +1,3 @@
+module tokenstore.example/tokenstore
+
+go 1.19

@@ -1,0 +1,26 @@
+// Package fortests is how package tokenstoretest reaches what package tokenstore shows to nobody else.
+package fortests
+
+import "time"
+
+// Controls move the clock of a store, and say what its storage does.
+type Controls interface {
+	Now() time.Time
+	Advance(time.Duration)
+	SetMode(Mode)
+}
+
+// Mode is what storage does when it is asked.
+type Mode int32
+
+// As in for_tests.h.
+const (
+	Works        Mode = 0
+	Fails        Mode = 1
+	Waits        Mode = 2
+	LosesReplies Mode = 3
+)
+
+// Open opens a store on such storage. The options are a []tokenstore.Option and the store a *tokenstore.Store, which this
+// package must not know.
+var Open func(options any, now time.Time) (store any, controls Controls, err error)

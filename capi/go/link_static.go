@@ -1,0 +1,8 @@
+//go:build tokenstore_static
+
+package tokenstore
+
+/*
+#cgo LDFLAGS: -static -ldl -lm
+*/
+import "C"

@@ -1,0 +1,8 @@
+//go:build tokenstore_system
+
+package tokenstore
+
+/*
+#cgo pkg-config: tokenstore
+*/
+import "C"

@@ -1,0 +1,71 @@
+"""Which Go there is, and how its commands are run by the tests of this folder."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import shutil
+
+OLDEST = (1, 19)
+# For machines that have no newer one than Debian's: a module like others, from the module proxy, checked by its sum.
+NEWER = "golang.org/toolchain@v0.0.1-go1.24.4.linux-{machine}"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def version_of(go):
+    said = subprocess.run([go, "version"], text=True, stdout=subprocess.PIPE, env={**os.environ, "GOTOOLCHAIN": "local"})
+    found = re.search(r"go(\d+)\.(\d+)", said.stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def installed():
+    candidates = [shutil.which("go"), *map(str, pathlib.Path("/usr/lib").glob("go-*/bin/go"))]
+    return sorted((version_of(go), go) for go in candidates if go and os.access(go, os.X_OK))
+
+
+def oldest():
+    """The oldest Go that is supported: Debian 12's. One that is missing fails the test."""
+    for version, go in installed():
+        if version == OLDEST:
+            return go
+    raise SystemExit("Go 1.19 is missing: run .ci/packages.sh test")
+
+
+def newer(cache):
+    """A Go that has iterators: what is installed, or a pinned one from the module proxy."""
+    version, go = installed()[-1]
+    return go if version >= (1, 23) else fetched(cache)
+
+
+def fetched(cache):
+    module = NEWER.format(machine=MACHINES[os.uname().machine])
+    done = subprocess.run([oldest(), "mod", "download", "-json", module], text=True, stdout=subprocess.PIPE,
+                          env=environment(GOMODCACHE=cache, GOFLAGS="-modcacherw"))
+    if done.returncode != 0:
+        raise SystemExit(f"no newer Go is installed, and {module} cannot be had: install one, or let the proxy be reached")
+    folder = pathlib.Path(json.loads(done.stdout)["Dir"])
+    # A module cannot say which files are programs.
+    for place in ("bin", "pkg/tool"):
+        for path in (folder / place).rglob("*"):
+            if path.is_file():
+                path.chmod(0o755)
+    for path in folder.rglob("_go.mod"):
+        path.rename(path.with_name("go.mod"))
+    return str(folder / "bin/go")
+
+
+def environment(**changes):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GO") or name == "GOPROXY"}
+    return {**kept, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "1", **{k: str(v) for k, v in changes.items()}}
+
+
+def run(go, *arguments, folder, **changes):
+    """Runs a go command, shows what it says, and answers its status and its output."""
+    root = subprocess.run([go, "env", "GOROOT"], text=True, stdout=subprocess.PIPE, env=environment()).stdout.strip()
+    changes.setdefault("PATH", f"{root}/bin:{os.environ['PATH']}")
+    print("+ go", *arguments, flush=True)
+    done = subprocess.run([go, *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=environment(**changes))
+    print(done.stdout, end="", flush=True)
+    return done.returncode, done.stdout
