@@ -3,18 +3,14 @@ never a crash; and the store goes on working."""
 
 import inspect
 import os
-import tempfile
 from datetime import datetime, timedelta, timezone
 
 import tokenstore
 from conftest import ALICE, HOST, ROOT, leaked, times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from tokenstore import Actor, KeyFileTrust, KeyUse, Lifetime, ManualClock, Policy, Request, State
 
-# What Hypothesis computes for itself does not belong into the tree.
-set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "tokenstore-hypothesis"))
 settings.register_profile(
     "tokenstore",
     max_examples=times("TOKENSTORE_PYTHON_EXAMPLES", 300),
