@@ -39,7 +39,9 @@ def one_file(folder):
 def version():
     header = CARRIED / "tokenstore.h" if CARRIED.is_dir() else HERE.parent / "include" / "tokenstore.h"
     text = header.read_text(encoding="utf-8")
-    return ".".join(re.search(rf"#define TOKENSTORE_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR", "PATCH"))
+    return ".".join(
+        re.search(rf"#define TOKENSTORE_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR", "PATCH")
+    )
 
 
 def libpq_headers():

@@ -48,7 +48,13 @@ requests = st.builds(
     times_of_day,
 )
 policies = st.builds(
-    Policy, durations, durations, st.one_of(st.none(), numbers), st.booleans(), st.booleans(), st.sampled_from([True, 1])
+    Policy,
+    durations,
+    durations,
+    st.one_of(st.none(), numbers),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([True, 1]),
 )
 anything = st.one_of(
     texts,
@@ -92,7 +98,9 @@ def still_working():
     STORE.remove(ALICE, issued.id)
 
 
-@given(st.sampled_from(METHODS), st.lists(anything, max_size=4), st.dictionaries(st.text(max_size=8), anything, max_size=2))
+@given(
+    st.sampled_from(METHODS), st.lists(anything, max_size=4), st.dictionaries(st.text(max_size=8), anything, max_size=2)
+)
 def test_any_arguments_to_any_method(name, positional, named):
     call(getattr(STORE, name), *positional, **named)
     still_working()

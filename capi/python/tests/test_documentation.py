@@ -17,7 +17,9 @@ HERE = pathlib.Path(__file__).parent
 CACHE = tempfile.TemporaryDirectory()  # the frameworks' sources are read once for all runs of mypy
 SOURCES = TREE / "capi" / "python" / "src" / "tokenstore"
 MODULES = sorted(
-    f"tokenstore.{found.name}" for found in pkgutil.iter_modules([str(SOURCES)]) if found.name not in ("_core", "_postgres")
+    f"tokenstore.{found.name}"
+    for found in pkgutil.iter_modules([str(SOURCES)])
+    if found.name not in ("_core", "_postgres")
 )
 
 

@@ -166,9 +166,11 @@ def test_numbers_with_a_meaning_are_those_of_the_header():
     assert tokenstore.PAGE_MAX == define("TOKENSTORE_PAGE_MAX")
     kinds = numbers("TOKENSTORE_ACTOR")
     actor = tokenstore.Actor
-    assert {"USER": actor.user("x").kind, "ADMINISTRATOR": actor.administrator("x").kind, "HOST": actor.host().kind} == {
-        name: kinds[name] for name in ("USER", "ADMINISTRATOR", "HOST")
-    }
+    assert {
+        "USER": actor.user("x").kind,
+        "ADMINISTRATOR": actor.administrator("x").kind,
+        "HOST": actor.host().kind,
+    } == {name: kinds[name] for name in ("USER", "ADMINISTRATOR", "HOST")}
     from tokenstore import _open
 
     assert {"SQLITE": _open._SQLITE, "MEMORY": _open._MEMORY} == numbers("TOKENSTORE_BACKEND")

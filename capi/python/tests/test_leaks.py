@@ -1,7 +1,7 @@
 """Memory stays flat however often anything is called, whether it succeeds or raises.
 
-Counted are Python's own allocated blocks and the memory of the process, which the library's own allocations are part of;
-and references in all, where interpreter and extension count them: count_references sees to that.
+Counted are Python's own allocated blocks and the memory of the process, which the library's own allocations are part
+of; and references in all, where interpreter and extension count them: count_references sees to that.
 """
 
 import ctypes
@@ -74,7 +74,9 @@ def everything(store, issued, ended):
         "validate a secret": lambda: store.validate(issued.text, "read"),
         "validate a bad text": lambda: store.validate(bad, "read"),
         "try_validate": lambda: store.try_validate(text, "read"),
-        "all of a verdict": lambda: [getattr(verdict, name) for name in dir(verdict) if name[0] != "_"] + [repr(verdict)],
+        "all of a verdict": lambda: (
+            [getattr(verdict, name) for name in dir(verdict) if name[0] != "_"] + [repr(verdict)]
+        ),
         "a verdict as a bool": lambda: refused(lambda: bool(verdict)),
         "a verdict compared": lambda: refused(lambda: verdict == True),  # noqa: E712
         "no text": lambda: refused(lambda: store.validate(None, "read")),

@@ -23,9 +23,12 @@ def server():
 
 
 def test_two_stores_see_each_other_s_changes(server):
-    with tokenstore.open_postgres(server.conninfo, key=KEY) as one, tokenstore.open_postgres(
-        server.conninfo, key=KEY, max_staleness=timedelta(0), pool_size=2, deadline=timedelta(seconds=10)
-    ) as two:
+    with (
+        tokenstore.open_postgres(server.conninfo, key=KEY) as one,
+        tokenstore.open_postgres(
+            server.conninfo, key=KEY, max_staleness=timedelta(0), pool_size=2, deadline=timedelta(seconds=10)
+        ) as two,
+    ):
         issued = one.issue(ALICE, scopes=["read"])
         assert one.validate(issued.text, "read").valid
         assert two.validate(issued.text, "read").valid
@@ -50,9 +53,10 @@ def test_a_store_works_in_a_forked_child(server):
 
 
 def test_a_schema_of_its_own_is_another_store(server):
-    with tokenstore.open_postgres(server.conninfo, key=KEY) as one, tokenstore.open_postgres(
-        server.conninfo, key=KEY, schema="other"
-    ) as other:
+    with (
+        tokenstore.open_postgres(server.conninfo, key=KEY) as one,
+        tokenstore.open_postgres(server.conninfo, key=KEY, schema="other") as other,
+    ):
         issued = one.issue(ALICE, scopes=["read"])
         assert not other.validate(issued.text, "read").valid
 

@@ -1,5 +1,5 @@
-"""A package that carries a SQLite of its own never opens a file that Python's sqlite3 module has open, nor the other way
-round. The copy is made as tools that make wheels do: a library of another name, which the extension asks for."""
+"""A package that carries a SQLite of its own never opens a file that Python's sqlite3 module has open, nor the other
+way round. The copy is made as tools that make wheels do: a library of another name, which the extension asks for."""
 
 import pathlib
 import shutil

@@ -183,7 +183,11 @@ def test_owners_are_suspended_resumed_and_limited(store):
     issued = store.issue(ALICE, scopes=["read"])
     assert store.validate(issued.text, "read").valid
     suspended = store.suspend(ROOT, "alice", reason="left")
-    assert (suspended.suspended, suspended.suspended_by, suspended.suspend_reason) == (True, "administrator:root", "left")
+    assert (suspended.suspended, suspended.suspended_by, suspended.suspend_reason) == (
+        True,
+        "administrator:root",
+        "left",
+    )
     assert suspended.suspended_at.tzinfo is timezone.utc
     assert store.validate(issued.text, "read").reason is Reason.OWNER_SUSPENDED
     assert store.resume(ROOT, "alice").suspended_at is None
@@ -312,9 +316,10 @@ def test_what_a_store_says_of_itself(tmp_path):
 
 
 def test_workspaces_do_not_see_each_other(tmp_path):
-    with tokenstore.open(tmp_path / "t.db", workspace="one") as one, tokenstore.open(
-        tmp_path / "t.db", workspace="two"
-    ) as two:
+    with (
+        tokenstore.open(tmp_path / "t.db", workspace="one") as one,
+        tokenstore.open(tmp_path / "t.db", workspace="two") as two,
+    ):
         issued = one.issue(ALICE, scopes=["read"])
         assert one.validate(issued.text, "read").valid
         assert not two.validate(issued.text, "read").valid

@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 import tokenstore
-from tokenstore import Actor, Issued, Keyring, KeyUse, Lifetime, ManualClock, Outcome, Page, Reason, Request, State, Token
+from tokenstore import (
+    Actor,
+    Issued,
+    Keyring,
+    KeyUse,
+    Lifetime,
+    ManualClock,
+    Outcome,
+    Page,
+    Reason,
+    Request,
+    State,
+    Token,
+)
 
 
 def allow(store: tokenstore.TokenStore, text: str, scope: str, address: Optional[str]) -> Optional[str]:
@@ -28,7 +41,9 @@ def allow(store: tokenstore.TokenStore, text: str, scope: str, address: Optional
 def use(store: tokenstore.TokenStore, root: Actor, alice: Actor) -> None:
     policy = replace(store.policy(root), never_allowed=True, longest_lifetime=Lifetime.NEVER, most_active_per_owner=50)
     store.set_policy(root, policy)
-    issued: Issued = store.issue(alice, scopes=["read"], lifetime=timedelta(days=1), description="laptop", metadata=b"m")
+    issued: Issued = store.issue(
+        alice, scopes=["read"], lifetime=timedelta(days=1), description="laptop", metadata=b"m"
+    )
     many: Tuple[Issued, ...] = store.issue_many(
         Actor.host(), [Request("alice", ("read",), lifetime=Lifetime.NEVER, not_before=store.now())]
     )

@@ -42,8 +42,8 @@ def open(
     them it is the file "<path>.key", which is created together with a new database: see ``created_key_file``.
 
     ``workspace``: the tenant; one file holds many. ``prefix``: the first letters of the tokens. ``upkeep_thread``: one
-    thread of the store's own calls ``maintain()``. ``cache_bytes``: memory for validated tokens, by default 64 MiB; 0 is
-    none. ``busy_timeout``: how long a write waits for another process, by default 5 s; zero is not at all.
+    thread of the store's own calls ``maintain()``. ``cache_bytes``: memory for validated tokens, by default 64 MiB; 0
+    is none. ``busy_timeout``: how long a write waits for another process, by default 5 s; zero is not at all.
     ``use_interval``: how often last uses are written out, by default each minute.
 
     >>> import tempfile
@@ -115,8 +115,8 @@ def open_postgres(
 
     ``conninfo`` is libpq's: "host=db dbname=app user=app sslmode=verify-full", or a postgresql:// URI. The key has to
     be given, and be the same on every machine. ``max_staleness``: for how long after another machine's change this one
-    may still answer from its cache, by default 1 s; zero asks the server on every call. ``deadline``: every call returns
-    within it, by default 5 s.
+    may still answer from its cache, by default 1 s; zero asks the server on every call. ``deadline``: every call
+    returns within it, by default 5 s.
     """
     try:
         from . import _postgres

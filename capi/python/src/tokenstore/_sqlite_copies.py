@@ -1,8 +1,8 @@
 """Two copies of SQLite in one process on one file lose each other's locks, and with them what the file holds.
 
 An extension that is linked with the system's libsqlite3, as on Debian, shares it with Python's own sqlite3 module: then
-there is nothing to do here. A wheel that carries a copy of its own is another matter: while it is loaded beside Python's,
-a file is opened by one of the two alone. Whoever comes second is refused.
+there is nothing to do here. A wheel that carries a copy of its own is another matter: while it is loaded beside
+Python's, a file is opened by one of the two alone. Whoever comes second is refused.
 
 What this does not see: a third copy that opens the file later, and ATTACH.
 """
@@ -63,8 +63,8 @@ def before_opening(path: str) -> None:
     for descriptor in os.listdir("/proc/self/fd"):
         if _identity(f"/proc/self/fd/{descriptor}") == wanted:
             raise CannotOpen(
-                "this process has the file open by another copy of SQLite, Python's sqlite3 perhaps, and each would lose"
-                " the other's locks: close it there first, or build tokenstore with the system's SQLite"
+                "this process has the file open by another copy of SQLite, Python's sqlite3 perhaps, and each would"
+                " lose the other's locks: close it there first, or build tokenstore with the system's SQLite"
             )
 
 

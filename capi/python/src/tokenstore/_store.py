@@ -106,9 +106,7 @@ class TokenStore(_core.Store):
         for one in requests:
             if not isinstance(one, Request):
                 raise TypeError(f"requests must hold Request objects, not {type(one).__name__}")
-            raw.append(
-                _raw_request(one.owner, one.scopes, one.description, one.metadata, one.lifetime, one.not_before)
-            )
+            raw.append(_raw_request(one.owner, one.scopes, one.description, one.metadata, one.lifetime, one.not_before))
         return tuple(Issued(text, Token._of(token)) for text, token in self._issue_many(*_raw(actor), raw))
 
     def get(self, actor: Actor, id: str) -> Token:
@@ -274,9 +272,7 @@ class TokenStore(_core.Store):
         """Seals records anew under the active key, for about the budget (default 1 s), while the store is in use."""
         return Resealed(*self._reseal(*_raw(actor), cursor, _times.default_or_ms("budget", budget)))
 
-    def check(
-        self, actor: Actor, progress: Optional[Callable[[int, Optional[int]], object]] = None
-    ) -> CheckReport:
+    def check(self, actor: Actor, progress: Optional[Callable[[int, Optional[int]], object]] = None) -> CheckReport:
         """Verifies every seal of the workspace and the storage's own integrity. May take long.
 
         ``progress`` is called now and then with the records done and, if known, in all. An exception that it raises
