@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Set, Tuple
 
 from ._core import Verdict
 
 _log = logging.getLogger("tokenstore")
+_SCHEME = "bearer "
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 _REALM = re.compile(r'[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}')
 
@@ -43,14 +44,14 @@ class Challenges:
             return "", self.ambiguous()
         if self.without_token(values):
             return "", self.nothing()
-        text = values[0].partition(" ")[2].lstrip(" ")
+        text = values[0][len(_SCHEME) :].lstrip(" ")
         # Several headers reach a WSGI application as one, with commas between; no token has one.
         return (text, None) if text and "," not in text else ("", self.ambiguous())
 
     @staticmethod
     def without_token(values: Sequence[str]) -> bool:
         """No header, or one of another scheme."""
-        return not values or values[0].partition(" ")[0].lower() != "bearer"
+        return not values or (values[0] + " ")[: len(_SCHEME)].lower() != _SCHEME
 
     def nothing(self) -> Refusal:
         """Without a token there is nothing wrong with: RFC 6750 section 3.1 wants no error code here."""
@@ -61,10 +62,8 @@ class Challenges:
             400, "send one Authorization header, with one bearer token", ', error="invalid_request"'
         )
 
-    def of_verdict(self, verdict: Verdict, scopes: Sequence[str]) -> Optional[Refusal]:
-        """None if and only if the request may go on."""
-        if verdict.valid:
-            return None
+    def refused(self, verdict: Verdict, scopes: Sequence[str]) -> Refusal:
+        """The refusal of a verdict that is not valid for one of the scopes."""
         status = verdict.http_status
         # For the audit log alone: nothing in it is a word of the client's.
         level = logging.WARNING if status == 503 else logging.INFO
@@ -97,6 +96,18 @@ def checked_scope(scope: object, example: str) -> str:
             f"a scope is one word of 1 to 128 characters of ASCII, without spaces, quotes and backslashes, as in {example}"
         )
     return scope
+
+
+_checked: Set[Tuple[str, ...]] = set()
+
+
+def checked_again(scopes: Sequence[str], example: str) -> Sequence[str]:
+    """The same for scopes that come with every request: those of a route are looked at once."""
+    known = tuple(scopes)
+    if known not in _checked:
+        checked_scopes(known, example)
+        _checked.add(known)
+    return known
 
 
 def checked_scopes(scopes: Sequence[object], example: str) -> Tuple[str, ...]:

@@ -22,7 +22,7 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
-from ._bearer import Refusal, checked_scopes
+from ._bearer import Refusal, checked_again, checked_scopes
 from ._core import Verdict
 from ._store import TokenStore
 from .aio import AsyncTokenStore, Opening
@@ -51,8 +51,8 @@ class BearerToken(SecurityBase):
 
     async def __call__(self, request: HTTPConnection, security_scopes: SecurityScopes) -> Verdict:
         # Starting looks through the routes, but not through those that are added afterwards.
-        scopes = checked_scopes(security_scopes.scopes, _EXAMPLE)
-        decision = await _protection_of(request.app).gate().decide(request, scopes)
+        scopes = checked_again(security_scopes.scopes, _EXAMPLE)
+        decision = await _protection_of(request.scope["app"]).gate().decide(request.scope, scopes)
         if isinstance(decision, Refusal):
             raise HTTPException(decision.status, decision.message, headers=decision.headers)
         return decision

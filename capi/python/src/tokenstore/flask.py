@@ -84,9 +84,8 @@ class _Protection:
             return refusal
         for scope in scopes:
             verdict = self.store.validate(text, scope, client_address=request.remote_addr)
-            refusal = self._challenges.of_verdict(verdict, scopes)
-            if refusal is not None:
-                return refusal
+            if not verdict.valid:
+                return self._challenges.refused(verdict, scopes)
         g.tokenstore_token = verdict
         return None
 

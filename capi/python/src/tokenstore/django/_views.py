@@ -106,9 +106,8 @@ def decide(request: HttpRequest, scopes: Sequence[str]) -> Union[Verdict, Refusa
         return refusal
     for scope in scopes:
         verdict = this.store.validate(text, scope, client_address=_address(request))
-        refusal = this.challenges.of_verdict(verdict, scopes)
-        if refusal is not None:
-            return refusal
+        if not verdict.valid:
+            return this.challenges.refused(verdict, scopes)
     return verdict
 
 
@@ -119,9 +118,8 @@ async def decide_in_loop(request: HttpRequest, scopes: Sequence[str]) -> Union[V
         return refusal
     for scope in scopes:
         verdict = await this.asynchronous.validate(text, scope, client_address=_address(request))
-        refusal = this.challenges.of_verdict(verdict, scopes)
-        if refusal is not None:
-            return refusal
+        if not verdict.valid:
+            return this.challenges.refused(verdict, scopes)
     return verdict
 
 
