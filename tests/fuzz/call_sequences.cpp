@@ -5,10 +5,13 @@
 // others.
 #include <array>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "backend/export.hpp"
 #include "fuzz/c_calls.hpp"
+#include "tokenstore/backends/memory.hpp"
 
 using tokenstore::test::check_answer;
 using tokenstore::test::Input;
@@ -55,7 +58,7 @@ class Sequence {
     clock_.wall = [](void* time) { return static_cast<Time*>(time)->wall; };
     clock_.monotonic = [](void* time) { return static_cast<Time*>(time)->monotonic; };
     clock_.context = &time_;
-    store_ = tokenstore::test::open_c_store(&clock_);
+    store_ = open();
   }
   ~Sequence() {
     tokenstore_page_free(page_);
@@ -73,7 +76,7 @@ class Sequence {
 
  private:
   void call() {
-    switch (input_.octet() % 16) {
+    switch (input_.octet() % 17) {
       case 0:
       case 1:
       case 2:
@@ -102,6 +105,8 @@ class Sequence {
         return with_token([this](Token& token) { get(token); });
       case 14:
         return upkeep();
+      case 16:
+        return reseal();
       default:
         return with_token([this](Token& token) { validate(token, demands[input_.octet() % demands.size()]); });
     }
@@ -110,6 +115,35 @@ class Sequence {
   template <typename Call>
   void with_token(Call call) {
     if (!tokens_.empty()) call(tokens_[input_.octet() % tokens_.size()]);
+  }
+
+  static std::string key_id(std::uint8_t number) { return {'0', static_cast<char>('A' + number)}; }
+
+  /// Another handle of the same storage. The newest key is active, those before it go on verifying.
+  tokenstore_store* open() {
+    tokenstore_keyring* keyring = nullptr;
+    for (std::uint8_t older = 0; older <= newest_key_; ++older) {
+      const auto number = static_cast<std::uint8_t>(newest_key_ - older);
+      const std::array<std::uint8_t, TOKENSTORE_MASTER_KEY_SIZE> master{3, 1, 4, 1, 5, number};
+      const std::string id = key_id(number);
+      const std::int32_t status =
+          older == 0
+              ? tokenstore_keyring_from_bytes(master.data(), master.size(), id.data(), id.size(), &keyring, &error_)
+              : tokenstore_keyring_add(keyring, id.data(), id.size(), TOKENSTORE_KEY_VERIFY_ONLY, master.data(),
+                                       master.size(), &error_);
+      promise(checked(status) == TOKENSTORE_OK, "a keyring is made");
+    }
+    tokenstore_open_options options{};
+    options.struct_size = sizeof options;
+    options.keyring = keyring;
+    options.cache_bytes = 1 << 20;
+    options.clock = &clock_;
+    const tokenstore_backend backend =
+        tokenstore::capi::export_backend("shared-memory", 0, [memory = memory_] { return memory; });
+    tokenstore_store* store = nullptr;
+    promise(checked(tokenstore_open_backend(&options, &backend, &store, &error_)) == TOKENSTORE_OK, "a store opens");
+    tokenstore_keyring_free(keyring);
+    return store;
   }
 
   /// The host, or now and then another.
@@ -399,6 +433,47 @@ class Sequence {
     tokenstore_check_report_free(report);
   }
 
+  /// Often under a new key, in a new handle. What validates is what validated before.
+  void reseal() {
+    const tokenstore_actor who = actor(0);
+    if (input_.octet() % 2 == 0 && newest_key_ < most_keys) {
+      ++newest_key_;
+      tokenstore_store* rotated = open();
+      tokenstore_free(store_);
+      store_ = rotated;
+    }
+    const std::string cursor(input_.text());
+    tokenstore_reseal_summary summary{};
+    summary.struct_size = sizeof summary;
+    const std::int32_t status =
+        checked(tokenstore_reseal(store_, &who, cursor.data(), cursor.size(), 0, &summary, &error_));
+    if (who.kind == TOKENSTORE_ACTOR_USER) return promise(status == TOKENSTORE_PERMISSION_DENIED, "no user reseals");
+    promise(status == TOKENSTORE_OK || (!cursor.empty() && status == TOKENSTORE_INVALID_ARGUMENT), "all is resealed");
+    if (status != TOKENSTORE_OK) return;
+    std::uint64_t records = 2;  // the store's and the workspace's
+    for (const Owner& owner : owners_) records += owner.known ? 1U : 0U;
+    for (const Token& token : tokens_) records += token.gone ? 0U : 1U;
+    const std::uint64_t seen = summary.resealed + summary.kept;
+    promise(summary.refused == 0 && summary.next_size == 0, "every record is genuine");
+    promise(cursor.empty() ? seen == records : seen < records, "every record behind the cursor is looked at");
+    if (cursor.empty()) check_keys(who, records);
+  }
+
+  /// After a resealing, everything hangs on the newest key.
+  void check_keys(const tokenstore_actor& who, std::uint64_t records) {
+    tokenstore_check_report* report = nullptr;
+    promise(checked(tokenstore_check(store_, &who, nullptr, nullptr, &report, &error_)) == TOKENSTORE_OK, "it checks");
+    tokenstore_key_usage usage{};
+    usage.struct_size = sizeof usage;
+    for (std::size_t i = 0; i <= most_keys; ++i) {
+      const std::int32_t read = checked(tokenstore_check_report_key(report, i, &usage, &error_));
+      if (read == TOKENSTORE_NOT_FOUND) break;
+      const bool newest = std::string(usage.key_id, usage.key_id_size) == key_id(newest_key_);
+      promise(usage.seals == (newest ? records : 0), "a key that was resealed from holds nothing");
+    }
+    tokenstore_check_report_free(report);
+  }
+
   void count_all() {
     tokenstore_actor host{};
     host.struct_size = sizeof host;
@@ -416,9 +491,13 @@ class Sequence {
     promise(counts.active + counts.pending + counts.expired + counts.revoked == all, "all are counted");
   }
 
+  static constexpr std::uint8_t most_keys = 8;
+
   Input input_;
   Time time_;
   tokenstore_clock clock_{};
+  std::shared_ptr<tokenstore::Backend> memory_ = tokenstore::memory_backend();
+  std::uint8_t newest_key_ = 0;
   tokenstore_store* store_ = nullptr;
   tokenstore_page* page_ = nullptr;
   tokenstore_token* kept_ = nullptr;
