@@ -30,7 +30,8 @@ class TinyBuild(mutate.Build):
         self.test = source / "test.cpp"
         self.test.write_text(f"int clamp(int value, int most);\nint main() {{ return {condition} ? 0 : 1; }}\n",
                              encoding="utf-8")
-        self.folder = source
+        self.folder = self.place = source
+        self.compiled_headers = {}
         self.commands = {source / "src/text/clamp.cpp": ([COMPILER, "-Wall", "-c", "src/text/clamp.cpp", "-o", "x.o"],
                                                          str(source))}
         self.links = {"clamp_test": [COMPILER, str(self.test), "-o", "clamp_test"]}
