@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstddef>
@@ -67,18 +68,33 @@ void give(const std::string& path, uid_t user, gid_t group) {
   REQUIRE(::chown(path.c_str(), user, group) == 0);
 }
 
-/// What `work` answers in a process of another user, with these groups. 255: that user could not be had.
-int as_user(uid_t user, gid_t group, const std::function<int()>& work) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    if (::setgroups(0, nullptr) != 0 || ::setgid(group) != 0 || ::setuid(user) != 0) ::_exit(255);
-    ::_exit(work());
+/// This process as another user, with this group alone, while it lives.
+class ActingAs {
+ public:
+  ActingAs(uid_t user, gid_t group) {
+    const int count = ::getgroups(0, nullptr);
+    groups_.resize(static_cast<std::size_t>(std::max(count, 0)));
+    REQUIRE(::getgroups(count, groups_.data()) == count);
+    REQUIRE(::setgroups(0, nullptr) == 0);
+    REQUIRE(::setegid(group) == 0);
+    REQUIRE(::seteuid(user) == 0);
   }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  return WEXITSTATUS(status);
+  ~ActingAs() {
+    static_cast<void>(::seteuid(0));
+    static_cast<void>(::setegid(0));
+    static_cast<void>(::setgroups(groups_.size(), groups_.data()));
+  }
+  ActingAs(const ActingAs&) = delete;
+  ActingAs& operator=(const ActingAs&) = delete;
+
+ private:
+  std::vector<gid_t> groups_;
+};
+
+/// What `work` answers as another user, of this group.
+int as_user(uid_t user, gid_t group, const std::function<int()>& work) {
+  const ActingAs other(user, group);
+  return work();
 }
 
 /// 0: taken; 1: refused as not safe, with a message that holds this; 2: anything else.
@@ -269,13 +285,11 @@ TEST_CASE("systemd's credential is taken by its name") {
   REQUIRE((facts.st_mode & 07777) == 0440);
   REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
   const auto with_directory = [&](const char* value, const std::function<int()>& work) {
-    return as_user(service, service, [&] {
-      if (value == nullptr ? ::unsetenv("CREDENTIALS_DIRECTORY") != 0
-                           : ::setenv("CREDENTIALS_DIRECTORY", value, 1) != 0) {
-        return 254;
-      }
-      return work();
-    });
+    REQUIRE((value == nullptr ? ::unsetenv("CREDENTIALS_DIRECTORY") : ::setenv("CREDENTIALS_DIRECTORY", value, 1)) ==
+            0);
+    const int answer = as_user(service, service, work);
+    REQUIRE(::unsetenv("CREDENTIALS_DIRECTORY") == 0);
+    return answer;
   };
   const std::string place = directory.path().string();
   CHECK(with_directory(place.c_str(), [] { return outcome(Keyring::from_credential("tokens.key")); }) == 0);
@@ -296,16 +310,19 @@ TEST_CASE("systemd's credential is taken by its name") {
                        : 1;
           }) == 0);
   }
+  CHECK(Keyring::from_credential(std::string(255, 'a')).status() == Status::wrong_key);
   for (const std::string& name : {std::string(), std::string("."), std::string(".."), std::string("../tokens.key"),
                                   std::string("a:b"), std::string("a\0b", 3), std::string(256, 'a')}) {
     CHECK(Keyring::from_credential(name).status() == Status::invalid_argument);
   }
   // Another user on the same machine reads nothing, whatever the environment says.
-  CHECK(as_user(service + 1, service, [&] {
-          return ::setenv("CREDENTIALS_DIRECTORY", place.c_str(), 1) == 0
-                     ? outcome(Keyring::from_credential("tokens.key"))
-                     : 254;
-        }) == 1);
+  REQUIRE(::setenv("CREDENTIALS_DIRECTORY", place.c_str(), 1) == 0);
+  CHECK(as_user(service + 1, service, [] { return outcome(Keyring::from_credential("tokens.key")); }) == 1);
+  // Where the directory itself may not be entered, the error says so.
+  REQUIRE(::chmod(directory.path().c_str(), 0700) == 0);
+  CHECK(as_user(service, service, [] { return outcome(Keyring::from_credential("tokens.key"), "may not enter"); }) ==
+        1);
+  REQUIRE(::unsetenv("CREDENTIALS_DIRECTORY") == 0);
 }
 
 TEST_CASE("a key file that root makes for somebody else is theirs from the moment it has its name") {

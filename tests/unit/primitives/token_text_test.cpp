@@ -30,6 +30,13 @@ std::string random_token(test::SeededRandom& random, std::string_view prefix) {
   return std::string(compose(tagged, random_digits(random, 8)).reveal());
 }
 
+/// The text with a check that is made right again: what is refused then is refused for something else.
+std::string with_right_check(std::string text) {
+  std::array<char, check_size> check{};
+  base::base62_encode(base::crc32(text), check);
+  return text.append(check.data(), check.size());
+}
+
 TEST_CASE("every good text of the vectors is composed and parsed exactly") {
   const nlohmann::json vectors = test::format_vectors();
   REQUIRE(vectors.at("valid").size() >= 4);
@@ -136,12 +143,44 @@ TEST_CASE("a character that is no digit is refused even with a check that is mad
     for (const char character : {'_', '-', '/', ':', '@', '[', '`', '{', ' ', '\0', '\x80', '\xB5'}) {
       std::string text = token.substr(0, token.size() - check_size);
       text[at] = character;
-      std::array<char, check_size> check{};
-      base::base62_encode(base::crc32(text), check);
-      text.append(check.data(), check.size());
       INFO("octet " << static_cast<int>(character) << " at " << at);
-      REQUIRE_FALSE(parse(text, "pat").has_value());
+      REQUIRE_FALSE(parse(with_right_check(text), "pat").has_value());
     }
+  }
+}
+
+TEST_CASE("a separator that is something else is refused even with a check that is made right") {
+  test::SeededRandom random(11);
+  const std::string token = random_token(random, "pat");
+  for (const std::size_t at : {std::size_t{3}, std::size_t{23}}) {
+    for (const char character : {'0', 'z', '-', ' ', '\0'}) {
+      std::string text = token.substr(0, token.size() - check_size);
+      REQUIRE(parse(with_right_check(text), "pat").has_value());
+      text[at] = character;
+      INFO("octet " << static_cast<int>(character) << " at " << at);
+      REQUIRE_FALSE(parse(with_right_check(text), "pat").has_value());
+    }
+  }
+}
+
+TEST_CASE("a digit too many or too few is refused even with a check that is made right") {
+  test::SeededRandom random(12);
+  const std::string token = random_token(random, "pat");
+  const std::string text = token.substr(0, token.size() - check_size);
+  for (std::size_t at = 0; at <= text.size(); ++at) {
+    INFO("at " << at);
+    REQUIRE_FALSE(parse(with_right_check(text.substr(0, at) + "0" + text.substr(at)), "pat").has_value());
+    if (at == text.size()) continue;
+    REQUIRE_FALSE(parse(with_right_check(text.substr(0, at) + text.substr(at + 1)), "pat").has_value());
+  }
+}
+
+TEST_CASE("a text of a prefix that no store can have is refused") {
+  test::SeededRandom random(13);
+  for (const std::size_t size : {0U, 1U, 2U, 24U, 25U}) {
+    const std::string prefix(size, 'p');
+    INFO("a prefix of " << size);
+    REQUIRE(parse(random_token(random, prefix), prefix).has_value() == (size >= 2 && size <= 24));
   }
 }
 
@@ -156,7 +195,8 @@ TEST_CASE("a token is refused under any prefix but its own") {
 }
 
 TEST_CASE("a prefix begins with a letter and has no empty part") {
-  for (const char* prefix : {"ab", "a1", "pat", "acme_pat", "a_b_c", "a_1", "abcdefghijklmnopqrstuvwx"}) {
+  for (const char* prefix :
+       {"ab", "a1", "zz", "z0_a9", "pat", "acme_pat", "a_b_c", "a_1", "abcdefghijklmnopqrstuvwx"}) {
     INFO(prefix);
     CHECK(is_prefix(prefix));
   }

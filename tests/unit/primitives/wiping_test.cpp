@@ -221,6 +221,54 @@ class OwnStack {
   alignas(4096) unsigned char memory_[512 * 1024] = {};
 };
 
+/// What checking one token against what is stored computes: the right answers, of which nothing may stay behind.
+struct Checking {
+  std::unique_ptr<seal::Sealer> sealer = some_sealer();
+  std::string text;
+  Bytes32 verifier{};
+  seal::Place place;
+  TokenRecord record;
+
+  Checking() {
+    test::SeededRandom random(24);
+    const SecretText secret = text::make_secret(random);
+    std::string tagged = text::compose_tagged("pat", "0A", "0KMwCWK70rqyqvwn", secret.reveal());
+    const auto tag = sealer->make_tag(tagged);
+    text = text::compose(std::move(tagged), std::string_view(tag.data(), tag.size())).reveal();
+    const auto parsed = text::parse(text, "pat");
+    verifier = sealer->make_verifier("default", parsed->handle, parsed->secret);
+    record.id = parsed->id;
+    record.metadata.assign(1000, 'm');  // longer than what is gathered before it is hashed
+    sealer->seal(place, record);
+  }
+  std::string_view tag() const { return std::string_view(text).substr(text.size() - 14, 8); }
+};
+
+TEST_CASE("checking what is wrong leaves nothing of the right tag, verifier or seal on the stack") {
+  static OwnStack stack;
+  static Checking checking;
+  const auto octets = [](const Bytes32& bytes) {
+    return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  watched[1].size = 0;
+  watched[0].set(checking.tag());
+  static const std::string forged = checking.text.substr(0, checking.text.size() - 14) + "00000000000000";
+  static text::ParsedToken parsed = *text::parse(checking.text, "pat");
+  parsed.tag = std::string_view(forged).substr(forged.size() - 14, 8);
+  REQUIRE_FALSE(stack.holds_pieces_after(
+      [](void*) -> void* { return checking.sealer->tag_matches(parsed) ? &checking : nullptr; }, nullptr));
+  watched[0].set(octets(checking.verifier));
+  static const Bytes32 wrong{};
+  REQUIRE_FALSE(stack.holds_pieces_after(
+      [](void*) -> void* { return checking.sealer->verifier_matches("default", parsed, wrong) ? &checking : nullptr; },
+      nullptr));
+  watched[0].set(octets(checking.record.seal));
+  checking.record.seal = {};
+  REQUIRE_FALSE(stack.holds_pieces_after(
+      [](void*) -> void* { return checking.sealer->is_genuine(checking.place, checking.record) ? &checking : nullptr; },
+      nullptr));
+}
+
 TEST_CASE("making and checking a token leaves nothing of its secret on the stack") {
   static OwnStack stack;
   auto sealer = some_sealer();
