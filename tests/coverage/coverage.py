@@ -7,7 +7,8 @@ gone through that excused.txt does not name, and if it names one that is no long
 
 A branch that is taken only when a call throws is not counted (gcov's "throw" branches): the compiler puts one behind
 every call that may allocate. What happens there is tested another way, by failing each allocation in turn
-(no_memory_test and the C ABI's memory test).
+(no_memory_test and the C ABI's memory test). Nor is a line that only closes a scope: what the compiler puts there is the
+end of what lives in it.
 """
 
 import collections
@@ -103,6 +104,8 @@ def judge(source, counts, excused, rooms):
     for (file, number), what in sorted(missed(counts).items()):
         lines = texts.setdefault(file, (source / file).read_text(encoding="utf-8").splitlines())
         code = lines[number - 1].strip()
+        if not code.strip("}; "):
+            continue
         if (file, code) in excused:
             used.add((file, code))
         else:
