@@ -29,6 +29,7 @@ void require_safe_message(const Error& error) {
   INFO(message);
   CHECK_FALSE(message.empty());
   CHECK(message.find('\n') == std::string::npos);
+  CHECK(message.find('\x7F') == std::string::npos);
   CHECK_FALSE(test::leaks(message, hex_a));
   CHECK_FALSE(test::leaks(message, hex_b));
 }
@@ -174,7 +175,7 @@ TEST_CASE("a key file is not written through a link, nor where there is no direc
   std::filesystem::create_symlink(directory.file("target"), directory.file("link"));
   REQUIRE(keyring.write_new_file(directory.file("link")).status() == Status::cannot_open);
   REQUIRE_FALSE(std::filesystem::exists(directory.file("target")));
-  const Result<void> nowhere = keyring.write_new_file(directory.file("no/where\n.key"));
+  const Result<void> nowhere = keyring.write_new_file(directory.file("no/where\n\x7F.key"));
   REQUIRE(nowhere.status() == Status::cannot_open);
   require_safe_message(nowhere.error());
 }

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -187,6 +188,10 @@ TEST_CASE("root takes the key file of the user whose database it opens, and nobo
   CHECK(outcome(Keyring::from_file(directory.file("tokens.key")), "belongs to user 4242") == 1);
   give(directory.file("tokens.key"), service + 1, service);
   CHECK(outcome(Keyring::from_file(directory.file("tokens.key"), trust), "belongs to user 4243") == 1);
+  // Whoever owns what is not there owns no key file.
+  trust.owner_of = directory.file("missing.db");
+  CHECK(outcome(Keyring::from_file(directory.file("tokens.key"), trust), "belongs to user 4243") == 1);
+  trust.owner_of = directory.file("tokens.db");
   // The name is root's alone to use.
   REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
   REQUIRE(::chmod(directory.file("tokens.key").c_str(), 0644) == 0);
@@ -231,6 +236,14 @@ TEST_CASE("a descriptor that was handed over is read by inherited-descriptor: fi
     CHECK(::fcntl(ends[0], F_GETFD) != -1);  // it is the caller's to close
     ::close(ends[0]);
   }
+  SECTION("a socket") {
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    REQUIRE(::write(ends[1], good.data(), good.size()) == static_cast<ssize_t>(good.size()));
+    ::close(ends[1]);
+    CHECK(Keyring::from_file(name_of(ends[0]), inherited()).ok());
+    ::close(ends[0]);
+  }
   SECTION("memory") {
     const int memory = ::memfd_create("key", MFD_CLOEXEC);
     REQUIRE(memory >= 0);
@@ -246,6 +259,7 @@ TEST_CASE("a descriptor that was handed over is read by inherited-descriptor: fi
     CHECK(outcome(Keyring::from_file(name_of(null), inherited()), "not open") == 1);
     CHECK_FALSE(Keyring::from_file("/dev/fd/", inherited()).ok());
     CHECK_FALSE(Keyring::from_file("/dev/fd/-1", inherited()).ok());
+    CHECK_FALSE(Keyring::from_file("/dev/fd/0x", inherited()).ok());
     CHECK_FALSE(Keyring::from_file("/dev/fd/99999999999999", inherited()).ok());
     // The option is about descriptors, not about other files.
     write_file(directory.file("open.key"), good, 0644);
@@ -332,6 +346,17 @@ TEST_CASE("a key file that root makes for somebody else is theirs from the momen
   const Keyring keyring = std::move(Keyring::generate(*system_random())).value();
   REQUIRE(keyring.write_new_file(directory.file("theirs.key"), directory.path().string()).ok());
   REQUIRE(keyring.write_new_file(directory.file("roots.key")).ok());
+  // Of a name that leads nowhere nobody is the owner, and only root gives anything away.
+  REQUIRE(keyring.write_new_file(directory.file("nobodys.key"), directory.file("missing")).ok());
+  CHECK(as_user(service, service, [&] {
+          return outcome(Keyring::from_file(directory.file("nobodys.key")), "belongs to user 0 (mode 0600)");
+        }) == 1);
+  CHECK(as_user(service, service, [&] {
+          return keyring.write_new_file(directory.file("own.key"), "/").ok() &&
+                         Keyring::from_file(directory.file("own.key")).ok()
+                     ? 0
+                     : 1;
+        }) == 0);
   struct stat facts {};
   REQUIRE(::stat(directory.file("theirs.key").c_str(), &facts) == 0);
   CHECK(facts.st_uid == service);

@@ -216,6 +216,10 @@ TEST_CASE("what an older key made still verifies, and the new key seals what is 
     newer.key_id = "0B";
     old_sealer->seal(here, newer);
     REQUIRE(sealer->verify(here, newer) == of_settings);
+    // Nor for one of a key that nobody holds.
+    newer.key_id = "0Z";
+    old_sealer->seal(here, newer);
+    REQUIRE(sealer->verify(here, newer) == of_settings);
     TokenRecord again = record;
     sealer->seal(here, again);
     REQUIRE(again.seal_key_id == "0B");
@@ -405,6 +409,10 @@ TEST_CASE("a text too long to be said in a seal is refused, not cut") {
   REQUIRE(t.sealer->verify(here, record) == SealCheck::tampered);
   t.sealer->seal(here, record);
   REQUIRE(t.sealer->verify(here, record) != SealCheck::genuine);
+  // Not even with the very octets that its seal would have.
+  REQUIRE(record.seal_key_id.empty());
+  record.seal_key_id = "0A";
+  REQUIRE(t.sealer->verify(here, record) == SealCheck::tampered);
 }
 
 TEST_CASE("seals are those of an independent computation of the documented encoding") {

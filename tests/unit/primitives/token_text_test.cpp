@@ -200,7 +200,7 @@ TEST_CASE("a prefix begins with a letter and has no empty part") {
     INFO(prefix);
     CHECK(is_prefix(prefix));
   }
-  for (const char* prefix : {"", "a", "1a", "_a", "a_", "a__b", "Pat", "pa t", "pat-x", "p\xC3\xA4t", "pat\n",
+  for (const char* prefix : {"", "a", "1a", "_a", "a_", "a__b", "Pat", "pa t", "pa{t", "pat-x", "p\xC3\xA4t", "pat\n",
                              "abcdefghijklmnopqrstuvwxy"}) {
     INFO(prefix);
     CHECK_FALSE(is_prefix(prefix));
