@@ -53,6 +53,7 @@ class PuppetBackend final : public Backend {
   std::function<void(Changes&)> alter_changes{};
   std::function<void(TokenList&)> alter_list{};
   std::function<void(OwnerList&)> alter_owners{};
+  std::function<void(std::vector<std::string>&)> alter_integrity{};
   /// What was recorded.
   std::function<void(std::span<const Use>)> recorded{};
   std::atomic<bool> only_reads{false};
@@ -155,7 +156,9 @@ class PuppetBackend final : public Backend {
   }
   Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override {
     if (auto error = begin(Call::check_integrity)) return *error;
-    return inner_->check_integrity(most, progress);
+    auto answer = inner_->check_integrity(most, progress);
+    if (alter_integrity && answer.ok()) alter_integrity(*answer);
+    return answer;
   }
 
  private:
