@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 
@@ -86,6 +87,30 @@ def test_one_wheel_serves_all_versions_and_carries_the_library(wheel, installed)
         assert [name for name in exported if "tokenstore" in name.lower() or name.startswith("Py")] == [entry]
         needed = re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", file, cwd=installed))
         assert not [name for name in needed if re.match("libtokenstore|libfmt|libpython", name)], needed
+
+
+# In every CPython from 3.9 on as it is used, though the limited API names it since 3.10 only: src/core/limited.hpp.
+BESIDES = {"PyUnicode_AsUTF8AndSize"}
+
+
+def limited_api():
+    """The names in Python.h that an extension for CPython 3.9 and later may use."""
+    include = sysconfig.get_path("include")
+    command = ["g++", "-E", "-P", "-x", "c++", "-DPy_LIMITED_API=0x03090000", f"-I{include}", "-"]
+    text = subprocess.run(command, input="#include <Python.h>", capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"\b_?Py\w+", text))
+
+
+def test_the_extensions_ask_for_nothing_beyond_the_limited_api(installed):
+    allowed = limited_api()
+    # PyObject_GetBuffer is of 3.11, PyModule_AddType of 3.10.
+    assert {"PyTuple_GetItem", "PyExc_ValueError"} <= allowed
+    assert not {"PyObject_GetBuffer", "PyModule_AddType", *BESIDES} & allowed
+    for extension in ("_core", "_postgres"):
+        asked = run("nm", "-D", "--undefined-only", installed / "tokenstore" / f"{extension}.abi3.so", cwd=installed)
+        names = {name for name in asked.split() if re.match(r"_?Py", name)}
+        assert len(names) > 5
+        assert names - allowed <= BESIDES
 
 
 def test_it_works_in_an_empty_environment(wheel, tmp_path):
