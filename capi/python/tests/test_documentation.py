@@ -86,6 +86,12 @@ def test_the_package_and_a_program_that_uses_everything_are_typed():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_coroutines_guards_and_the_example_service_are_typed():
+    service = sorted(str(path) for path in (TREE / "examples" / "python").glob("*.py") if path.name != "first.py")
+    done = mypy(str(HERE / "typed_aio.py"), *service)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_wrong_uses_are_type_errors():
     """Each line of typed_misuse.py that ends in "# wrong" is refused, and no other."""
     path = HERE / "typed_misuse.py"
@@ -108,6 +114,14 @@ def test_the_stub_names_what_the_extension_has_and_nothing_else():
             declared = {part.name for part in node.body if isinstance(part, ast.FunctionDef)} - {"__new__"}
             own = {part for part in vars(getattr(_core, node.name)) if not part.startswith("__")}
             assert declared == own, node.name
+
+
+def test_the_typed_program_of_coroutines_runs():
+    environment = {"PYTHONPATH": str(pathlib.Path(tokenstore.__file__).parents[1])}
+    command = [sys.executable, str(HERE / "typed_aio.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("all of it worked\n")
 
 
 def test_the_typed_program_runs(tmp_path):
