@@ -97,8 +97,9 @@ def limited_api():
     """The names in Python.h that an extension for CPython 3.9 and later may use."""
     include = sysconfig.get_path("include")
     command = ["g++", "-E", "-P", "-x", "c++", "-DPy_LIMITED_API=0x03090000", f"-I{include}", "-"]
-    text = subprocess.run(command, input="#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n", capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"\b_?Py\w+", text))
+    program = "#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
+    done = subprocess.run(command, input=program, capture_output=True, text=True, check=True)
+    return set(re.findall(r"\b_?Py\w+", done.stdout))
 
 
 def test_the_extensions_ask_for_nothing_beyond_the_limited_api(installed):
