@@ -78,7 +78,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_067a8c9bd3c3
+#define tokenstore tokenstore_0_1_0_6852a0f98f73
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -8448,15 +8448,18 @@ class RecentSettings {
   void remember(std::uint64_t pulse, const WorkspaceRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
+    // Copied first: what memory runs out for is not remembered by halves.
+    WorkspaceRecord copy(record);
     begin(pulse);
-    workspace_ = record;
+    workspace_ = std::move(copy);
   }
   void remember(std::uint64_t pulse, const OwnerRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
+    OwnerRecord copy(record);
     begin(pulse);
     if (owners_.size() >= most_owners) owners_.clear();
-    owners_.insert_or_assign(record.owner, record);
+    owners_.insert_or_assign(record.owner, std::move(copy));
   }
 
  private:
@@ -9063,7 +9066,7 @@ class Issue {
   Result<WorkspaceRecord> read_workspace(Settings settings);
   Result<OwnerRecord> read_owner(Settings settings, std::string_view owner);
   Result<OwnerShares> read_owners(Settings settings);
-  void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch);
+  void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) noexcept;
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
   Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
 
@@ -9169,14 +9172,18 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
   return made;
 }
 
-void Issue::remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) {
+void Issue::remember(const WorkspaceRecord& workspace, const OwnerShares& shares,
+                     std::span<const Mutation> batch) noexcept {
   // This commit has moved the pulse, and its preconditions have shown that these records are the latest.
   const std::uint64_t pulse = store_.backend->pulse().counter;
-  store_.recent.remember(pulse, workspace);
-  for (const Mutation& step : batch) {
-    if (step.kind != RecordKind::owner) continue;
-    const auto* written = std::get_if<OwnerRecord>(&step.record);
-    store_.recent.remember(pulse, written != nullptr ? *written : shares.find(step.key)->second.record);
+  try {
+    store_.recent.remember(pulse, workspace);
+    for (const Mutation& step : batch) {
+      if (step.kind != RecordKind::owner) continue;
+      const auto* written = std::get_if<OwnerRecord>(&step.record);
+      store_.recent.remember(pulse, written != nullptr ? *written : shares.find(step.key)->second.record);
+    }
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the tokens are issued; the next issue reads again
   }
 }
 

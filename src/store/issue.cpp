@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 #include <utility>
 
 #include "base/wipe.hpp"
@@ -77,7 +78,7 @@ class Issue {
   Result<WorkspaceRecord> read_workspace(Settings settings);
   Result<OwnerRecord> read_owner(Settings settings, std::string_view owner);
   Result<OwnerShares> read_owners(Settings settings);
-  void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch);
+  void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) noexcept;
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
   Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
 
@@ -183,14 +184,18 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
   return made;
 }
 
-void Issue::remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) {
+void Issue::remember(const WorkspaceRecord& workspace, const OwnerShares& shares,
+                     std::span<const Mutation> batch) noexcept {
   // This commit has moved the pulse, and its preconditions have shown that these records are the latest.
   const std::uint64_t pulse = store_.backend->pulse().counter;
-  store_.recent.remember(pulse, workspace);
-  for (const Mutation& step : batch) {
-    if (step.kind != RecordKind::owner) continue;
-    const auto* written = std::get_if<OwnerRecord>(&step.record);
-    store_.recent.remember(pulse, written != nullptr ? *written : shares.find(step.key)->second.record);
+  try {
+    store_.recent.remember(pulse, workspace);
+    for (const Mutation& step : batch) {
+      if (step.kind != RecordKind::owner) continue;
+      const auto* written = std::get_if<OwnerRecord>(&step.record);
+      store_.recent.remember(pulse, written != nullptr ? *written : shares.find(step.key)->second.record);
+    }
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the tokens are issued; the next issue reads again
   }
 }
 

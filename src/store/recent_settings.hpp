@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tokenstore/backend.hpp"
 
@@ -35,15 +36,18 @@ class RecentSettings {
   void remember(std::uint64_t pulse, const WorkspaceRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
+    // Copied first: what memory runs out for is not remembered by halves.
+    WorkspaceRecord copy(record);
     begin(pulse);
-    workspace_ = record;
+    workspace_ = std::move(copy);
   }
   void remember(std::uint64_t pulse, const OwnerRecord& record) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
+    OwnerRecord copy(record);
     begin(pulse);
     if (owners_.size() >= most_owners) owners_.clear();
-    owners_.insert_or_assign(record.owner, record);
+    owners_.insert_or_assign(record.owner, std::move(copy));
   }
 
  private:
