@@ -28,14 +28,14 @@ class Contenders:
         self.signer = itsdangerous.URLSafeTimedSerializer(SECRET)
         self.signed = self.signer.dumps({"sub": "alice", "scope": SCOPE})
         self.rows = sqlite3.connect(f"{folder}/python-rows.db", isolation_level=None)
-        self.rows.execute("CREATE TABLE IF NOT EXISTS tokens (digest BLOB PRIMARY KEY, owner TEXT, scope TEXT) WITHOUT ROWID")
+        columns = "digest BLOB PRIMARY KEY, owner TEXT, scope TEXT"
+        self.rows.execute(f"CREATE TABLE IF NOT EXISTS tokens ({columns}) WITHOUT ROWID")
         digests = ((hashlib.sha256(f"{self.text}{i}".encode()).digest(), "bob", SCOPE) for i in range(10_000))
         with self.rows:
             self.rows.execute("BEGIN")
             self.rows.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", digests)
-            self.rows.execute(
-                "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", (hashlib.sha256(self.text.encode()).digest(), "alice", SCOPE)
-            )
+            ours = hashlib.sha256(self.text.encode()).digest()
+            self.rows.execute("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", (ours, "alice", SCOPE))
         self.rows.execute("PRAGMA journal_mode = WAL")
 
     def close(self):

@@ -21,10 +21,10 @@ def manage(database, *arguments, urls="django_project.urls", settings="", media=
         "DJANGO_PROJECT_URLS": urls,
         "DJANGO_PROJECT_MEDIA": str(media),
     }
-    program = f"import os, django.conf, sys\n{settings}\nfrom django.core.management import execute_from_command_line as go\ngo(['manage.py', *sys.argv[1:]])"
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
+    run = "import sys\nfrom django.core.management import execute_from_command_line\n"
+    run += "execute_from_command_line(['manage.py', *sys.argv[1:]])"
+    command = [sys.executable, "-W", "ignore", "-c", f"{settings}\n{run}", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
 def test_a_project_that_names_its_scopes_passes_the_check(tmp_path):
@@ -74,7 +74,8 @@ def test_a_database_that_is_served_is_an_error(tmp_path):
 
 def test_the_command_issues_lists_and_ends_tokens(tmp_path):
     database = tmp_path / "tokens.db"
-    issued = manage(database, "tokenstore", "issue", "alice", "--scope", "notes:read", "--description", "laptop", "--days", "2")
+    wanted = ("--scope", "notes:read", "--description", "laptop", "--days", "2")
+    issued = manage(database, "tokenstore", "issue", "alice", *wanted)
     assert issued.returncode == 0, issued.stderr
     text = issued.stdout.strip()
     with tokenstore.open(database) as store:

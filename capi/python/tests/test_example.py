@@ -30,8 +30,9 @@ class Service:
         }
         command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--worker-class"]
         command += ["uvicorn.workers.UvicornWorker", "--bind", "127.0.0.1:0", "--graceful-timeout", "10", "service:app"]
+        place = TREE / "examples" / "python"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=TREE / "examples" / "python", env=environment, stderr=log, stdout=log)
+            self.process = subprocess.Popen(command, cwd=place, env=environment, stderr=log, stdout=log)
         self.client = serving.Client(self.when(r"Listening at: http://127\.0\.0\.1:(\d+)"))
         deadline = time.monotonic() + 30
         while self.read().count("Application startup complete") < 2:
@@ -66,7 +67,8 @@ class Service:
 
     def workers_that_answer(self, ask):
         """The answers of at least one request to each worker."""
-        workers = [int(word) for word in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        workers = [int(word) for word in children.split()]
         assert len(workers) == 2
         answers = []
         for stopped in workers:
@@ -170,7 +172,8 @@ def test_the_command_and_other_processes_use_the_same_file(service):
     with tokenstore.open(service.folder / "tokens.db") as store:
         assert store.validate(token, "profile:read").owner == "alice"
         store.suspend(HOST, "alice")
-        assert {answer.status for answer in service.workers_that_answer(lambda: service.client.ask_as(token, "/whoami"))} == {401}
+        answers = service.workers_that_answer(lambda: service.client.ask_as(token, "/whoami"))
+        assert [answer.status for answer in answers] == [401, 401]
         store.resume(HOST, "alice")
         assert service.client.ask_as(token, "/whoami").status == 200
 

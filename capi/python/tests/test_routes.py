@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Security
 from tokenstore import Verdict, aio
 from tokenstore.fastapi import BearerToken, protect, store_of, token
 
-BAD_SCOPES = [((), ValueError), (("",), ValueError), (("two words",), ValueError), (('"',), ValueError), ((None,), TypeError)]
+BAD_SCOPES = [((None,), TypeError), *((scopes, ValueError) for scopes in ((), ("",), ("two words",), ('"',)))]
 
 
 def start(app):

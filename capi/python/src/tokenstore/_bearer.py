@@ -93,7 +93,8 @@ def checked_scope(scope: object, example: str) -> str:
         raise TypeError(f"name the scope that the route needs, as in {example}, not {type(scope).__name__}")
     if _SCOPE.fullmatch(scope) is None:
         raise ValueError(
-            f"a scope is one word of 1 to 128 characters of ASCII, without spaces, quotes and backslashes, as in {example}"
+            "a scope is one word of 1 to 128 characters of ASCII, without spaces, quotes and backslashes,"
+            f" as in {example}"
         )
     return scope
 

@@ -10,8 +10,9 @@
 >>> asyncio.run(main())
 True [True]
 
-Cancelling a call that has a thread does not stop it: storage goes on to the end, and what it was to do may be done. Read
-to find out, as after ``tokenstore.Unknown``. A call that still waits for a thread has done nothing when it is cancelled.
+Cancelling a call that has a thread does not stop it: storage goes on to the end, and what it was to do may be done.
+Read to find out, as after ``tokenstore.Unknown``. A call that still waits for a thread has done nothing when it is
+cancelled.
 """
 
 from __future__ import annotations

@@ -56,9 +56,7 @@ class Tokens:
             def guarded(*arguments: Any, **named: Any) -> Any:
                 refusal = _protection().refusal(needed)
                 if refusal is not None:
-                    return Response(
-                        refusal.message + "\n", refusal.status, refusal.headers, content_type="text/plain; charset=utf-8"
-                    )
+                    return Response(refusal.message + "\n", refusal.status, refusal.headers, mimetype="text/plain")
                 return current_app.ensure_sync(view)(*arguments, **named)
 
             return cast(_View, guarded)

@@ -9,8 +9,8 @@
 >>> store.validate(issued.text, "notes:read").http_status
 200
 
-With pytest there are fixtures, as soon as the package is installed: ``tokenstore_store``, a store in memory whose clock is
-``tokenstore_clock`` (it stands still until the test moves it) and whose storage is ``tokenstore_storage``;
+With pytest there are fixtures, as soon as the package is installed: ``tokenstore_store``, a store in memory whose clock
+is ``tokenstore_clock`` (it stands still until the test moves it) and whose storage is ``tokenstore_storage``;
 ``tokenstore_token("notes:read")`` issues a token in that store. Nothing of this is for production.
 """
 

@@ -26,4 +26,5 @@ class Open(Nameless):
     token_scopes = "notes:read"
 
 
-urlpatterns = [path("nameless", Nameless.as_view()), path("in/", include([path("half", Half.as_view()), path("open", Open.as_view())]))]
+inside = [path("half", Half.as_view()), path("open", Open.as_view())]
+urlpatterns = [path("nameless", Nameless.as_view()), path("in/", include(inside))]

@@ -17,7 +17,8 @@ from ._configuration import current_configuration
 def check_settings(app_configs: Optional[Sequence[Any]] = None, **_: Any) -> List[checks.CheckMessage]:
     """E001: the setting; E002: the database lies where files are served from."""
     configuration = current_configuration()
-    found: List[checks.CheckMessage] = [checks.Error(problem, id="tokenstore.E001") for problem in configuration.problems]
+    found: List[checks.CheckMessage] = []
+    found += [checks.Error(problem, id="tokenstore.E001") for problem in configuration.problems]
     path = configuration.path
     if path is not None:
         for setting in ("STATIC_ROOT", "MEDIA_ROOT"):
