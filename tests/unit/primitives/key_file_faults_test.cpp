@@ -224,6 +224,7 @@ TEST_CASE("a pipe is read on after an interruption, and waited for until there i
   }
   {
     Pipe pipe(good.substr(0, 20), O_NONBLOCK);
+    happened = 0;  // before the writer looks
     std::thread writer([&] {
       // Not before the reader waits; at some time in any case.
       for (int tries = 0; happened == 0 && tries < 10'000; ++tries) ::usleep(1'000);
