@@ -185,3 +185,19 @@ int32_t tokenstore_go_open_for_tests(const tokenstore_open_options* options, tok
   tokenstore_keyring_free(keyring);
   return status;
 }
+
+int64_t tokenstore_go_validate_often(tokenstore_store* store, const char* texts, size_t text_size, size_t count,
+                                     int64_t times) {
+  const tokenstore_demand demand = {.struct_size = sizeof demand, .scope = "notes:read", .scope_size = 10};
+  tokenstore_verdict* verdict = malloc(sizeof *verdict);
+  int64_t valid = 0;
+  if (verdict == NULL) return 0;
+  verdict->struct_size = sizeof *verdict;
+  for (int64_t i = 0; i < times; ++i) {
+    const char* text = texts + (size_t)i % count * text_size;
+    tokenstore_validate(store, text, text_size, &demand, verdict, NULL);
+    valid += verdict->outcome == TOKENSTORE_OUTCOME_VALID;
+  }
+  free(verdict);
+  return valid;
+}

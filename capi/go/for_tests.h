@@ -19,6 +19,11 @@ void tokenstore_go_controls_set_mode(tokenstore_go_controls* controls, int32_t m
 void tokenstore_go_controls_advance(tokenstore_go_controls* controls, int64_t milliseconds);
 int64_t tokenstore_go_controls_now(tokenstore_go_controls* controls);
 
+/* Validates the texts in turn, so often, without leaving C: what one call costs by itself. Answers how often it was
+ * valid. */
+int64_t tokenstore_go_validate_often(tokenstore_store* store, const char* texts, size_t text_size, size_t count,
+                                     int64_t times);
+
 /* Opens a store on such storage, with a key of its own if the options have none. */
 int32_t tokenstore_go_open_for_tests(const tokenstore_open_options* options, tokenstore_go_controls* controls,
                                      tokenstore_store** out_store, tokenstore_error** out_error);

@@ -7,6 +7,7 @@ package tokenstore
 import "C"
 
 import (
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -52,6 +53,12 @@ func (f *fortestsState) SetMode(mode fortests.Mode) {
 }
 
 func init() {
+	fortests.ValidateOften = func(store any, texts []string, times int) int {
+		var a arena
+		defer a.free()
+		all, _ := a.text(strings.Join(texts, ""))
+		return int(C.tokenstore_go_validate_often(store.(*Store).handle, all, C.size_t(len(texts[0])), C.size_t(len(texts)), C.int64_t(times)))
+	}
 	fortests.Open = func(options any, now time.Time) (any, fortests.Controls, error) {
 		controls := C.tokenstore_go_controls_new(instant(now))
 		if controls == nil {

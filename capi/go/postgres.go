@@ -9,7 +9,6 @@ package tokenstore
 import "C"
 
 import (
-	"time"
 	"unsafe"
 )
 

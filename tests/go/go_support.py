@@ -69,3 +69,10 @@ def run(go, *arguments, folder, **changes):
                           env=environment(**changes))
     print(done.stdout, end="", flush=True)
     return done.returncode, done.stdout
+
+
+def write_pkg_config(tree, library, folder):
+    """What pkg-config would say of a library that is not installed."""
+    (folder / "tokenstore.pc").write_text(
+        f"Name: tokenstore\nDescription: of this build\nVersion: 0\nCflags: -I{tree}/capi/include\n"
+        f"Libs: -L{library.parent} -Wl,-rpath,{library.parent} -ltokenstore\n", encoding="utf-8")

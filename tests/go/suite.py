@@ -1,4 +1,4 @@
-"""The tests of the Go module and of the Go examples, with the newer Go, under the race detector, and looked at by vet and
+"""The tests of the Go module, of its interceptor for gRPC and of the Go examples, with the newer Go, under the race detector, and looked at by vet and
 staticcheck; linked to the library of this build.
 
     python3 suite.py TREE LIBRARY FOLDER
@@ -14,11 +14,8 @@ TREE, LIBRARY, FOLDER = map(pathlib.Path, sys.argv[1:4])
 
 
 def main():
-    # Not installed: what pkg-config would say of it.
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "tokenstore.pc").write_text(
-        f"Name: tokenstore\nDescription: of this build\nVersion: 0\nCflags: -I{TREE}/capi/include\n"
-        f"Libs: -L{LIBRARY.parent} -Wl,-rpath,{LIBRARY.parent} -ltokenstore\n", encoding="utf-8")
+    go_support.write_pkg_config(TREE, LIBRARY, FOLDER)
     shared = {"PKG_CONFIG_PATH": FOLDER, "TOKENSTORE_LIBRARY": LIBRARY}
     newer, oldest = go_support.newer(FOLDER / "toolchain"), go_support.oldest()
     failed = []
@@ -28,7 +25,7 @@ def main():
         if status != 0:
             failed.append(" ".join(arguments))
 
-    for folder in (TREE / "capi/go", TREE / "examples/go"):
+    for folder in (TREE / "capi/go", TREE / "capi/go/grpc", TREE / "examples/go"):
         for go in (oldest, newer):
             check(go, "vet", "-tags", "tokenstore_system", "./...", folder=folder)
         check(newer, "test", "-count=1", "-race", "-tags", "tokenstore_system", "./...", folder=folder)

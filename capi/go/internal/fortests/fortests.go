@@ -21,6 +21,10 @@ const (
 	LosesReplies Mode = 3
 )
 
+// ValidateOften validates texts of one length in turn, for the scope notes:read, without leaving C. It answers how often that
+// was valid.
+var ValidateOften func(store any, texts []string, times int) int
+
 // Open opens a store on such storage. The options are a []tokenstore.Option and the store a *tokenstore.Store, which this
 // package must not know.
 var Open func(options any, now time.Time) (store any, controls Controls, err error)
