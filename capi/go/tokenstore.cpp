@@ -78,7 +78,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_6852a0f98f73
+#define tokenstore tokenstore_0_1_0_2ab53bc55278
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -484,7 +484,8 @@ TOKENSTORE_API int32_t tokenstore_validate(tokenstore_store* store, const char* 
                                            tokenstore_error** out_error);
 
 /* The same if it can be answered without storage, as most calls can: then `*out_decided` is 1 and the verdict is the
- * answer. It never waits for storage, so that an event loop, or whoever holds a lock that others want, may call it.
+ * answer. It asks storage for its pulse alone, which waits for nothing (but on a VFS of SQLite's without shared memory,
+ * where it looks at the file), so that an event loop, or whoever holds a lock that others want, may call it.
  * 0: tokenstore_validate has to be asked, where waiting does no harm; the verdict says UNAVAILABLE. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_try_validate(tokenstore_store* store, const char* text,
                                                                    size_t text_size, const tokenstore_demand* demand,
@@ -8609,8 +8610,9 @@ class TokenStore {
   Verdict validate(std::string_view text, const Demand& demand) noexcept;
   /// The same into a verdict of the caller's, which may be used again and again.
   void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
-  /// The same if it can be answered without storage, as most can: then true. It never waits for storage, so that an
-  /// event loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
+  /// The same if it can be answered without storage, as most can: then true. It asks storage for its pulse alone, which
+  /// waits for nothing (but on a VFS of SQLite's without shared memory, where it looks at the file), so that an event
+  /// loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
   [[nodiscard]] bool try_validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
 
   Result<Issued> issue(const Actor& actor, const IssueRequest& request);
@@ -9052,7 +9054,9 @@ class Issue {
     const bool first = std::exchange(first_, false);
     if (!first) return attempt(Settings::from_storage);
     auto issued = attempt(Settings::recent_too);
-    // Settings that were remembered are no reason to refuse anything.
+    // Settings that were remembered are no reason to refuse anything. Only of a "revoke all" since then it cannot be
+    // told whether it overtook this issue: rather one that has to be asked for again (where the pulse lags, as on
+    // PostgreSQL) than a token that survives.
     const bool refused = issued.status() == Status::refused || issued.status() == Status::invalid_argument ||
                          issued.status() == Status::conflict;
     if (!used_recent_ || !refused) return issued;
@@ -12076,11 +12080,10 @@ Connection::~Connection() {
 }
 
 int Connection::configure(const Target& target) {
-  // temp_store: nothing that was read goes to a temporary file. cache_size: with SQLite's own 2 MB, the inner pages of
-  // a million tokens' tree are read from the file again and again; what is not needed is not taken.
+  // temp_store: nothing that was read goes to a temporary file.
   int code = execute(
       "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;"
-      "PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8000;");
+      "PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000;");
   if (code == SQLITE_OK) code = execute(target.full_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
   return code;
 }

@@ -61,7 +61,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_f090b020888b
+#define tokenstore tokenstore_postgres_0_1_0_f1108b5aa3c9
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -467,7 +467,8 @@ TOKENSTORE_API int32_t tokenstore_validate(tokenstore_store* store, const char* 
                                            tokenstore_error** out_error);
 
 /* The same if it can be answered without storage, as most calls can: then `*out_decided` is 1 and the verdict is the
- * answer. It never waits for storage, so that an event loop, or whoever holds a lock that others want, may call it.
+ * answer. It asks storage for its pulse alone, which waits for nothing (but on a VFS of SQLite's without shared memory,
+ * where it looks at the file), so that an event loop, or whoever holds a lock that others want, may call it.
  * 0: tokenstore_validate has to be asked, where waiting does no harm; the verdict says UNAVAILABLE. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_try_validate(tokenstore_store* store, const char* text,
                                                                    size_t text_size, const tokenstore_demand* demand,
@@ -1354,14 +1355,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_f090b020888b_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_f090b020888b_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_f090b020888b_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_f090b020888b_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_f090b020888b_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_f090b020888b_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_f090b020888b_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_f090b020888b_tokenstore_check_report
+#define tokenstore_store tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_check_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -4644,6 +4645,8 @@ class PostgresBackend final : public Backend {
 
 namespace tokenstore::postgres {
 
+inline constexpr std::string_view table_names[] = {"about", "store", "workspace", "owner", "token", "feed", "change"};
+
 struct Misfits {
   std::optional<Failure> failure;
   /// What the schema has and should not have, or lacks. None: all is as it was made.
@@ -5465,8 +5468,6 @@ constexpr const char* statements[] = {
 FROM token)sql",
 };
 
-constexpr std::string_view table_names[] = {"about", "store", "workspace", "owner", "token", "feed", "change"};
-
 Error damaged(const std::string& schema) {
   return Error(Status::not_a_store,
                fmt::format("the schema '{}' holds only a part of a token store; restore a backup, or name another "
@@ -5664,7 +5665,7 @@ constexpr const char* objects_of_schema = R"sql(
 WITH home AS (SELECT oid, pg_catalog.quote_ident(nspname) || '.' AS prefix FROM pg_catalog.pg_namespace
     WHERE nspname = $1::text),
   relation AS (SELECT c.* FROM pg_catalog.pg_class c JOIN home ON c.relnamespace = home.oid
-    WHERE relname IN ('about', 'store', 'workspace', 'owner', 'token', 'feed', 'change')),
+    WHERE pg_catalog.convert_to(relname::text, 'UTF8') = ANY ($2::bytea[])),
   line(text) AS (
     SELECT pg_catalog.format('relation %s of kind %s%s%s%s%s%s', relname, relkind,
         CASE relpersistence WHEN 'p' THEN '' ELSE ', not durable' END,
@@ -5793,7 +5794,7 @@ constexpr std::string_view expected[] = {
 
 Misfits misfitting_objects(Session& session, const Target& target, Deadline deadline) {
   Step step{std::string(objects_of_schema), {}};
-  step.params.octets(target.schema);
+  step.params.octets(target.schema).all_octets(table_names);
   const Reply reply = session.run({&step, 1}, deadline);
   if (!reply.ok()) return {reply.failure, {}};
   std::vector<std::string_view> found;
@@ -6954,8 +6955,9 @@ class TokenStore {
   Verdict validate(std::string_view text, const Demand& demand) noexcept;
   /// The same into a verdict of the caller's, which may be used again and again.
   void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
-  /// The same if it can be answered without storage, as most can: then true. It never waits for storage, so that an
-  /// event loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
+  /// The same if it can be answered without storage, as most can: then true. It asks storage for its pulse alone, which
+  /// waits for nothing (but on a VFS of SQLite's without shared memory, where it looks at the file), so that an event
+  /// loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
   [[nodiscard]] bool try_validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
 
   Result<Issued> issue(const Actor& actor, const IssueRequest& request);

@@ -401,7 +401,8 @@ TOKENSTORE_API int32_t tokenstore_validate(tokenstore_store* store, const char* 
                                            tokenstore_error** out_error);
 
 /* The same if it can be answered without storage, as most calls can: then `*out_decided` is 1 and the verdict is the
- * answer. It never waits for storage, so that an event loop, or whoever holds a lock that others want, may call it.
+ * answer. It asks storage for its pulse alone, which waits for nothing (but on a VFS of SQLite's without shared memory,
+ * where it looks at the file), so that an event loop, or whoever holds a lock that others want, may call it.
  * 0: tokenstore_validate has to be asked, where waiting does no harm; the verdict says UNAVAILABLE. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_try_validate(tokenstore_store* store, const char* text,
                                                                    size_t text_size, const tokenstore_demand* demand,

@@ -50,8 +50,9 @@ class TokenStore {
   Verdict validate(std::string_view text, const Demand& demand) noexcept;
   /// The same into a verdict of the caller's, which may be used again and again.
   void validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
-  /// The same if it can be answered without storage, as most can: then true. It never waits for storage, so that an
-  /// event loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
+  /// The same if it can be answered without storage, as most can: then true. It asks storage for its pulse alone, which
+  /// waits for nothing (but on a VFS of SQLite's without shared memory, where it looks at the file), so that an event
+  /// loop may call it. False: validate() has to be asked, and the verdict says `unavailable`.
   [[nodiscard]] bool try_validate(std::string_view text, const Demand& demand, Verdict& verdict) noexcept;
 
   Result<Issued> issue(const Actor& actor, const IssueRequest& request);

@@ -64,7 +64,9 @@ class Issue {
     const bool first = std::exchange(first_, false);
     if (!first) return attempt(Settings::from_storage);
     auto issued = attempt(Settings::recent_too);
-    // Settings that were remembered are no reason to refuse anything.
+    // Settings that were remembered are no reason to refuse anything. Only of a "revoke all" since then it cannot be
+    // told whether it overtook this issue: rather one that has to be asked for again (where the pulse lags, as on
+    // PostgreSQL) than a token that survives.
     const bool refused = issued.status() == Status::refused || issued.status() == Status::invalid_argument ||
                          issued.status() == Status::conflict;
     if (!used_recent_ || !refused) return issued;

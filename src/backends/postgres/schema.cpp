@@ -115,8 +115,6 @@ constexpr const char* statements[] = {
 FROM token)sql",
 };
 
-constexpr std::string_view table_names[] = {"about", "store", "workspace", "owner", "token", "feed", "change"};
-
 Error damaged(const std::string& schema) {
   return Error(Status::not_a_store,
                fmt::format("the schema '{}' holds only a part of a token store; restore a backup, or name another "

@@ -15,7 +15,7 @@ constexpr const char* objects_of_schema = R"sql(
 WITH home AS (SELECT oid, pg_catalog.quote_ident(nspname) || '.' AS prefix FROM pg_catalog.pg_namespace
     WHERE nspname = $1::text),
   relation AS (SELECT c.* FROM pg_catalog.pg_class c JOIN home ON c.relnamespace = home.oid
-    WHERE relname IN ('about', 'store', 'workspace', 'owner', 'token', 'feed', 'change')),
+    WHERE pg_catalog.convert_to(relname::text, 'UTF8') = ANY ($2::bytea[])),
   line(text) AS (
     SELECT pg_catalog.format('relation %s of kind %s%s%s%s%s%s', relname, relkind,
         CASE relpersistence WHEN 'p' THEN '' ELSE ', not durable' END,
@@ -144,7 +144,7 @@ constexpr std::string_view expected[] = {
 
 Misfits misfitting_objects(Session& session, const Target& target, Deadline deadline) {
   Step step{std::string(objects_of_schema), {}};
-  step.params.octets(target.schema);
+  step.params.octets(target.schema).all_octets(table_names);
   const Reply reply = session.run({&step, 1}, deadline);
   if (!reply.ok()) return {reply.failure, {}};
   std::vector<std::string_view> found;

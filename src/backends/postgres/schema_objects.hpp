@@ -4,11 +4,14 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/postgres/session.hpp"
 
 namespace tokenstore::postgres {
+
+inline constexpr std::string_view table_names[] = {"about", "store", "workspace", "owner", "token", "feed", "change"};
 
 struct Misfits {
   std::optional<Failure> failure;

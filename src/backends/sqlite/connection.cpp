@@ -61,11 +61,10 @@ Connection::~Connection() {
 }
 
 int Connection::configure(const Target& target) {
-  // temp_store: nothing that was read goes to a temporary file. cache_size: with SQLite's own 2 MB, the inner pages of
-  // a million tokens' tree are read from the file again and again; what is not needed is not taken.
+  // temp_store: nothing that was read goes to a temporary file.
   int code = execute(
       "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;"
-      "PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8000;");
+      "PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000;");
   if (code == SQLITE_OK) code = execute(target.full_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
   return code;
 }
