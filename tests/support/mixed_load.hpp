@@ -22,7 +22,7 @@ namespace tokenstore::test {
 
 struct MixedLoad {
   std::vector<TokenStore*> stores;        ///< one thread changes, two validate and one keeps house with each
-  std::size_t tokens = 200;               ///< per store; nine in ten are ended
+  std::size_t tokens = 200;               ///< per store; nine in ten are ended under the load, the rest after it
   std::chrono::milliseconds staleness{};  ///< how long one store may answer as before what another has changed
   std::function<void()> trouble;          ///< made again and again meanwhile; calls may then be `unavailable`
 };
@@ -78,6 +78,7 @@ class MixedLoadRun {
     done_ = true;
     for (std::thread& other : others) other.join();
     look_back();
+    end_the_rest();
     MixedLoadReport report;
     report.valid = valid_;
     report.invalid = invalid_;
@@ -206,6 +207,26 @@ class MixedLoadRun {
       const auto report = store->check(Actor::host());
       if (!went_well(report)) continue;
       lost_ += report->problem_count;
+    }
+  }
+
+  /// With nobody else at work: all stores have just seen the tokens that are left, and one store ends them. Under
+  /// the load a store that does not learn of an end may be saved by its own next commit; here nothing saves it.
+  void end_the_rest() {
+    const std::size_t first = slots_.size() * 9 / 10;
+    for (TokenStore* store : load_.stores) {
+      for (std::size_t slot = first; slot < slots_.size(); ++slot) look(*store, slot);
+    }
+    for (std::size_t slot = first; slot < slots_.size(); ++slot) {
+      slots_[slot].ending = true;
+      if (went_well(load_.stores[0]->revoke(Actor::host(), slots_[slot].id))) slots_[slot].ended = nanos();
+    }
+    const auto start = nanos();
+    while (nanos() - start <= staleness()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (TokenStore* store : load_.stores) {
+      for (std::size_t slot = first; slot < slots_.size(); ++slot) {
+        if (look(*store, slot) == Outcome::valid && slots_[slot].ended != not_yet) ++stale_;
+      }
     }
   }
 
