@@ -1,12 +1,17 @@
-"""Every function of the C interface has a way from Go, every number its name, and what is made is up to date.
+"""Every function of the C interface has a way from Go, every number its name, every exported call its example, and what is
+made is up to date.
 
     python3 surface.py TREE
 """
 
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 import unittest
+
+import go_support
 
 TREE = pathlib.Path(sys.argv[1]).resolve()
 MODULE = TREE / "capi/go"
@@ -23,6 +28,12 @@ def sources():
 def header():
     text = (TREE / "capi/include/tokenstore.h").read_text(encoding="utf-8")
     return re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+
+
+def without_examples(*folders):
+    done = subprocess.run([go_support.oldest(), "run", ".", *map(str, folders)], cwd=TREE / "tests/go/examples", text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=go_support.environment(CGO_ENABLED="0"))
+    return done.returncode, done.stdout
 
 
 class Surface(unittest.TestCase):
@@ -50,6 +61,27 @@ class Surface(unittest.TestCase):
             for field in re.findall(r"\b(\w+)(?:\[[^\]]*\])?;", body):
                 if field not in ("reserved", "struct_size", "http_status"):
                     self.assertTrue(re.search(rf"\b{field}\b", text), f"{name}.{field}")
+
+    def test_each_exported_call_has_an_example(self):
+        status, said = without_examples(MODULE, MODULE / "tokenstoretest", MODULE / "grpc")
+        self.assertEqual(0, status, said)
+        self.assertGreater(int(said.split()[0]), 100)
+
+    def test_a_call_without_an_example_is_seen(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "a.go").write_text("package a\n\ntype T[K any] struct{}\ntype u struct{}\n\n"
+                                         "func F() {}\nfunc G() {}\nfunc (*T[K]) M() {}\nfunc (T[K]) N() {}\n"
+                                         "func (u) O() {}\nfunc p() {}\n", encoding="utf-8")
+            (folder / "a_test.go").write_text("package a_test\n\nfunc ExampleF_second() {}\nfunc ExampleT_M() {}\n",
+                                              encoding="utf-8")
+            status, said = without_examples(folder)
+            self.assertNotEqual(0, status)
+            self.assertEqual([f"{folder}: no ExampleG", f"{folder}: no ExampleT_N"], said.splitlines()[:2])
+            self.assertNotIn("ExampleF", said)
+            # A folder in which nothing is exported is not the one that was meant.
+            (folder / "a.go").write_text("package a\n", encoding="utf-8")
+            self.assertNotEqual(0, without_examples(folder)[0])
 
     def test_the_one_file_form_is_what_the_tree_gives(self):
         files = one_file.for_go(one_file.made_of(TREE, postgres=True))

@@ -1,0 +1,3 @@
+module tokenstore.example/examples
+
+go 1.19
