@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the machine has what the build needs: `.ci/packages.sh build` for the library, its
-# command and the examples; `.ci/packages.sh test` for the tests and checks as well; `.ci/packages.sh cross` for .ci/cross.
+# command and the examples; `.ci/packages.sh test` for the tests and checks as well; `.ci/packages.sh cross` for .ci/cross;
+# `.ci/packages.sh bench` and `.ci/packages.sh bench-python` for the benchmarks.
 #
 # On Debian 12 missing packages are installed by apt-get, as root or with sudo. Elsewhere it says
 # what is missing and ends with an error.
@@ -10,20 +11,27 @@ build_packages=(
   g++ cmake ninja-build pkg-config libsodium-dev libsqlite3-dev libfmt-dev
   libcli11-dev nlohmann-json3-dev libcpp-httplib-dev libpq-dev curl
 )
+# What the benchmarks are compiled with. CI builds them too, so that they do not fall behind.
+contender_packages=(libbenchmark-dev libabsl-dev liblmdb-dev libjwt-dev libhiredis-dev libscitokens-dev)
 test_packages=(
-  catch2 libbenchmark-dev iproute2 postgresql clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh
+  "${contender_packages[@]}"
+  catch2 iproute2 postgresql clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh
   shellcheck strace abigail-tools util-linux
   chromium nodejs wrk python3-yaml python3-jsonschema python3-authlib python3-requests nginx-light openssl # the tests of the page
   # The plugin for mosquitto. Not to build: its headers come with the broker, which a tour should not install.
   mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev
   libx11-dev python3-dev # headers that make macros of common words
-  liblmdb-dev # the example of a storage backend
   python3-pytest python3-hypothesis mypy python3-setuptools python3-wheel python3-pip python3-venv patchelf # the Python package
   # and what it works with: frameworks, and servers to run them
   python3-fastapi python3-flask python3-django python3-djangorestframework python3-httpx python3-uvicorn gunicorn
   golang-go go-staticcheck # the Go module
 )
 cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross
+bench_packages=("${contender_packages[@]}" catch2 redis-server postgresql openssl python3-matplotlib)
+bench_python_packages=(
+  python3-dev python3-pip python3-setuptools python3-wheel python3-jwt python3-itsdangerous python3-fastapi python3-uvicorn
+  python3-uvloop python3-httptools wrk python3-matplotlib
+)
 # Debian's node comes without npm; others bring their own, which Debian's would push out.
 command -v npm >/dev/null || test_packages+=(npm)
 
@@ -31,8 +39,10 @@ case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;
   test) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
   cross) wanted=("${build_packages[@]}" "${test_packages[@]}" "${cross_packages[@]}") ;;
+  bench) wanted=("${build_packages[@]}" "${bench_packages[@]}") ;;
+  bench-python) wanted=("${build_packages[@]}" "${bench_python_packages[@]}") ;;
   *)
-    echo "usage: $0 build|test|cross" >&2
+    echo "usage: $0 build|test|cross|bench|bench-python" >&2
     exit 2
     ;;
 esac
@@ -48,7 +58,7 @@ say_what_is_missing() {
       pkg-config --exists "$module" || missing+=("$module")
     done
   fi
-  if [ "$1" != build ]; then
+  if [ "$1" = test ] || [ "$1" = cross ]; then
     for program in clang++-14 clang-format-14 clang-tidy-14 valgrind sqlite3 python3 mandoc zsh shellcheck strace \
       chromium node npm go-staticcheck wrk mosquitto mosquitto_pub nginx openssl; do
       command -v "$program" >/dev/null || missing+=("$program")

@@ -23,7 +23,7 @@ struct Token {
 Token make_token() {
   const auto random = system_random();
   Token made;
-  made.sealer = std::move(*seal::Sealer::create(std::move(*Keyring::generate(*random))));
+  made.sealer = *seal::Sealer::create(*Keyring::generate(*random));
   const SecretText secret = text::make_secret(*random);
   std::string tagged =
       text::compose_tagged("pat", made.sealer->active_key_id(), text::make_id(1'700'000'000'000, 7), secret.reveal());

@@ -26,7 +26,7 @@ Issued issue_one(TokenStore& store) {
   IssueRequest request;
   request.owner = "owner-00000001";
   request.scopes = {"repo:read", "repo:write"};
-  return std::move(*store.issue(Actor::host(), request));
+  return *store.issue(Actor::host(), request);
 }
 
 void pulse_of_memory(benchmark::State& state) {
@@ -39,7 +39,7 @@ void pulse_of_sqlite(benchmark::State& state) {
   const Folder folder;
   SqliteOptions options;
   options.path = (folder.path / "tokens.db").string();
-  const auto backend = std::move(*sqlite_backend(options));
+  const auto backend = *sqlite_backend(options);
   for (auto step : state) benchmark::DoNotOptimize(backend->pulse().counter);
 }
 BENCHMARK(pulse_of_sqlite);
@@ -75,7 +75,7 @@ class FullBackend final : public test::ForwardingBackend {
 void validate_beside_denials(benchmark::State& state) {
   const auto backend = std::make_shared<FullBackend>(memory_backend());
   auto key = Keyring::from_bytes(std::array<std::uint8_t, master_key_size>{1}, "0A");
-  const auto store = std::move(*TokenStore::open(backend, std::move(*key)));
+  const auto store = *TokenStore::open(backend, std::move(*key));
   const Issued token = issue_one(*store);
   std::vector<Issued> others;
   for (std::int64_t i = 0; i < state.range(0); ++i) others.push_back(issue_one(*store));

@@ -5,21 +5,7 @@
 # The figures go to standard output and to build/release/python.json, into docs/performance.md.
 set -eu
 cd "$(dirname "$0")/../.."
-packages="g++ pkg-config libsodium-dev libsqlite3-dev libfmt-dev python3-dev python3-pip python3-setuptools
-  python3-wheel python3-jwt python3-itsdangerous python3-fastapi python3-uvicorn python3-uvloop python3-httptools wrk
-  python3-matplotlib"
-missing=""
-for package in $packages; do
-  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-  as_root=""
-  [ "$(id -u)" -eq 0 ] || as_root="sudo"
-  echo "installing:$missing" >&2
-  $as_root apt-get update >&2
-  # shellcheck disable=SC2086  # a list of words
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >&2
-fi
+.ci/packages.sh bench-python >&2
 # The C loop and the package are compiled from the same one-file form, with the same flags.
 built=build/release/python
 mkdir -p "$built"
