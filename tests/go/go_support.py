@@ -9,7 +9,7 @@ import shutil
 
 OLDEST = (1, 19)
 # For machines that have no newer one than Debian's: a module like others, from the module proxy, checked by its sum.
-NEWER = "golang.org/toolchain@v0.0.1-go1.24.4.linux-{machine}"
+NEWER = "golang.org/toolchain@v0.0.1-go1.25.4.linux-{machine}"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -33,9 +33,9 @@ def oldest():
 
 
 def newer(cache):
-    """A Go that has iterators: what is installed, or a pinned one from the module proxy."""
+    """A Go that has iterators, and looks for leaks at the end: what is installed, or a pinned one from the module proxy."""
     version, go = installed()[-1]
-    return go if version >= (1, 23) else fetched(cache)
+    return go if version >= (1, 25) else fetched(cache)
 
 
 def fetched(cache):
@@ -76,3 +76,32 @@ def write_pkg_config(tree, library, folder):
     (folder / "tokenstore.pc").write_text(
         f"Name: tokenstore\nDescription: of this build\nVersion: 0\nCflags: -I{tree}/capi/include\n"
         f"Libs: -L{library.parent} -Wl,-rpath,{library.parent} -ltokenstore\n", encoding="utf-8")
+
+
+def build_asker(tree, library, folder):
+    """The Go process that shares a file with others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pkg_config(tree, library, folder)
+    program = folder / "asker"
+    status, _ = run(oldest(), "build", "-tags", "tokenstore_system", "-o", str(program), ".", folder=tree / "tests/go/asker",
+                    PKG_CONFIG_PATH=folder)
+    if status != 0:
+        raise SystemExit("the Go process that shares a file cannot be built")
+    return program
+
+
+class Lines:
+    """A process that says "open", and then answers each line with a line."""
+
+    def __init__(self, program, path):
+        self.process = subprocess.Popen([program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "open\n"
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait(timeout=60) == 0

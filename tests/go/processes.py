@@ -18,23 +18,6 @@ TREE, LIBRARY, FOLDER = (pathlib.Path(name).resolve() for name in sys.argv[1:4])
 ROUNDS = int(os.environ.get("TOKENSTORE_GO_ROUNDS", "50"))
 
 
-class Asker:
-    """The Go process."""
-
-    def __init__(self, program, path):
-        self.process = subprocess.Popen([program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "open\n"
-
-    def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait(timeout=60) == 0
-
-
 class Child:
     """A child that a host forked after it had opened its store, as servers do that fork workers."""
 
@@ -76,18 +59,13 @@ def command(path, *arguments):
 
 
 def main():
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    program = FOLDER / "asker"
-    go_support.write_pkg_config(TREE, LIBRARY, FOLDER)
-    status, _ = go_support.run(go_support.oldest(), "build", "-tags", "tokenstore_system", "-o", str(program), ".",
-                               folder=TREE / "tests/go/asker", PKG_CONFIG_PATH=FOLDER)
-    assert status == 0
+    program = go_support.build_asker(TREE, LIBRARY, FOLDER)
     with tempfile.TemporaryDirectory() as name:
         path = pathlib.Path(name) / "tokens.db"
         store = tokenstore.open(str(path))
         # Before the Go process is started: a child would else hold its pipes.
         children = [Child(store), Child(store)]
-        asker = Asker(program, path)
+        asker = go_support.Lines(program, path)
         host = Actor.host()
         for number in range(ROUNDS):
             text, token = asker.ask(f"issue alice{number}").split()

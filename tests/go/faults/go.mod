@@ -1,0 +1,3 @@
+module tokenstore.example/faults
+
+go 1.19
