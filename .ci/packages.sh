@@ -26,7 +26,7 @@ test_packages=(
   python3-fastapi python3-flask python3-django python3-djangorestframework python3-httpx python3-uvicorn gunicorn
   golang-go go-staticcheck # the Go module
 )
-cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf qemu-user) # .ci/cross
+cross_packages=(g++-s390x-linux-gnu g++-i686-linux-gnu g++-arm-linux-gnueabihf g++-aarch64-linux-gnu qemu-user) # .ci/cross
 bench_packages=("${contender_packages[@]}" catch2 redis-server postgresql openssl python3-matplotlib)
 bench_python_packages=(
   python3-dev python3-pip python3-setuptools python3-wheel python3-jwt python3-itsdangerous python3-fastapi python3-uvicorn
