@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 /* The memory's entries, behind those of this file. */
 typedef struct storage {
   tokenstore_backend memory;
@@ -132,6 +136,14 @@ void tokenstore_go_controls_advance(tokenstore_go_controls* controls, int64_t mi
 }
 int64_t tokenstore_go_controls_now(tokenstore_go_controls* controls) {
   return wall_of(controls);
+}
+
+int32_t tokenstore_go_leak_found(void) {
+#ifdef __SANITIZE_ADDRESS__
+  return __lsan_do_recoverable_leak_check() != 0;
+#else
+  return 0;
+#endif
 }
 
 int32_t tokenstore_go_open_for_tests(const tokenstore_open_options* options, tokenstore_go_controls* controls,

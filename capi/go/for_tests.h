@@ -24,6 +24,9 @@ int64_t tokenstore_go_controls_now(tokenstore_go_controls* controls);
 int64_t tokenstore_go_validate_often(tokenstore_store* store, const char* texts, size_t text_size, size_t count,
                                      int64_t times);
 
+/* Under g++'s AddressSanitizer, whether memory has been lost so far; else 0. */
+int32_t tokenstore_go_leak_found(void);
+
 /* Opens a store on such storage, with a key of its own if the options have none. */
 int32_t tokenstore_go_open_for_tests(const tokenstore_open_options* options, tokenstore_go_controls* controls,
                                      tokenstore_store** out_store, tokenstore_error** out_error);

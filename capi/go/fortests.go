@@ -59,6 +59,7 @@ func init() {
 		all, _ := a.text(strings.Join(texts, ""))
 		return int(C.tokenstore_go_validate_often(store.(*Store).handle, all, C.size_t(len(texts[0])), C.size_t(len(texts)), C.int64_t(times)))
 	}
+	fortests.LeakFound = func() bool { return C.tokenstore_go_leak_found() != 0 }
 	fortests.Open = func(options any, now time.Time) (any, fortests.Controls, error) {
 		controls := C.tokenstore_go_controls_new(instant(now))
 		if controls == nil {

@@ -25,6 +25,9 @@ const (
 // was valid.
 var ValidateOften func(store any, texts []string, times int) int
 
+// LeakFound says, under AddressSanitizer and since Go 1.25, whether C has lost memory so far. It takes a while.
+var LeakFound func() bool
+
 // Open opens a store on such storage. The options are a []tokenstore.Option and the store a *tokenstore.Store, which this
 // package must not know.
 var Open func(options any, now time.Time) (store any, controls Controls, err error)
