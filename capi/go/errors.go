@@ -30,6 +30,8 @@ const (
 	StatusCannotOpen       Status = C.TOKENSTORE_CANNOT_OPEN
 	StatusUnsupported      Status = C.TOKENSTORE_UNSUPPORTED
 	StatusInternal         Status = C.TOKENSTORE_INTERNAL
+	StatusJournalDamaged   Status = C.TOKENSTORE_JOURNAL_DAMAGED
+	StatusNotJournaled     Status = C.TOKENSTORE_NOT_JOURNALED
 )
 
 // String is the name for logs, as in "not_found".
@@ -94,6 +96,10 @@ var (
 	ErrUnsupported = sentinel(StatusUnsupported)
 	// ErrInternal: a defect; please report it.
 	ErrInternal = sentinel(StatusInternal)
+	// ErrJournalDamaged: the journal was cut short or altered; look at it, then accept what is left.
+	ErrJournalDamaged = sentinel(StatusJournalDamaged)
+	// ErrNotJournaled: the change holds, but could not be written to the journal.
+	ErrNotJournaled = sentinel(StatusNotJournaled)
 	// ErrClosed: the store, or the keyring, has been closed.
 	ErrClosed error = &closedError{}
 )

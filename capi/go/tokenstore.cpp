@@ -47,6 +47,7 @@
 #include <set>
 #include <shared_mutex>
 #include <sodium.h>
+#include <sodium/crypto_shorthash.h>
 #include <sodium/crypto_shorthash_siphash24.h>
 #include <span>
 #include <sqlite3.h>
@@ -78,7 +79,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_2ab53bc55278
+#define tokenstore tokenstore_0_1_0_fdfb0c6ed934
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -183,7 +184,9 @@ enum {
   TOKENSTORE_OUT_OF_MEMORY = 15,    /* nothing happened */
   TOKENSTORE_CANNOT_OPEN = 16,      /* the path cannot be opened, created or used safely */
   TOKENSTORE_UNSUPPORTED = 17,      /* the backend or the platform cannot do this */
-  TOKENSTORE_INTERNAL = 18          /* a defect; please report it */
+  TOKENSTORE_INTERNAL = 18,         /* a defect; please report it */
+  TOKENSTORE_JOURNAL_DAMAGED = 19,  /* the journal was cut short or altered; look at it, then accept what is left */
+  TOKENSTORE_NOT_JOURNALED = 20     /* the change holds, but could not be written to the journal */
 };
 
 /* The answer to "may this token do that now?" */
@@ -209,7 +212,8 @@ enum {
   TOKENSTORE_REASON_OWNER_MAY_NOT_USE = 11,
   TOKENSTORE_REASON_TOKENS_DISABLED = 12,
   TOKENSTORE_REASON_INSUFFICIENT_SCOPE = 13,
-  TOKENSTORE_REASON_STORAGE = 14 /* unavailable: storage failed */
+  TOKENSTORE_REASON_STORAGE = 14,    /* unavailable: storage failed */
+  TOKENSTORE_REASON_ROLLED_BACK = 15 /* a stored record is an earlier state than the journal knows: it was put back */
 };
 
 /* State of a token: revoked, else expired, else pending, else active. */
@@ -2143,6 +2147,8 @@ enum class Status : std::int32_t {
   cannot_open = 16,       ///< The path cannot be opened, created or used safely.
   unsupported = 17,       ///< The backend or the platform cannot do this.
   internal = 18,          ///< A defect in the library or a backend; please report it.
+  journal_damaged = 19,   ///< The journal was cut short or altered; look at it, then accept what is left.
+  not_journaled = 20,     ///< The change holds, but could not be written to the journal.
 };
 
 /// Another name, for programs in which the first is a macro (Xlib.h).
@@ -2897,7 +2903,8 @@ enum class Reason : std::uint8_t {
   owner_may_not_use = 11,
   tokens_disabled = 12,
   insufficient_scope = 13,
-  storage = 14,  ///< unavailable: storage failed
+  storage = 14,      ///< unavailable: storage failed
+  rolled_back = 15,  ///< a stored record is an earlier state than the journal knows: it was put back
 };
 
 std::string_view outcome_name(Outcome outcome) noexcept;
@@ -2990,6 +2997,10 @@ std::string_view status_name(Status status) noexcept {
       return "unsupported";
     case Status::internal:
       return "internal";
+    case Status::journal_damaged:
+      return "journal_damaged";
+    case Status::not_journaled:
+      return "not_journaled";
   }
   return "unrecognised";
 }
@@ -3054,6 +3065,8 @@ std::string_view reason_name(Reason reason) noexcept {
       return "insufficient_scope";
     case Reason::storage:
       return "storage";
+    case Reason::rolled_back:
+      return "rolled_back";
   }
   return "unrecognised";
 }
@@ -3662,6 +3675,8 @@ class Sealer {
   /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
                                    const Bytes32& previous, std::string_view entry) const noexcept;
+  /// What vouches for a frame of the journal (journal/frame.hpp), under a key. Empty if the key is not held or retired.
+  std::optional<Bytes32> journal_mac(std::string_view key_id, std::string_view octets) const noexcept;
 
  private:
   struct Impl;
@@ -4294,6 +4309,7 @@ struct SubKeys {
   MacState tag;
   MacState verifier;
   MacState row;
+  MacState journal;
 };
 
 /// Memory for keys: locked, left out of core dumps, between guard pages, wiped when freed.
@@ -4570,6 +4586,7 @@ Result<std::unique_ptr<Sealer>> Sealer::create(Keyring keyring) {
     set_sub_key(keys->tag, master, "tag");
     set_sub_key(keys->verifier, master, "verifier");
     set_sub_key(keys->row, master, "row");
+    set_sub_key(keys->journal, master, "journal");
   }
   return std::unique_ptr<Sealer>(new Sealer(std::move(impl)));
 }
@@ -4663,7 +4680,1746 @@ std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view ke
   return link;
 }
 
+std::optional<Bytes32> Sealer::journal_mac(std::string_view key_id, std::string_view octets) const noexcept {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
+  Bytes32 whole;
+  Mac mac(impl_->keys_of(*held).journal);
+  mac.add_octets(octets);
+  mac.finish(whole);
+  return whole;
+}
+
 }  // namespace tokenstore::seal
+
+// ---- src/journal/entry.hpp -----------------------------------------------------------------------------------
+
+/// One change in the journal: what was done to which record, by whom, when and why.
+///
+/// Views into what it was read from, or into what the writer holds. Every function is pure and thread-safe.
+
+
+
+namespace tokenstore::journal {
+
+enum class Deed : std::uint8_t {
+  issued = 1,
+  revoked = 2,
+  expired = 3,    ///< at once or, `ends_at` says, later
+  removed = 4,    ///< deleted by somebody
+  purged = 5,     ///< deleted because it had ended long ago
+  suspended = 6,  ///< an owner
+  resumed = 7,
+  owner_set = 8,
+  all_revoked = 9,  ///< of an owner
+  policy_set = 10,
+  workspace_made = 11,
+  resealed = 12,
+  learned = 13,  ///< another host's change, as storage shows it
+  healed = 14,   ///< put forward again from the journal
+};
+/// "issued", "revoked", ... Static text; never empty.
+std::string_view deed_name(Deed deed) noexcept;
+
+/// The revision that nothing stored reaches: the record is gone for good.
+inline constexpr RecordRevision gone = std::numeric_limits<RecordRevision>::max();
+inline constexpr UnixMillis no_end = std::numeric_limits<UnixMillis>::max();
+
+struct Entry {
+  Deed deed = Deed::issued;
+  RecordKind kind = RecordKind::token;
+  /// A stored record of a lower revision than `revision` is an older state, which must not come back.
+  bool restricts = false;
+  UnixMillis at = 0;
+  RecordRevision revision = 0;  ///< of the record since; `gone` if it was removed
+  /// The workspace's, of the commit; 0: it was not announced. Of `learned`: up to where the change feed is known.
+  std::uint64_t feed_revision = 0;
+  UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
+  UnixMillis ends_at = no_end;  ///< of a token: its end since
+  std::string_view workspace{};
+  std::string_view key{};  ///< token id or owner name; of what concerns no record: empty
+  std::string_view actor{};
+  std::string_view reason{};
+  std::string_view record{};  ///< of what restricts and can no longer be used: encode_record()
+};
+
+std::string encode_entry(const Entry& entry);
+/// Where `feed_revision` stands in an entry that was encoded: it is known last.
+void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept;
+/// Takes an entry off the front of `octets`. Empty if there is none.
+std::optional<Entry> take_entry(std::string_view& octets);
+
+/// A sealed record as octets. What is not sealed (the last use) is left out.
+std::string encode_record(const Record& record);
+/// Empty if it is none.
+std::optional<Record> decode_record(std::string_view octets);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/octets.hpp ----------------------------------------------------------------------------------
+
+/// Numbers and texts as octets, big-endian, and back: what the journal's file is written in.
+///
+/// One thread at a time. A reader borrows what it reads; what it hands out are views into that.
+
+
+namespace tokenstore::journal {
+
+class OctetWriter {
+ public:
+  explicit OctetWriter(std::string& out) noexcept : out_(out) {}
+
+  void number(std::uint64_t value, std::size_t size) {
+    for (std::size_t i = size; i-- > 0;) out_.push_back(static_cast<char>(value >> (8 * i)));
+  }
+  void octet(std::uint8_t value) { number(value, 1); }
+  void count(std::uint64_t value) { number(value, 8); }
+  void time(std::int64_t value) { number(static_cast<std::uint64_t>(value), 8); }
+  template <std::size_t Size>
+  void octets(const std::array<std::uint8_t, Size>& value) {
+    for (const std::uint8_t one : value) octet(one);
+  }
+  /// Its length in two octets, then the text; longer than 65,535 octets it is cut, which no limit of the model allows.
+  void text(std::string_view value) {
+    value = value.substr(0, std::numeric_limits<std::uint16_t>::max());
+    number(value.size(), 2);
+    out_.append(value);
+  }
+
+ private:
+  std::string& out_;
+};
+
+/// Past the end everything reads as zero and empty, and `ok()` is false from then on.
+class OctetReader {
+ public:
+  explicit OctetReader(std::string_view in) noexcept : in_(in) {}
+
+  std::uint64_t number(std::size_t size) noexcept {
+    std::uint64_t value = 0;
+    for (const char one : take(size)) value = value << 8 | static_cast<std::uint8_t>(one);
+    return value;
+  }
+  std::uint8_t octet() noexcept { return static_cast<std::uint8_t>(number(1)); }
+  std::uint64_t count() noexcept { return number(8); }
+  std::int64_t time() noexcept { return static_cast<std::int64_t>(number(8)); }
+  template <std::size_t Size>
+  void octets(std::array<std::uint8_t, Size>& value) noexcept {
+    for (std::uint8_t& one : value) one = octet();
+  }
+  std::string_view text() noexcept { return take(number(2)); }
+
+  bool ok() const noexcept { return ok_; }
+  /// All of it was read, and nothing past it.
+  bool finished() const noexcept { return ok_ && in_.empty(); }
+  bool empty() const noexcept { return in_.empty(); }
+
+ private:
+  std::string_view take(std::size_t size) noexcept {
+    if (size > in_.size()) {
+      ok_ = false;
+      in_ = {};
+      return {};
+    }
+    const std::string_view taken = in_.substr(0, size);
+    in_.remove_prefix(size);
+    return taken;
+  }
+
+  std::string_view in_;
+  bool ok_ = true;
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/entry.cpp -----------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+constexpr std::size_t feed_revision_at = 4 + 1 + 1 + 1 + 8 + 8;
+
+bool is_deed(std::uint8_t deed) noexcept {
+  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::healed);
+}
+
+}  // namespace
+
+std::string_view deed_name(Deed deed) noexcept {
+  switch (deed) {
+    case Deed::issued:
+      return "issued";
+    case Deed::revoked:
+      return "revoked";
+    case Deed::expired:
+      return "expired";
+    case Deed::removed:
+      return "removed";
+    case Deed::purged:
+      return "purged";
+    case Deed::suspended:
+      return "suspended";
+    case Deed::resumed:
+      return "resumed";
+    case Deed::owner_set:
+      return "owner_set";
+    case Deed::all_revoked:
+      return "all_revoked";
+    case Deed::policy_set:
+      return "policy_set";
+    case Deed::workspace_made:
+      return "workspace_made";
+    case Deed::resealed:
+      return "resealed";
+    case Deed::learned:
+      return "learned";
+    case Deed::healed:
+      return "healed";
+  }
+  return "unknown";
+}
+
+std::string encode_entry(const Entry& entry) {
+  std::string octets(4, '\0');
+  OctetWriter writer(octets);
+  writer.octet(static_cast<std::uint8_t>(entry.deed));
+  writer.octet(static_cast<std::uint8_t>(entry.kind));
+  writer.octet(entry.restricts ? 1 : 0);
+  writer.time(entry.at);
+  writer.count(entry.revision);
+  writer.count(entry.feed_revision);
+  writer.time(entry.until);
+  writer.time(entry.ends_at);
+  for (const std::string_view text : {entry.workspace, entry.key, entry.actor, entry.reason, entry.record}) {
+    writer.text(text);
+  }
+  std::string size;
+  OctetWriter(size).number(octets.size() - 4, 4);
+  octets.replace(0, 4, size);
+  return octets;
+}
+
+void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept {
+  for (unsigned i = 0; i < 8; ++i) encoded[feed_revision_at + i] = static_cast<char>(revision >> (56 - 8 * i));
+}
+
+std::optional<Entry> take_entry(std::string_view& octets) {
+  OctetReader outer(octets);
+  const std::size_t size = outer.number(4);
+  if (!outer.ok() || size > octets.size() - 4) return std::nullopt;
+  OctetReader reader(octets.substr(4, size));
+  Entry entry;
+  const std::uint8_t deed = reader.octet();
+  const std::uint8_t kind = reader.octet();
+  const std::uint8_t restricts = reader.octet();
+  entry.at = reader.time();
+  entry.revision = reader.count();
+  entry.feed_revision = reader.count();
+  entry.until = reader.time();
+  entry.ends_at = reader.time();
+  for (std::string_view* text : {&entry.workspace, &entry.key, &entry.actor, &entry.reason, &entry.record}) {
+    *text = reader.text();
+  }
+  if (!reader.finished() || !is_deed(deed) || kind < 1 || kind > 4 || restricts > 1) return std::nullopt;
+  entry.deed = static_cast<Deed>(deed);
+  entry.kind = static_cast<RecordKind>(kind);
+  entry.restricts = restricts == 1;
+  octets.remove_prefix(4 + size);
+  return entry;
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/frame.hpp -----------------------------------------------------------------------------------
+
+/// The frames that a journal's file is made of: what is written in one go, chained to the frame before by a MAC.
+///
+///     frame   = magic size number count type key-id previous check payload mac
+///     magic   = "TSJ1"       size = 4 octets, of the payload        number = 8, of its first entry
+///     count   = 4, entries   type = 1 octet                         key-id = 2, of the MAC's key
+///     previous = 32, the MAC of the frame before                    check = 4, CRC-32 of all before it
+///     mac     = HMAC-SHA-256(K_journal, all before it)
+///
+/// The check is for accidents alone: it tells a frame that was not written to its end from one that was changed.
+/// Every function is pure and thread-safe.
+
+
+
+namespace tokenstore::journal {
+
+inline constexpr std::size_t frame_header_size = 59;
+inline constexpr std::size_t frame_mac_size = 32;
+inline constexpr std::size_t payload_max = std::size_t{16} << 20;
+inline constexpr std::size_t frame_max = frame_header_size + payload_max + frame_mac_size;
+
+enum class FrameType : std::uint8_t {
+  head = 1,     ///< opens a segment
+  entries = 2,  ///< changes, each with a number of its own
+  ended = 3,    ///< of the summary that a segment begins with: tokens
+  carried = 4,  ///< of that summary: the latest entry of whatever else is restricted
+};
+
+struct FrameHeader {
+  std::size_t payload_size = 0;
+  std::uint64_t number = 0;
+  std::uint32_t count = 0;
+  FrameType type = FrameType::entries;
+  std::string key_id{};
+  Bytes32 previous{};
+
+  std::size_t frame_size() const noexcept { return frame_header_size + payload_size + frame_mac_size; }
+};
+
+/// A whole frame, under the active key. Its type, number, count and previous are the header's. The payload is at most
+/// `payload_max` octets long.
+std::string compose_frame(const seal::Sealer& sealer, const FrameHeader& header, std::string_view payload);
+
+/// What the first octets of `text` say, as long as they are a header; empty if they are none.
+std::optional<FrameHeader> parse_header(std::string_view text);
+/// `frame` is as long as its header says.
+bool is_genuine(const seal::Sealer& sealer, const FrameHeader& header, std::string_view frame) noexcept;
+Bytes32 mac_of(std::string_view frame) noexcept;
+inline std::string_view payload_of(std::string_view frame) noexcept {
+  return frame.substr(frame_header_size, frame.size() - frame_header_size - frame_mac_size);
+}
+
+/// What stands behind the last good frame of a file and is none.
+enum class Tail : std::uint8_t {
+  torn,     ///< a write that did not come to its end: by a full disk, a killed process or a power cut
+  damaged,  ///< anything else
+};
+/// `tail` is the rest of the file from `offset` on, and not empty. There is never more than one frame that was not
+/// synced, and it is written where the file ended. So it is torn if the file ends within it, or if one of the disk's
+/// sectors in it was never written; and if another genuine frame follows, something was changed.
+Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t offset);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/frame.cpp -----------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+constexpr std::string_view frame_magic = "TSJ1";
+constexpr std::size_t check_at = frame_header_size - 4;
+/// What a disk writes whole or not at all.
+constexpr std::size_t sector_size = 512;
+/// A tail with more beginnings of frames than this was made by somebody.
+constexpr int most_beginnings = 1000;
+
+bool is_type(std::uint8_t type) noexcept {
+  return type >= static_cast<std::uint8_t>(FrameType::head) && type <= static_cast<std::uint8_t>(FrameType::carried);
+}
+
+/// Whether a sector in the first `size` octets of the tail holds nothing but zeroes there.
+bool has_unwritten_sector(std::string_view tail, std::uint64_t offset, std::size_t size) noexcept {
+  size = std::min(size, tail.size());
+  for (std::size_t at = 0; at < size;) {
+    const std::size_t rest_of_sector = sector_size - static_cast<std::size_t>((offset + at) % sector_size);
+    const std::string_view part = tail.substr(at, std::min(rest_of_sector, size - at));
+    if (part.find_first_not_of('\0') == std::string_view::npos) return true;
+    at += part.size();
+  }
+  return false;
+}
+
+/// Whether a genuine frame begins anywhere in `tail`, or so many seem to that this is no accident.
+bool holds_another_frame(const seal::Sealer& sealer, std::string_view tail) {
+  int beginnings = 0;
+  for (std::size_t at = tail.find(frame_magic); at != std::string_view::npos; at = tail.find(frame_magic, at + 1)) {
+    const auto header = parse_header(tail.substr(at));
+    if (!header || header->frame_size() > tail.size() - at) continue;
+    if (++beginnings > most_beginnings) return true;
+    if (is_genuine(sealer, *header, tail.substr(at, header->frame_size()))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string compose_frame(const seal::Sealer& sealer, const FrameHeader& header, std::string_view payload) {
+  std::string frame;
+  frame.reserve(frame_header_size + payload.size() + frame_mac_size);
+  OctetWriter writer(frame);
+  frame.append(frame_magic);
+  writer.number(payload.size(), 4);
+  writer.count(header.number);
+  writer.number(header.count, 4);
+  writer.octet(static_cast<std::uint8_t>(header.type));
+  frame.append(sealer.active_key_id());
+  writer.octets(header.previous);
+  writer.number(base::crc32(frame), 4);
+  frame.append(payload);
+  // The active key is held and not retired, so there always is a MAC.
+  writer.octets(sealer.journal_mac(sealer.active_key_id(), frame).value_or(Bytes32{}));
+  return frame;
+}
+
+std::optional<FrameHeader> parse_header(std::string_view text) {
+  if (text.size() < frame_header_size || !text.starts_with(frame_magic)) return std::nullopt;
+  OctetReader reader(text.substr(frame_magic.size(), frame_header_size - frame_magic.size()));
+  FrameHeader header;
+  header.payload_size = reader.number(4);
+  header.number = reader.count();
+  header.count = static_cast<std::uint32_t>(reader.number(4));
+  const std::uint8_t type = reader.octet();
+  for (std::size_t i = 0; i < text::key_id_size; ++i) header.key_id.push_back(static_cast<char>(reader.octet()));
+  reader.octets(header.previous);
+  if (reader.number(4) != base::crc32(text.substr(0, check_at))) return std::nullopt;
+  if (!is_type(type) || header.payload_size > payload_max) return std::nullopt;
+  header.type = static_cast<FrameType>(type);
+  return header;
+}
+
+bool is_genuine(const seal::Sealer& sealer, const FrameHeader& header, std::string_view frame) noexcept {
+  const auto expected = sealer.journal_mac(header.key_id, frame.substr(0, frame.size() - frame_mac_size));
+  return expected && base::equal_constant_time(*expected, mac_of(frame));
+}
+
+Bytes32 mac_of(std::string_view frame) noexcept {
+  Bytes32 mac;
+  OctetReader(frame.substr(frame.size() - frame_mac_size)).octets(mac);
+  return mac;
+}
+
+Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t offset) {
+  if (tail.size() > frame_max || holds_another_frame(sealer, tail.substr(1))) return Tail::damaged;
+  if (tail.size() < frame_header_size) return Tail::torn;
+  const auto header = parse_header(tail);
+  if (!header) return has_unwritten_sector(tail, offset, frame_header_size) ? Tail::torn : Tail::damaged;
+  const std::size_t size = header->frame_size();
+  if (tail.size() < size) return Tail::torn;
+  return tail.size() == size && has_unwritten_sector(tail, offset, size) ? Tail::torn : Tail::damaged;
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/safe_file.hpp -------------------------------------------------------------------------------
+
+/// The file of a journal: which files are taken, its lock, and reading and writing it whole.
+///
+/// Only a regular file that nobody else can write is taken, never through a symbolic link. The lock is advisory
+/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes; a
+/// forked child opens the file itself. One thread at a time uses an object.
+
+
+
+
+namespace tokenstore::journal {
+
+/// "the journal PATH WHY", on one line whatever the path holds.
+Error journal_error(Status status, const std::string& path, std::string_view why);
+/// The same for a call that failed with this number.
+Error failed_call(const std::string& path, std::string_view act, int number);
+
+struct Whereabouts {
+  std::string path;
+  /// Of meaning to root alone: the file may belong to whom this file or directory belongs to, and a new one is theirs.
+  std::string owner_of{};
+  bool read_only = false;
+};
+
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+class SafeFile {
+ public:
+  SafeFile() = default;
+  ~SafeFile();
+  SafeFile(SafeFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), identity_(other.identity_) {}
+  SafeFile& operator=(SafeFile&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    std::swap(identity_, other.identity_);
+    return *this;
+  }
+
+  /// `not_found` if there is none, `cannot_open` if it is not to be taken.
+  static Result<SafeFile> open(const Whereabouts& where);
+  /// The same, and nobody else writes while it lives. `unavailable` if another process keeps the lock too long.
+  static Result<SafeFile> open_locked(const Whereabouts& where);
+  /// A new file beside the journal, of the name given.
+  static Result<SafeFile> create(const Whereabouts& where, const std::string& name);
+
+  const FileIdentity& identity() const noexcept { return identity_; }
+  Result<std::uint64_t> size(const std::string& path) const;
+  /// Octets from a place on, up to the buffer's size; fewer at the end of the file alone.
+  Result<std::size_t> read(const std::string& path, std::uint64_t from, std::span<char> buffer) const;
+  /// All of `text` at the end `at` and durable, or an error and the file as it was.
+  Result<void> append(const std::string& path, std::uint64_t at, std::string_view text);
+  /// Cuts the file to `size` and makes that durable.
+  Result<void> cut(const std::string& path, std::uint64_t size);
+
+ private:
+  int descriptor_ = -1;
+  FileIdentity identity_{};
+};
+
+/// What a path leads to now: its identity and size. `not_found` if there is nothing.
+struct FileFacts {
+  FileIdentity identity;
+  std::uint64_t size = 0;
+};
+Result<FileFacts> facts_of(const std::string& path);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/segment.hpp ---------------------------------------------------------------------------------
+
+/// Reading a segment: the frames of one file, from a position on, each verified before anybody is told what is in it.
+///
+/// One thread at a time. Nothing is owned.
+
+
+
+namespace tokenstore::journal {
+
+/// A token in the summary that a segment begins with.
+struct EndedToken {
+  std::string_view id{};
+  RecordRevision revision = 0;  ///< `gone` if it was removed
+  UnixMillis until = no_end;
+  UnixMillis ends_at = no_end;
+  Deed deed = Deed::revoked;
+};
+
+/// Is told of what the journal holds, in order. The views last as long as the call.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// `number` counts from 1 on over all segments; 0: carried over from an earlier segment.
+  virtual void entry(std::uint64_t number, const Entry& entry) = 0;
+  virtual void ended(std::string_view workspace, const EndedToken& token) = 0;
+};
+
+/// Whose journal is read.
+struct Reader {
+  const seal::Sealer& sealer;
+  const Bytes16& store;
+  const std::string& path;
+};
+
+/// How far a segment has been read: behind its last good frame.
+struct Position {
+  FileIdentity file{};
+  std::uint64_t offset = 0;
+  Bytes32 mac{};             ///< of that frame
+  std::uint64_t number = 1;  ///< of the next entry
+  std::uint64_t segment = 0;
+  UnixMillis made_at = 0;  ///< of the segment
+  Bytes32 head{};          ///< MAC of its first frame: no other segment has it
+};
+
+struct SegmentHead {
+  Bytes16 store{};
+  std::uint64_t segment = 1;
+  UnixMillis made_at = 0;
+  Bytes16 birth{};  ///< random: no two segments begin alike
+};
+std::string encode_head(const SegmentHead& head);
+/// Whether the file begins with the segment that `position` is in. Another file may have got its number in the file
+/// system.
+Result<bool> is_same_segment(const std::string& path, const SafeFile& file, const Position& position);
+/// A payload of ended tokens of one workspace.
+std::string encode_ended(std::string_view workspace);
+void add_ended(std::string& payload, const EndedToken& token);
+
+/// Reads on from a position to the end of the file. True: all of it is good. False: behind the position there is
+/// something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can be.
+/// `journal_damaged`: a frame that the journal's keys vouch for stands where it does not belong; `not_a_store`: it is
+/// another store's; `wrong_key`: it was made with a key that is not held, or retired.
+Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
+                     std::string& tail);
+
+/// The error for a place in the journal.
+Error damaged_at(const Reader& reader, const Position& position, std::string_view what);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/log.hpp -------------------------------------------------------------------------------------
+
+/// A journal: its active file, and the segments before it.
+///
+/// The file at the path is the active segment. Earlier ones are kept beside it as PATH.000001 and so on, until an
+/// administrator removes them; the active one begins with a summary of all that they restrict, so nothing needs them
+/// but an audit. The file is opened for each call and held by nobody in between: so a new segment, a file put in
+/// another's place and a forked child are all seen, and a call costs a few microseconds more.
+///
+/// One thread at a time; any number of processes. Borrows the sealer.
+
+
+
+namespace tokenstore::journal {
+
+class Log {
+ public:
+  /// Reads all of the journal; makes it if there is none and it may be written, and says so in `made()`.
+  /// `journal_damaged`, `not_a_store` (of another store), `wrong_key`, `cannot_open` (a file not to be taken, or
+  /// missing where it is only read).
+  static Result<std::unique_ptr<Log>> open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
+                                           UnixMillis now, Listener& listener);
+
+  /// Tells the listener what others have appended since. Without a lock: what somebody is writing now is left for
+  /// later.
+  Result<void> read_on(Listener& listener);
+  /// Appends entries (encode_entry(), one behind the other) in one frame, durable on return; what others have appended
+  /// before is told first. An error: nothing of it is in the journal.
+  Result<void> append(std::string_view entries, std::uint32_t count, Listener& listener);
+  /// Begins a new segment with a summary of what this one restricts at `now`. Interrupted anywhere, the journal is as
+  /// it was or as it shall be.
+  Result<void> begin_segment(UnixMillis now, Listener& listener);
+
+  const Position& position() const noexcept { return position_; }
+  bool made() const noexcept { return made_; }
+  /// Octets of writes that did not come to their end, which were cut off; and of one that stands at the end now.
+  std::uint64_t cut() const noexcept { return cut_; }
+  std::uint64_t torn() const noexcept { return torn_; }
+  const std::string& path() const noexcept { return where_.path; }
+
+  /// Where a segment that is no longer the active one is kept.
+  static std::string path_of_segment(const std::string& path, std::uint64_t segment);
+
+ private:
+  Log(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store)
+      : where_(std::move(where)), sealer_(sealer), store_(store) {}
+
+  Reader reader() const noexcept { return {sealer_, store_, where_.path}; }
+  Result<void> make(UnixMillis now);
+  /// Under the lock: reads to the end and cuts a write that did not come to its.
+  Result<void> catch_up(SafeFile& file, Listener& listener);
+  /// Begins anew with a file that is not the one read before.
+  Result<bool> read_file(const SafeFile& file, Listener& listener, std::string& tail);
+  Result<void> write_segment(SafeFile& file, UnixMillis now);
+  /// Gives the segment at `aside` the path, and the one that is there its number.
+  Result<void> take_the_place(const std::string& aside);
+
+  Whereabouts where_;
+  const seal::Sealer& sealer_;
+  const Bytes16 store_;
+  Position position_;
+  bool made_ = false;
+  std::uint64_t cut_ = 0;
+  std::uint64_t torn_ = 0;
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/summary.hpp ---------------------------------------------------------------------------------
+
+/// What a segment restricts, gathered for the one after it: of each record the highest revision that was journaled.
+///
+/// A token that has ended by itself is dropped: no earlier state of it could be used. One thread at a time.
+
+
+
+namespace tokenstore::journal {
+
+/// Hosts' clocks may differ by this much, and none of them may take an ending for forgotten too early.
+inline constexpr UnixMillis clock_tolerance = 24LL * 60 * 60 * 1000;
+
+/// Whether an earlier state of a token can still be used by anybody.
+inline bool can_still_live(UnixMillis until, UnixMillis now) noexcept {
+  if (until >= now) return true;
+  const std::uint64_t over_for = static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(until);
+  return over_for < static_cast<std::uint64_t>(clock_tolerance);
+}
+
+class Summary final : public Listener {
+ public:
+  explicit Summary(UnixMillis now) noexcept : now_(now) {}
+
+  void entry(std::uint64_t number, const Entry& entry) override;
+  void ended(std::string_view workspace, const EndedToken& token) override;
+
+  using Write = std::function<Result<void>(FrameType type, std::uint32_t count, std::string_view payload)>;
+  /// As the frames of a new segment.
+  Result<void> write(const Write& write) const;
+
+ private:
+  struct Token {
+    RecordRevision revision = 0;
+    UnixMillis until = no_end;
+    UnixMillis ends_at = no_end;
+    Deed deed = Deed::revoked;
+  };
+  struct Settings {
+    RecordRevision revision = 0;
+    std::string encoded;
+  };
+  using Tokens = std::unordered_map<std::string, Token>;
+
+  Result<void> write_tokens(const Write& write) const;
+  Result<void> write_settings(const Write& write) const;
+
+  const UnixMillis now_;
+  std::map<std::string, Tokens, std::less<>> tokens_;  ///< by workspace
+  /// Owners and workspaces, by kind, workspace and name.
+  std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
+  /// How far each workspace's change feed is known.
+  std::map<std::string, std::uint64_t, std::less<>> learned_;
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/log.cpp -------------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// How often an opening that others get in the way of is begun again.
+constexpr int most_openings = 10;
+
+Bytes16 drawn_birth() {
+  Bytes16 birth;
+  system_random()->fill(birth);
+  return birth;
+}
+
+std::string name_aside(const std::string& path) {
+  std::array<std::uint8_t, 8> drawn;
+  system_random()->fill(drawn);
+  std::string aside = path + ".new-";
+  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
+  return aside;
+}
+
+}  // namespace
+
+std::string Log::path_of_segment(const std::string& path, std::uint64_t segment) {
+  return fmt::format("{}.{:06}", path, segment);
+}
+
+Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
+                                       UnixMillis now, Listener& listener) {
+  std::unique_ptr<Log> log(new Log(std::move(where), sealer, store));
+  if (log->where_.path.empty() || log->where_.path.find('\0') != std::string::npos) {
+    return Error(Status::invalid_argument, "the path of the journal is empty or holds a NUL; name a file");
+  }
+  for (int attempt = 1;; ++attempt) {
+    auto read = log->read_on(listener);
+    if (read.ok()) return log;
+    if (read.status() != Status::not_found) return read.error();
+    if (log->where_.read_only) return Error(Status::cannot_open, read.error().message());
+    if (attempt == most_openings) return read.error();
+    if (auto made = log->make(now); !made.ok()) return made.error();
+  }
+}
+
+Result<void> Log::make(UnixMillis now) {
+  // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
+  const std::string aside = name_aside(where_.path);
+  auto file = SafeFile::create(where_, aside);
+  if (!file.ok()) return file.error();
+  FrameHeader header;
+  header.type = FrameType::head;
+  header.number = 1;
+  const std::string head = encode_head({store_, 1, now, drawn_birth()});
+  auto written = file->append(where_.path, 0, compose_frame(sealer_, header, head));
+  int number = written.ok() ? base::put_in_place(aside, where_.path) : 0;
+  ::unlink(aside.c_str());
+  if (!written.ok()) return written.error();
+  if (number == EEXIST) return {};  // somebody else was faster
+  if (number == 0) number = base::sync_directory_of(where_.path);
+  if (number != 0) return failed_call(where_.path, "created", number);
+  made_ = true;
+  return {};
+}
+
+Result<bool> Log::read_file(const SafeFile& file, Listener& listener, std::string& tail) {
+  const auto same = is_same_segment(where_.path, file, position_);
+  if (!same.ok()) return same.error();
+  if (*same) {
+    const auto size = file.size(where_.path);
+    if (!size.ok()) return size.error();
+    if (*size >= position_.offset) return journal::read_on(reader(), file, position_, listener, tail);
+    return damaged_at(reader(), position_, "it ended later when it was last read, and was cut short");
+  }
+  Position anew;
+  anew.file = file.identity();
+  auto all_good = journal::read_on(reader(), file, anew, listener, tail);
+  if (!all_good.ok()) return all_good;
+  // Another file: a new segment goes on where the last one ended, or further.
+  if (anew.number < position_.number || anew.segment < position_.segment) {
+    return damaged_at(reader(), anew, "it went on further when it was last read, and an earlier state was put back");
+  }
+  if (anew.offset != 0) position_ = anew;
+  return all_good;
+}
+
+Result<void> Log::read_on(Listener& listener) {
+  const auto facts = facts_of(where_.path);
+  if (!facts.ok()) return facts.error();
+  if (facts->identity == position_.file && facts->size == position_.offset) return {};
+  std::string tail;
+  {
+    const auto file = SafeFile::open(where_);
+    if (!file.ok()) return file.error();
+    const auto all_good = read_file(*file, listener, tail);
+    if (!all_good.ok()) return all_good.error();
+    if (*all_good && position_.offset != 0) return {};
+  }
+  // Somebody is writing, or did not come to the end of it. Under the lock nobody is.
+  auto file = SafeFile::open_locked(where_);
+  if (!file.ok()) return file.error();
+  tail.clear();
+  const auto all_good = read_file(*file, listener, tail);
+  if (!all_good.ok()) return all_good.error();
+  torn_ = tail.size();
+  const std::uint64_t from = position_.file == file->identity() ? position_.offset : 0;
+  if (from == 0) return damaged_at(reader(), Position{}, "it does not begin as a journal");
+  if (*all_good) return {};
+  if (judge_tail(sealer_, tail, from) == Tail::torn) return {};
+  return damaged_at(reader(), position_, "what stands there is not what was written");
+}
+
+Result<void> Log::catch_up(SafeFile& file, Listener& listener) {
+  std::string tail;
+  const auto all_good = read_file(file, listener, tail);
+  if (!all_good.ok()) return all_good.error();
+  if (position_.file != file.identity()) return damaged_at(reader(), Position{}, "it does not begin as a journal");
+  if (*all_good) return {};
+  if (judge_tail(sealer_, tail, position_.offset) == Tail::damaged) {
+    return damaged_at(reader(), position_, "what stands there is not what was written");
+  }
+  // Durable before anything is written in its place: a sector that is never written must show.
+  if (auto done = file.cut(where_.path, position_.offset); !done.ok()) return done;
+  cut_ += tail.size();
+  torn_ = 0;
+  return {};
+}
+
+Result<void> Log::append(std::string_view entries, std::uint32_t count, Listener& listener) {
+  if (where_.read_only) return journal_error(Status::read_only, where_.path, "is open for reading only");
+  if (entries.size() > payload_max)
+    return journal_error(Status::invalid_argument, where_.path, "takes no frame so long");
+  auto file = SafeFile::open_locked(where_);
+  if (!file.ok()) return file.error();
+  if (auto done = catch_up(*file, listener); !done.ok()) return done;
+  FrameHeader header;
+  header.type = FrameType::entries;
+  header.number = position_.number;
+  header.count = count;
+  header.previous = position_.mac;
+  const std::string frame = compose_frame(sealer_, header, entries);
+  if (auto done = file->append(where_.path, position_.offset, frame); !done.ok()) return done;
+  position_.offset += frame.size();
+  position_.mac = mac_of(frame);
+  position_.number += count;
+  return {};
+}
+
+Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
+  Summary summary(now);
+  {
+    // The whole of the active segment, which this one is to replace.
+    const auto active = SafeFile::open(where_);
+    if (!active.ok()) return active.error();
+    Position from_start;
+    std::string tail;
+    const auto all_good = journal::read_on(reader(), *active, from_start, summary, tail);
+    if (!all_good.ok()) return all_good.error();
+    if (from_start.offset != position_.offset || from_start.mac != position_.mac) {
+      return damaged_at(reader(), from_start, "what stands there is not what was written");
+    }
+  }
+  Position at;
+  at.mac = position_.mac;
+  const auto write = [&](FrameType type, std::uint32_t count, std::string_view payload) -> Result<void> {
+    FrameHeader header;
+    header.type = type;
+    header.number = position_.number;
+    header.count = count;
+    header.previous = at.mac;
+    const std::string frame = compose_frame(sealer_, header, payload);
+    if (auto done = file.append(where_.path, at.offset, frame); !done.ok()) return done;
+    at.offset += frame.size();
+    at.mac = mac_of(frame);
+    return {};
+  };
+  const SegmentHead head{store_, position_.segment + 1, now, drawn_birth()};
+  if (auto done = write(FrameType::head, 0, encode_head(head)); !done.ok()) return done;
+  return summary.write(write);
+}
+
+Result<void> Log::take_the_place(const std::string& aside) {
+  const std::string kept = path_of_segment(where_.path, position_.segment);
+  // The earlier segment keeps a name at every moment, and the path always leads to a whole one.
+  if (::link(where_.path.c_str(), kept.c_str()) != 0) {
+    const int number = errno;
+    const auto there = facts_of(kept);
+    // Begun before, and interrupted behind this step.
+    const bool done_before = number == EEXIST && there.ok() && there->identity == position_.file;
+    if (!done_before) return failed_call(where_.path, fmt::format("kept as {}", kept), number);
+  }
+  if (::rename(aside.c_str(), where_.path.c_str()) != 0) return failed_call(where_.path, "replaced", errno);
+  if (const int number = base::sync_directory_of(where_.path); number != 0) {
+    return failed_call(where_.path, "made durable", number);
+  }
+  return {};
+}
+
+Result<void> Log::begin_segment(UnixMillis now, Listener& listener) {
+  if (where_.read_only) return journal_error(Status::read_only, where_.path, "is open for reading only");
+  auto file = SafeFile::open_locked(where_);
+  if (!file.ok()) return file.error();
+  if (auto done = catch_up(*file, listener); !done.ok()) return done;
+  // One name for all, whose turn it is under the lock: what an interrupted call left is taken away.
+  const std::string aside = where_.path + ".new";
+  ::unlink(aside.c_str());
+  auto fresh = SafeFile::create(where_, aside);
+  if (!fresh.ok()) return fresh.error();
+  auto done = write_segment(*fresh, now);
+  if (done.ok()) done = take_the_place(aside);
+  if (!done.ok()) {
+    ::unlink(aside.c_str());
+    return done;
+  }
+  // Whoever waits for the lock of the earlier file finds that the path leads elsewhere.
+  return read_on(listener);
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/record_octets.cpp ---------------------------------------------------------------------------
+
+/// Sealed records as octets. The fields stand in the order of include/tokenstore/backend.hpp; what is not sealed is
+/// left out.
+
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// Writes what it is given.
+class RecordWriter {
+ public:
+  explicit RecordWriter(std::string& out) : writer_(out) {}
+  void number(std::uint64_t value) { writer_.count(value); }
+  void time(UnixMillis value) { writer_.time(value); }
+  void flag(bool value) { writer_.octet(value ? 1 : 0); }
+  void text(const std::string& value) { writer_.text(value); }
+  template <std::size_t Size>
+  void octets(const std::array<std::uint8_t, Size>& value) {
+    writer_.octets(value);
+  }
+
+ private:
+  OctetWriter writer_;
+};
+
+/// Fills what it is given.
+class RecordReader {
+ public:
+  explicit RecordReader(std::string_view in) : reader_(in) {}
+  template <typename Number>
+  void number(Number& value) {
+    value = static_cast<Number>(reader_.count());
+  }
+  void time(UnixMillis& value) { value = reader_.time(); }
+  void flag(bool& value) { value = reader_.octet() != 0; }
+  void text(std::string& value) { value = reader_.text(); }
+  template <std::size_t Size>
+  void octets(std::array<std::uint8_t, Size>& value) {
+    reader_.octets(value);
+  }
+  bool finished() const noexcept { return reader_.finished(); }
+
+ private:
+  OctetReader reader_;
+};
+
+// One list of fields for both ways, so that they cannot differ.
+
+template <typename Fields, typename Token>
+void pass_token(Fields& fields, Token& record) {
+  fields.text(record.id);
+  fields.text(record.key_id);
+  fields.octets(record.verifier);
+  fields.text(record.owner);
+  fields.octets(record.owner_birth);
+  fields.number(record.revoke_all_count);
+  fields.text(record.description);
+  fields.text(record.scopes);
+  fields.text(record.metadata);
+  fields.time(record.created_at);
+  fields.text(record.created_by);
+  fields.time(record.not_before);
+  fields.time(record.expires_at);
+  fields.time(record.expired_at);
+  fields.time(record.revoked_at);
+  fields.text(record.revoked_by);
+  fields.text(record.revoke_reason);
+  fields.number(record.revision);
+  fields.text(record.seal_key_id);
+  fields.octets(record.seal);
+}
+
+template <typename Fields, typename Owner>
+void pass_owner(Fields& fields, Owner& record) {
+  fields.text(record.owner);
+  fields.octets(record.birth);
+  fields.flag(record.may_issue);
+  fields.flag(record.may_use);
+  fields.time(record.suspended_at);
+  fields.text(record.suspended_by);
+  fields.text(record.suspend_reason);
+  fields.number(record.revoke_all_count);
+  fields.number(record.revision);
+  fields.text(record.seal_key_id);
+  fields.octets(record.seal);
+}
+
+template <typename Fields, typename Workspace>
+void pass_workspace(Fields& fields, Workspace& record) {
+  fields.text(record.workspace);
+  fields.octets(record.birth);
+  fields.flag(record.tokens_enabled);
+  fields.flag(record.users_may_issue);
+  fields.flag(record.never_allowed);
+  fields.time(record.longest_lifetime);
+  fields.time(record.default_lifetime);
+  fields.number(record.most_active_per_owner);
+  fields.time(record.created_at);
+  fields.number(record.revision);
+  fields.text(record.seal_key_id);
+  fields.octets(record.seal);
+}
+
+template <typename Fields, typename Store>
+void pass_store(Fields& fields, Store& record) {
+  fields.octets(record.id);
+  fields.time(record.created_at);
+  fields.number(record.revision);
+  fields.text(record.seal_key_id);
+  fields.octets(record.seal);
+}
+
+template <typename Fields>
+struct Pass {
+  Fields& fields;
+  template <typename Each>
+  void operator()(Each& record) const {
+    using Plain = std::remove_const_t<Each>;
+    if constexpr (std::is_same_v<Plain, TokenRecord>) pass_token(fields, record);
+    if constexpr (std::is_same_v<Plain, OwnerRecord>) pass_owner(fields, record);
+    if constexpr (std::is_same_v<Plain, WorkspaceRecord>) pass_workspace(fields, record);
+    if constexpr (std::is_same_v<Plain, StoreRecord>) pass_store(fields, record);
+  }
+};
+
+RecordKind kind_of_record(const Record& record) noexcept {
+  return static_cast<RecordKind>(record.index() + 1);
+}
+
+Record empty_record(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::token:
+      break;
+    case RecordKind::owner:
+      return OwnerRecord{};
+    case RecordKind::workspace:
+      return WorkspaceRecord{};
+    case RecordKind::store:
+      return StoreRecord{};
+  }
+  return TokenRecord{};
+}
+
+}  // namespace
+
+std::string encode_record(const Record& record) {
+  std::string octets;
+  octets.push_back(static_cast<char>(kind_of_record(record)));
+  RecordWriter writer(octets);
+  std::visit(Pass<RecordWriter>{writer}, record);
+  return octets;
+}
+
+std::optional<Record> decode_record(std::string_view octets) {
+  if (octets.empty() || octets[0] < 1 || octets[0] > 4) return std::nullopt;
+  Record record = empty_record(static_cast<RecordKind>(octets[0]));
+  RecordReader reader(octets.substr(1));
+  std::visit(Pass<RecordReader>{reader}, record);
+  if (!reader.finished()) return std::nullopt;
+  return record;
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/restricted.hpp ------------------------------------------------------------------------------
+
+/// What the journal restricts, in memory: for each record the revision below which a stored one is an older state.
+///
+/// 16 octets a record: a keyed hash of its name, its revision, and when it would have ended by itself, after which it
+/// is dropped. Two names of one hash would share the higher revision: nobody can choose such names, and by chance it
+/// needs billions of records. Thread-safe; whoever looks takes one of many locks for a moment.
+
+
+
+
+namespace tokenstore::journal {
+
+class Restricted {
+ public:
+  explicit Restricted(RandomSource& random) noexcept;
+
+  /// Never lowers what is known. Throws std::bad_alloc, and then knows what it knew before.
+  void note(RecordKind kind, std::string_view key, RecordRevision revision, UnixMillis until, UnixMillis now);
+  /// The revision that a stored record has to have at least: 0 if nothing is known of it, `gone` if it must not be
+  /// there.
+  RecordRevision least_revision(RecordKind kind, std::string_view key) const noexcept;
+
+  bool empty() const noexcept { return size_.load(std::memory_order_acquire) == 0; }
+  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Slot {
+    std::uint64_t hash = 0;  ///< 0: free
+    std::uint64_t word = 0;  ///< revision and end, see restricted.cpp
+  };
+  struct Shard {
+    mutable std::mutex mutex;
+    std::vector<Slot> slots;
+    std::size_t used = 0;
+  };
+  static constexpr std::size_t shards = 64;
+
+  std::uint64_t hash_of(RecordKind kind, std::string_view key) const noexcept;
+  /// Where a record is, or could be. There is always a free slot.
+  static std::size_t place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
+  void make_room(Shard& shard, UnixMillis now);
+
+  base::WipedBytes<crypto_shorthash_KEYBYTES> hash_key_;
+  std::array<Shard, shards> shards_;
+  std::atomic<std::size_t> size_{0};
+  std::atomic<std::size_t> bytes_{0};
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/restricted.cpp ------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+// A word: 36 bits of revision, then 28 bits of the minute in which the record ends by itself. A revision that does not
+// fit is as good as the highest that does; a minute that does not fit lies after the year 2480 and is no end.
+constexpr unsigned minute_bits = 28;
+constexpr std::uint64_t minute_mask = (std::uint64_t{1} << minute_bits) - 1;
+constexpr std::uint64_t revision_gone = (std::uint64_t{1} << (64 - minute_bits)) - 1;
+constexpr UnixMillis minute = 60'000;
+
+std::uint64_t minute_of(UnixMillis until) noexcept {
+  if (until <= 0) return 0;
+  const std::uint64_t whole = static_cast<std::uint64_t>(until - 1) / minute + 1;
+  return std::min(whole, minute_mask);
+}
+
+UnixMillis end_of(std::uint64_t word) noexcept {
+  const std::uint64_t end = word & minute_mask;
+  return end == minute_mask ? no_end : static_cast<UnixMillis>(end) * minute;
+}
+
+std::uint64_t word_of(RecordRevision revision, UnixMillis until) noexcept {
+  const std::uint64_t bounded = revision == gone ? revision_gone : std::min(revision, revision_gone - 1);
+  return bounded << minute_bits | minute_of(until);
+}
+
+RecordRevision revision_in(std::uint64_t word) noexcept {
+  const std::uint64_t revision = word >> minute_bits;
+  return revision == revision_gone ? gone : revision;
+}
+
+/// The higher of two revisions, and the later of two ends.
+std::uint64_t merged(std::uint64_t known, std::uint64_t fresh) noexcept {
+  const std::uint64_t revision = std::max(known >> minute_bits, fresh >> minute_bits);
+  return revision << minute_bits | std::max(known & minute_mask, fresh & minute_mask);
+}
+
+/// How full a shard may be, and by how much it then grows: between 1.2 and 1.5 slots a record.
+constexpr std::size_t most_used_percent = 85;
+constexpr std::size_t growth_percent = 125;
+constexpr std::size_t least_slots = 16;
+
+bool is_full(std::size_t used, std::size_t slots) noexcept {
+  return (used + 1) * 100 > slots * most_used_percent;
+}
+
+}  // namespace
+
+Restricted::Restricted(RandomSource& random) noexcept {
+  random.fill(hash_key_.span());
+}
+
+std::uint64_t Restricted::hash_of(RecordKind kind, std::string_view key) const noexcept {
+  // The kind goes in front, so that an owner who is called as a token is another record. A name's length is bounded.
+  std::array<unsigned char, 1 + 1024> octets;
+  octets[0] = static_cast<unsigned char>(kind);
+  const std::size_t size = std::min(key.size(), octets.size() - 1);
+  if (size != 0) std::memcpy(octets.data() + 1, key.data(), size);
+  std::uint64_t hash = 0;
+  crypto_shorthash(reinterpret_cast<unsigned char*>(&hash), octets.data(), size + 1, hash_key_.data());
+  return hash == 0 ? 1 : hash;
+}
+
+// The low bits choose the shard, the high ones the place: the same names do not crowd in both.
+std::size_t Restricted::place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept {
+  auto at = static_cast<std::size_t>(base::uint128{hash} * slots.size() >> 64);
+  while (slots[at].hash != hash && slots[at].hash != 0) at = at + 1 == slots.size() ? 0 : at + 1;
+  return at;
+}
+
+void Restricted::make_room(Shard& shard, UnixMillis now) {
+  if (!is_full(shard.used, shard.slots.size())) return;
+  const auto still_counts = [&](const Slot& slot) { return slot.hash != 0 && can_still_live(end_of(slot.word), now); };
+  const auto kept = static_cast<std::size_t>(std::count_if(shard.slots.begin(), shard.slots.end(), still_counts));
+  std::size_t wanted = std::max(least_slots, shard.slots.size());
+  while (is_full(kept, wanted)) wanted = wanted * growth_percent / 100;
+  std::vector<Slot> roomier(wanted);
+  for (const Slot& slot : shard.slots) {
+    if (still_counts(slot)) roomier[place_of(roomier, slot.hash)] = slot;
+  }
+  size_.fetch_sub(shard.used - kept, std::memory_order_relaxed);
+  bytes_.fetch_add((roomier.size() - shard.slots.size()) * sizeof(Slot), std::memory_order_relaxed);
+  shard.slots.swap(roomier);
+  shard.used = kept;
+}
+
+void Restricted::note(RecordKind kind, std::string_view key, RecordRevision revision, UnixMillis until,
+                      UnixMillis now) {
+  if (!can_still_live(until, now)) return;
+  const std::uint64_t hash = hash_of(kind, key);
+  Shard& shard = shards_[hash % shards];
+  const std::lock_guard lock(shard.mutex);
+  make_room(shard, now);
+  Slot& slot = shard.slots[place_of(shard.slots, hash)];
+  if (slot.hash == 0) {
+    slot = {hash, word_of(revision, until)};
+    ++shard.used;
+    size_.fetch_add(1, std::memory_order_release);
+  } else {
+    slot.word = merged(slot.word, word_of(revision, until));
+  }
+}
+
+RecordRevision Restricted::least_revision(RecordKind kind, std::string_view key) const noexcept {
+  if (empty()) return 0;
+  const std::uint64_t hash = hash_of(kind, key);
+  const Shard& shard = shards_[hash % shards];
+  const std::lock_guard lock(shard.mutex);
+  if (shard.slots.empty()) return 0;
+  const Slot& slot = shard.slots[place_of(shard.slots, hash)];
+  return slot.hash == 0 ? 0 : revision_in(slot.word);
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/safe_file.cpp -------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// Whoever writes holds the lock for one sync; a process that was stopped meanwhile must not stop everybody.
+constexpr std::chrono::seconds longest_lock_wait{10};
+constexpr std::chrono::microseconds shortest_pause{20};
+constexpr std::chrono::microseconds longest_pause{1000};
+
+Status status_of(int number) noexcept {
+  switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return Status::storage_full;
+    case EROFS:
+      return Status::read_only;
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case ENOTDIR:
+      return Status::cannot_open;
+    default:
+      return Status::unavailable;
+  }
+}
+
+/// Whose the journal is to be if root runs the program: nobody's but root's, unless something is named.
+uid_t rightful_owner(const Whereabouts& where) noexcept {
+  struct stat owned {};
+  const bool of_another = ::geteuid() == 0 && !where.owner_of.empty() && ::stat(where.owner_of.c_str(), &owned) == 0;
+  return of_another ? owned.st_uid : ::geteuid();
+}
+
+/// Why a file is not to be taken; empty if it is.
+std::string objection(const struct stat& facts, const Whereabouts& where) {
+  if (!S_ISREG(facts.st_mode)) return "is not a regular file; give another name";
+  if (facts.st_uid != ::geteuid() && facts.st_uid != rightful_owner(where)) {
+    return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", facts.st_uid,
+                       ::geteuid());
+  }
+  if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return fmt::format("is open to group or others (mode {:04o}); set its mode to 0600", facts.st_mode & 07777U);
+  }
+  return {};
+}
+
+int sync_content(int descriptor) noexcept {
+  int result = 0;
+  do {
+    result = ::fdatasync(descriptor);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
+int cut_and_sync(int descriptor, std::uint64_t size) noexcept {
+  if (::ftruncate(descriptor, static_cast<off_t>(size)) != 0) return errno;
+  return sync_content(descriptor);
+}
+
+/// 0, or the error's number.
+int write_at(int descriptor, std::uint64_t at, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::pwrite(descriptor, text.data(), text.size(), static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+    at += static_cast<std::uint64_t>(written);
+  }
+  return 0;
+}
+
+/// False: somebody else kept it until the end of the wait. An error's number in `number` if it cannot be locked at all.
+bool lock(int descriptor, int& number) noexcept {
+  const auto give_up_at = std::chrono::steady_clock::now() + longest_lock_wait;
+  auto pause = shortest_pause;
+  for (;;) {
+    number = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    if (number == 0) return true;
+    if (number == EINTR) continue;
+    if (number != EWOULDBLOCK) return false;
+    if (std::chrono::steady_clock::now() >= give_up_at) return false;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, longest_pause);
+  }
+}
+
+}  // namespace
+
+Error journal_error(Status status, const std::string& path, std::string_view why) {
+  std::string shown = path;
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return {status, fmt::format("the journal {} {}", shown, why)};
+}
+
+Error failed_call(const std::string& path, std::string_view act, int number) {
+  return journal_error(status_of(number), path,
+                       fmt::format("cannot be {}: {}", act, std::generic_category().message(number)));
+}
+
+SafeFile::~SafeFile() {
+  if (descriptor_ < 0) return;
+  // Said outright: a child forked meanwhile has a copy of the descriptor, and would keep the lock.
+  ::flock(descriptor_, LOCK_UN);
+  ::close(descriptor_);
+}
+
+Result<SafeFile> SafeFile::open(const Whereabouts& where) {
+  SafeFile file;
+  const int access = where.read_only ? O_RDONLY : O_RDWR;
+  // O_NONBLOCK: not to wait for a writer, should somebody have put a FIFO there.
+  file.descriptor_ = ::open(where.path.c_str(), access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file.descriptor_ < 0) {
+    if (errno == ENOENT) {
+      return journal_error(Status::not_found, where.path, "is missing; put it back");
+    }
+    if (errno == ELOOP) {
+      return journal_error(Status::cannot_open, where.path, "is a symbolic link; give the file itself");
+    }
+    return failed_call(where.path, "opened", errno);
+  }
+  struct stat facts {};
+  if (::fstat(file.descriptor_, &facts) != 0) return failed_call(where.path, "examined", errno);
+  if (const std::string why = objection(facts, where); !why.empty()) {
+    return journal_error(Status::cannot_open, where.path, why);
+  }
+  file.identity_ = {facts.st_dev, facts.st_ino};
+  return file;
+}
+
+Result<SafeFile> SafeFile::open_locked(const Whereabouts& where) {
+  for (;;) {
+    auto file = open(where);
+    if (!file.ok()) return file;
+    int number = 0;
+    if (!lock(file->descriptor_, number)) {
+      if (number != EWOULDBLOCK) return failed_call(where.path, "locked", number);
+      return journal_error(Status::unavailable, where.path,
+                           "is held by another process for too long; look for one that hangs");
+    }
+    // Whoever held the lock may have begun a new segment, and the path leads there by now.
+    const auto named = facts_of(where.path);
+    if (!named.ok()) return named.error();
+    if (named->identity == file->identity_) return file;
+  }
+}
+
+Result<SafeFile> SafeFile::create(const Whereabouts& where, const std::string& name) {
+  SafeFile file;
+  file.descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (file.descriptor_ < 0) return failed_call(where.path, "created", errno);
+  const auto give_up = [&](int number) {
+    ::unlink(name.c_str());
+    return failed_call(where.path, "created", number);
+  };
+  // The umask may have taken away the owner's own permission.
+  if (::fchmod(file.descriptor_, S_IRUSR | S_IWUSR) != 0) return give_up(errno);
+  const uid_t owner = rightful_owner(where);
+  if (owner != ::geteuid() && ::fchown(file.descriptor_, owner, static_cast<gid_t>(-1)) != 0) return give_up(errno);
+  struct stat facts {};
+  if (::fstat(file.descriptor_, &facts) != 0) return give_up(errno);
+  file.identity_ = {facts.st_dev, facts.st_ino};
+  return file;
+}
+
+Result<std::uint64_t> SafeFile::size(const std::string& path) const {
+  struct stat facts {};
+  if (::fstat(descriptor_, &facts) != 0) return failed_call(path, "examined", errno);
+  return static_cast<std::uint64_t>(facts.st_size);
+}
+
+Result<std::size_t> SafeFile::read(const std::string& path, std::uint64_t from, std::span<char> buffer) const {
+  std::size_t got = 0;
+  while (got < buffer.size()) {
+    const ssize_t more = ::pread(descriptor_, buffer.data() + got, buffer.size() - got, static_cast<off_t>(from + got));
+    if (more < 0 && errno == EINTR) continue;
+    if (more < 0) return failed_call(path, "read", errno);
+    if (more == 0) break;
+    got += static_cast<std::size_t>(more);
+  }
+  return got;
+}
+
+Result<void> SafeFile::append(const std::string& path, std::uint64_t at, std::string_view text) {
+  int number = write_at(descriptor_, at, text);
+  if (number == 0) number = sync_content(descriptor_);
+  if (number == 0) return {};
+  // What is there by halves is cut off again. If that fails too, whoever writes next cuts it.
+  static_cast<void>(cut_and_sync(descriptor_, at));
+  return failed_call(path, "written", number);
+}
+
+Result<void> SafeFile::cut(const std::string& path, std::uint64_t size) {
+  if (const int number = cut_and_sync(descriptor_, size); number != 0) return failed_call(path, "written", number);
+  return {};
+}
+
+Result<FileFacts> facts_of(const std::string& path) {
+  struct stat facts {};
+  if (::lstat(path.c_str(), &facts) != 0) {
+    if (errno == ENOENT) return journal_error(Status::not_found, path, "is missing; put it back");
+    return failed_call(path, "examined", errno);
+  }
+  return FileFacts{{facts.st_dev, facts.st_ino}, static_cast<std::uint64_t>(facts.st_size)};
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/segment.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+constexpr std::uint8_t segment_format = 1;
+constexpr std::size_t head_size = frame_header_size + 1 + 16 + 8 + 8 + 16 + frame_mac_size;
+constexpr std::size_t read_size = std::size_t{1} << 20;
+
+/// What a frame's payload says, told to the listener. False: it is malformed.
+bool tell_entries(std::string_view payload, const FrameHeader& header, Position& position, Listener& listener) {
+  const bool numbered = header.type == FrameType::entries;
+  std::uint32_t count = 0;
+  while (!payload.empty()) {
+    const auto entry = take_entry(payload);
+    if (!entry) return false;
+    listener.entry(numbered ? position.number + count : 0, *entry);
+    ++count;
+  }
+  if (count != header.count) return false;
+  if (numbered) position.number += count;
+  return true;
+}
+
+bool tell_ended(std::string_view payload, std::uint32_t count, Listener& listener) {
+  OctetReader reader(payload);
+  const std::string_view workspace = reader.text();
+  for (; count > 0; --count) {
+    EndedToken token;
+    token.id = reader.text();
+    token.revision = reader.count();
+    token.until = reader.time();
+    token.ends_at = reader.time();
+    token.deed = static_cast<Deed>(reader.octet());
+    if (!reader.ok()) return false;
+    listener.ended(workspace, token);
+  }
+  return reader.finished();
+}
+
+/// Judges the frames of one segment.
+class Segment {
+ public:
+  Segment(const Reader& reader, Position& position, Listener& listener)
+      : reader_(reader), position_(position), listener_(listener) {}
+
+  /// A frame that is as long as its header says. False: it is not genuine.
+  Result<bool> take(const FrameHeader& header, std::string_view frame) {
+    if (!is_genuine(reader_.sealer, header, frame)) {
+      if (auto no = key_refused(header)) return *no;
+      return false;
+    }
+    if (header.type == FrameType::head) {
+      if (position_.offset != 0)
+        return damaged_at(reader_, position_, "the head of a segment stands among its entries");
+      if (auto good = open(header, payload_of(frame)); !good.ok()) return good.error();
+      position_.head = mac_of(frame);
+    } else {
+      if (position_.offset == 0) return damaged_at(reader_, position_, "its beginning is missing");
+      if (header.previous != position_.mac || header.number != position_.number) {
+        return damaged_at(reader_, position_, "what follows was written behind something else");
+      }
+      const std::string_view payload = payload_of(frame);
+      const bool well = header.type == FrameType::ended ? tell_ended(payload, header.count, listener_)
+                                                        : tell_entries(payload, header, position_, listener_);
+      if (!well) return damaged_at(reader_, position_, "an entry is malformed");
+    }
+    position_.offset += frame.size();
+    position_.mac = mac_of(frame);
+    return true;
+  }
+
+ private:
+  std::optional<Error> key_refused(const FrameHeader& header) const {
+    const auto use = reader_.sealer.key_use(header.key_id);
+    if (use && *use != KeyUse::retired) return std::nullopt;
+    return journal_error(
+        Status::wrong_key, reader_.path,
+        fmt::format("is written under key {}, which is {}; make it verify-only, and open the store once with it",
+                    is_name(header.key_id) ? header.key_id : "??", use ? "retired" : "not in the keyring"));
+  }
+  static bool is_name(const std::string& key_id) noexcept {
+    for (const char c : key_id) {
+      if (c <= ' ' || c > '~') return false;
+    }
+    return true;
+  }
+
+  Result<void> open(const FrameHeader& header, std::string_view payload) {
+    OctetReader octets(payload);
+    if (octets.octet() != segment_format) {
+      return journal_error(Status::newer_schema, reader_.path,
+                           "was written by a newer version of this library; use that one");
+    }
+    SegmentHead head;
+    octets.octets(head.store);
+    head.segment = octets.count();
+    head.made_at = octets.time();
+    octets.octets(head.birth);
+    if (!octets.finished()) return damaged_at(reader_, position_, "its beginning is malformed");
+    if (head.store != reader_.store) {
+      return journal_error(Status::not_a_store, reader_.path, "belongs to another store; give this store's own");
+    }
+    position_.number = header.number;
+    position_.segment = head.segment;
+    position_.made_at = head.made_at;
+    return {};
+  }
+
+  const Reader& reader_;
+  Position& position_;
+  Listener& listener_;
+};
+
+}  // namespace
+
+std::string encode_head(const SegmentHead& head) {
+  std::string payload;
+  OctetWriter writer(payload);
+  writer.octet(segment_format);
+  writer.octets(head.store);
+  writer.count(head.segment);
+  writer.time(head.made_at);
+  writer.octets(head.birth);
+  return payload;
+}
+
+Result<bool> is_same_segment(const std::string& path, const SafeFile& file, const Position& position) {
+  if (file.identity() != position.file) return false;
+  std::array<char, head_size> begins;
+  const auto got = file.read(path, 0, begins);
+  if (!got.ok()) return got.error();
+  return *got == head_size && mac_of({begins.data(), begins.size()}) == position.head;
+}
+
+std::string encode_ended(std::string_view workspace) {
+  std::string payload;
+  OctetWriter(payload).text(workspace);
+  return payload;
+}
+
+void add_ended(std::string& payload, const EndedToken& token) {
+  OctetWriter writer(payload);
+  writer.text(token.id);
+  writer.count(token.revision);
+  writer.time(token.until);
+  writer.time(token.ends_at);
+  writer.octet(static_cast<std::uint8_t>(token.deed));
+}
+
+Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
+                     std::string& tail) {
+  Segment segment(reader, position, listener);
+  std::string buffer;
+  std::size_t done = 0;  // of the buffer
+  for (bool at_end = false;;) {
+    const std::string_view rest = std::string_view(buffer).substr(done);
+    const auto header = parse_header(rest);
+    if (header && header->frame_size() <= rest.size()) {
+      auto good = segment.take(*header, rest.substr(0, header->frame_size()));
+      if (!good.ok()) return good.error();
+      if (*good) {
+        done += header->frame_size();
+        continue;
+      }
+    }
+    // Not a frame, or not yet: more is read, unless there is no more, or more than a frame was.
+    if (at_end || rest.size() > frame_max) {
+      tail = rest;
+      return rest.empty();
+    }
+    const bool bad = rest.size() >= frame_header_size && (!header || header->frame_size() <= rest.size());
+    const std::size_t wanted = bad ? frame_max + 1 : std::max(header ? header->frame_size() : 0, read_size);
+    buffer.erase(0, done);
+    done = 0;
+    const std::size_t held = buffer.size();
+    buffer.resize(held + wanted);
+    auto got = file.read(reader.path, position.offset + held, {buffer.data() + held, wanted});
+    if (!got.ok()) return got.error();
+    buffer.resize(held + *got);
+    at_end = *got < wanted;
+  }
+}
+
+Error damaged_at(const Reader& reader, const Position& position, std::string_view what) {
+  return journal_error(
+      Status::journal_damaged, reader.path,
+      fmt::format("is damaged at octet {}, behind entry {}: {}; look at it (tokenstore journal verify), then go on "
+                  "without what is lost (tokenstore journal accept)",
+                  position.offset, position.number - 1, what));
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/summary.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// Small enough to be written and read in one go.
+constexpr std::size_t payload_aim = std::size_t{1} << 20;
+
+}  // namespace
+
+void Summary::entry(std::uint64_t, const Entry& entry) {
+  if (entry.deed == Deed::learned) {
+    auto& known = learned_[std::string(entry.workspace)];
+    known = std::max(known, entry.feed_revision);
+  }
+  if (!entry.restricts) return;
+  if (entry.kind == RecordKind::token) {
+    return ended(entry.workspace, {entry.key, entry.revision, entry.until, entry.ends_at, entry.deed});
+  }
+  Settings& latest = settings_[{entry.kind, {std::string(entry.workspace), std::string(entry.key)}}];
+  if (entry.revision < latest.revision) return;
+  latest = {entry.revision, encode_entry(entry)};
+}
+
+void Summary::ended(std::string_view workspace, const EndedToken& token) {
+  auto at = tokens_.find(workspace);
+  if (at == tokens_.end()) at = tokens_.emplace(std::string(workspace), Tokens()).first;
+  const auto [found, added] = at->second.try_emplace(std::string(token.id));
+  Token& known = found->second;
+  // The latest of its earlier states may have been the first: its end is what counts.
+  const UnixMillis until = added ? token.until : std::max(known.until, token.until);
+  if (added || token.revision >= known.revision) known = {token.revision, until, token.ends_at, token.deed};
+  known.until = until;
+}
+
+Result<void> Summary::write(const Write& write) const {
+  if (auto done = write_tokens(write); !done.ok()) return done;
+  return write_settings(write);
+}
+
+Result<void> Summary::write_tokens(const Write& write) const {
+  for (const auto& in_workspace : tokens_) {
+    const std::string& workspace = in_workspace.first;
+    std::string payload = encode_ended(workspace);
+    std::uint32_t count = 0;
+    const auto flush = [&]() -> Result<void> {
+      if (count == 0) return {};
+      auto done = write(FrameType::ended, count, payload);
+      payload = encode_ended(workspace);
+      count = 0;
+      return done;
+    };
+    for (const auto& [id, token] : in_workspace.second) {
+      if (!can_still_live(token.until, now_)) continue;
+      add_ended(payload, {id, token.revision, token.until, token.ends_at, token.deed});
+      ++count;
+      if (payload.size() < payload_aim) continue;
+      if (auto done = flush(); !done.ok()) return done;
+    }
+    if (auto done = flush(); !done.ok()) return done;
+  }
+  return {};
+}
+
+Result<void> Summary::write_settings(const Write& write) const {
+  std::string payload;
+  std::uint32_t count = 0;
+  const auto add = [&](std::string_view encoded) -> Result<void> {
+    payload.append(encoded);
+    ++count;
+    if (payload.size() < payload_aim) return {};
+    auto done = write(FrameType::carried, count, payload);
+    payload.clear();
+    count = 0;
+    return done;
+  };
+  for (const auto& [name, latest] : settings_) {
+    if (auto done = add(latest.encoded); !done.ok()) return done;
+  }
+  for (const auto& [workspace, revision] : learned_) {
+    Entry known;
+    known.deed = Deed::learned;
+    known.kind = RecordKind::workspace;
+    known.at = now_;
+    known.workspace = workspace;
+    known.feed_revision = revision;
+    if (auto done = add(encode_entry(known)); !done.ok()) return done;
+  }
+  return count == 0 ? Result<void>{} : write(FrameType::carried, count, payload);
+}
+
+}  // namespace tokenstore::journal
 
 // ---- src/validate/pages.hpp ----------------------------------------------------------------------------------
 

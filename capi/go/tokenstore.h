@@ -100,7 +100,9 @@ enum {
   TOKENSTORE_OUT_OF_MEMORY = 15,    /* nothing happened */
   TOKENSTORE_CANNOT_OPEN = 16,      /* the path cannot be opened, created or used safely */
   TOKENSTORE_UNSUPPORTED = 17,      /* the backend or the platform cannot do this */
-  TOKENSTORE_INTERNAL = 18          /* a defect; please report it */
+  TOKENSTORE_INTERNAL = 18,         /* a defect; please report it */
+  TOKENSTORE_JOURNAL_DAMAGED = 19,  /* the journal was cut short or altered; look at it, then accept what is left */
+  TOKENSTORE_NOT_JOURNALED = 20     /* the change holds, but could not be written to the journal */
 };
 
 /* The answer to "may this token do that now?" */
@@ -126,7 +128,8 @@ enum {
   TOKENSTORE_REASON_OWNER_MAY_NOT_USE = 11,
   TOKENSTORE_REASON_TOKENS_DISABLED = 12,
   TOKENSTORE_REASON_INSUFFICIENT_SCOPE = 13,
-  TOKENSTORE_REASON_STORAGE = 14 /* unavailable: storage failed */
+  TOKENSTORE_REASON_STORAGE = 14,    /* unavailable: storage failed */
+  TOKENSTORE_REASON_ROLLED_BACK = 15 /* a stored record is an earlier state than the journal knows: it was put back */
 };
 
 /* State of a token: revoked, else expired, else pending, else active. */

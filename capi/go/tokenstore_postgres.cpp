@@ -61,7 +61,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_f1108b5aa3c9
+#define tokenstore tokenstore_postgres_0_1_0_f4658cc78391
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -166,7 +166,9 @@ enum {
   TOKENSTORE_OUT_OF_MEMORY = 15,    /* nothing happened */
   TOKENSTORE_CANNOT_OPEN = 16,      /* the path cannot be opened, created or used safely */
   TOKENSTORE_UNSUPPORTED = 17,      /* the backend or the platform cannot do this */
-  TOKENSTORE_INTERNAL = 18          /* a defect; please report it */
+  TOKENSTORE_INTERNAL = 18,         /* a defect; please report it */
+  TOKENSTORE_JOURNAL_DAMAGED = 19,  /* the journal was cut short or altered; look at it, then accept what is left */
+  TOKENSTORE_NOT_JOURNALED = 20     /* the change holds, but could not be written to the journal */
 };
 
 /* The answer to "may this token do that now?" */
@@ -192,7 +194,8 @@ enum {
   TOKENSTORE_REASON_OWNER_MAY_NOT_USE = 11,
   TOKENSTORE_REASON_TOKENS_DISABLED = 12,
   TOKENSTORE_REASON_INSUFFICIENT_SCOPE = 13,
-  TOKENSTORE_REASON_STORAGE = 14 /* unavailable: storage failed */
+  TOKENSTORE_REASON_STORAGE = 14,    /* unavailable: storage failed */
+  TOKENSTORE_REASON_ROLLED_BACK = 15 /* a stored record is an earlier state than the journal knows: it was put back */
 };
 
 /* State of a token: revoked, else expired, else pending, else active. */
@@ -1355,14 +1358,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_f1108b5aa3c9_tokenstore_check_report
+#define tokenstore_store tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_check_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -2189,6 +2192,8 @@ enum class Status : std::int32_t {
   cannot_open = 16,       ///< The path cannot be opened, created or used safely.
   unsupported = 17,       ///< The backend or the platform cannot do this.
   internal = 18,          ///< A defect in the library or a backend; please report it.
+  journal_damaged = 19,   ///< The journal was cut short or altered; look at it, then accept what is left.
+  not_journaled = 20,     ///< The change holds, but could not be written to the journal.
 };
 
 /// Another name, for programs in which the first is a macro (Xlib.h).
@@ -2943,7 +2948,8 @@ enum class Reason : std::uint8_t {
   owner_may_not_use = 11,
   tokens_disabled = 12,
   insufficient_scope = 13,
-  storage = 14,  ///< unavailable: storage failed
+  storage = 14,      ///< unavailable: storage failed
+  rolled_back = 15,  ///< a stored record is an earlier state than the journal knows: it was put back
 };
 
 std::string_view outcome_name(Outcome outcome) noexcept;
@@ -3036,6 +3042,10 @@ std::string_view status_name(Status status) noexcept {
       return "unsupported";
     case Status::internal:
       return "internal";
+    case Status::journal_damaged:
+      return "journal_damaged";
+    case Status::not_journaled:
+      return "not_journaled";
   }
   return "unrecognised";
 }
@@ -3100,6 +3110,8 @@ std::string_view reason_name(Reason reason) noexcept {
       return "insufficient_scope";
     case Reason::storage:
       return "storage";
+    case Reason::rolled_back:
+      return "rolled_back";
   }
   return "unrecognised";
 }

@@ -47,6 +47,8 @@ const (
 	TokensDisabled    Reason = C.TOKENSTORE_REASON_TOKENS_DISABLED
 	InsufficientScope Reason = C.TOKENSTORE_REASON_INSUFFICIENT_SCOPE
 	StorageFailed     Reason = C.TOKENSTORE_REASON_STORAGE // unavailable
+	// RolledBack: a stored record is an earlier state than the journal knows: it was put back.
+	RolledBack Reason = C.TOKENSTORE_REASON_ROLLED_BACK
 )
 
 // String is the name for logs, as in "wrong_secret".

@@ -39,6 +39,8 @@ enum class Status : std::int32_t {
   cannot_open = 16,       ///< The path cannot be opened, created or used safely.
   unsupported = 17,       ///< The backend or the platform cannot do this.
   internal = 18,          ///< A defect in the library or a backend; please report it.
+  journal_damaged = 19,   ///< The journal was cut short or altered; look at it, then accept what is left.
+  not_journaled = 20,     ///< The change holds, but could not be written to the journal.
 };
 
 /// Another name, for programs in which the first is a macro (Xlib.h).

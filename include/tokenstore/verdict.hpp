@@ -43,7 +43,8 @@ enum class Reason : std::uint8_t {
   owner_may_not_use = 11,
   tokens_disabled = 12,
   insufficient_scope = 13,
-  storage = 14,  ///< unavailable: storage failed
+  storage = 14,      ///< unavailable: storage failed
+  rolled_back = 15,  ///< a stored record is an earlier state than the journal knows: it was put back
 };
 
 std::string_view outcome_name(Outcome outcome) noexcept;

@@ -45,6 +45,10 @@ std::string_view status_name(Status status) noexcept {
       return "unsupported";
     case Status::internal:
       return "internal";
+    case Status::journal_damaged:
+      return "journal_damaged";
+    case Status::not_journaled:
+      return "not_journaled";
   }
   return "unrecognised";
 }
@@ -109,6 +113,8 @@ std::string_view reason_name(Reason reason) noexcept {
       return "insufficient_scope";
     case Reason::storage:
       return "storage";
+    case Reason::rolled_back:
+      return "rolled_back";
   }
   return "unrecognised";
 }

@@ -22,8 +22,10 @@ ExitCode exit_code_of(Status status) noexcept {
     case Status::out_of_memory:
       return ExitCode::unavailable;
     case Status::unknown:
+    case Status::not_journaled:
       return ExitCode::unknown;
     case Status::tampered:
+    case Status::journal_damaged:
       return ExitCode::damaged;
     case Status::wrong_key:
     case Status::not_a_store:

@@ -19,8 +19,8 @@ enum class ExitCode : int {
   not_found = 4,    ///< no such token, owner or workspace, or not the actor's to see
   refused = 5,      ///< permission, policy, a cap or read-only mode forbids it
   cannot_open = 6,  ///< the database or its key cannot be opened
-  damaged = 7,      ///< a seal does not verify, or check found problems
-  unknown = 8,      ///< storage failed at the end: it may have happened
+  damaged = 7,      ///< a seal or the journal does not verify, or check found problems
+  unknown = 8,      ///< storage failed at the end: it may have happened; or it did, and is not in the journal
   conflict = 9,     ///< somebody else changed the same thing meanwhile
   cancelled = 10,   ///< the question was not answered with yes
   internal = 70,    ///< a defect; please report it

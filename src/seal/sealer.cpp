@@ -26,6 +26,7 @@ struct SubKeys {
   MacState tag;
   MacState verifier;
   MacState row;
+  MacState journal;
 };
 
 /// Memory for keys: locked, left out of core dumps, between guard pages, wiped when freed.
@@ -302,6 +303,7 @@ Result<std::unique_ptr<Sealer>> Sealer::create(Keyring keyring) {
     set_sub_key(keys->tag, master, "tag");
     set_sub_key(keys->verifier, master, "verifier");
     set_sub_key(keys->row, master, "row");
+    set_sub_key(keys->journal, master, "journal");
   }
   return std::unique_ptr<Sealer>(new Sealer(std::move(impl)));
 }
@@ -393,6 +395,16 @@ std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view ke
   mac.finish(link);
   if (mac.overlong()) return std::nullopt;
   return link;
+}
+
+std::optional<Bytes32> Sealer::journal_mac(std::string_view key_id, std::string_view octets) const noexcept {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
+  Bytes32 whole;
+  Mac mac(impl_->keys_of(*held).journal);
+  mac.add_octets(octets);
+  mac.finish(whole);
+  return whole;
 }
 
 }  // namespace tokenstore::seal

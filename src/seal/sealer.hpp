@@ -74,6 +74,8 @@ class Sealer {
   /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
                                    const Bytes32& previous, std::string_view entry) const noexcept;
+  /// What vouches for a frame of the journal (journal/frame.hpp), under a key. Empty if the key is not held or retired.
+  std::optional<Bytes32> journal_mac(std::string_view key_id, std::string_view octets) const noexcept;
 
  private:
   struct Impl;

@@ -386,7 +386,7 @@ static void names(void) {
   const char* (*const functions[])(int32_t) = {tokenstore_status_name, tokenstore_outcome_name, tokenstore_reason_name,
                                                tokenstore_state_name};
   const int32_t first[] = {0, 0, 0, 1};
-  const int32_t last[] = {TOKENSTORE_INTERNAL, TOKENSTORE_OUTCOME_INVALID, TOKENSTORE_REASON_STORAGE,
+  const int32_t last[] = {TOKENSTORE_NOT_JOURNALED, TOKENSTORE_OUTCOME_INVALID, TOKENSTORE_REASON_ROLLED_BACK,
                           TOKENSTORE_STATE_TAMPERED};
   for (size_t i = 0; i < 4; ++i) {
     for (int32_t code = first[i]; code <= last[i]; ++code) {

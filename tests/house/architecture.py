@@ -33,6 +33,7 @@ ROOMS = {
     "src/base": Room(public="storage", outside=("sodium", "fmt/", "valgrind/", *POSIX)),
     "src/text": Room(["src/base"], public="values", outside=("fmt/",)),
     "src/seal": Room(["src/base", "src/text"], public="storage", outside=("sodium", "fmt/", *POSIX)),
+    "src/journal": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("sodium", "fmt/", *POSIX)),
     "src/validate": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("sodium", "fmt/", *POSIX)),
     "src/store": Room(["src/base", "src/text", "src/seal", "src/validate"], public="store", outside=("fmt/",)),
     "src/transfer": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("fmt/",)),

@@ -9,9 +9,9 @@
 
 namespace tokenstore::python {
 
-constexpr int statuses = TOKENSTORE_INTERNAL + 1;
+constexpr int statuses = TOKENSTORE_NOT_JOURNALED + 1;
 constexpr int outcomes = TOKENSTORE_OUTCOME_INVALID + 1;
-constexpr int reasons = TOKENSTORE_REASON_STORAGE + 1;
+constexpr int reasons = TOKENSTORE_REASON_ROLLED_BACK + 1;
 
 struct State {
   PyObject* store_type;

@@ -46,6 +46,7 @@ class Reason(_Named):
     TOKENS_DISABLED = 12
     INSUFFICIENT_SCOPE = 13
     STORAGE = 14  #: unavailable: storage failed
+    ROLLED_BACK = 15  #: a stored record is an earlier state than the journal knows: it was put back
 
 
 class State(_Named):

@@ -123,6 +123,18 @@ class Internal(Error):
     status = 18
 
 
+class JournalDamaged(Error):
+    """The journal was cut short or altered: look at it, then accept what is left."""
+
+    status = 19
+
+
+class NotJournaled(Error):
+    """The change holds, but could not be written to the journal."""
+
+    status = 20
+
+
 class Closed(Error, ValueError):
     """The store was closed: open it again."""
 
@@ -148,6 +160,8 @@ BY_STATUS: Tuple[Type[Error], ...] = (
     CannotOpen,
     Unsupported,
     Internal,
+    JournalDamaged,
+    NotJournaled,
 )
 
 # In a traceback they are named as programs name them.

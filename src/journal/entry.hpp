@@ -1,0 +1,68 @@
+/// One change in the journal: what was done to which record, by whom, when and why.
+///
+/// Views into what it was read from, or into what the writer holds. Every function is pure and thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tokenstore/backend.hpp"
+
+namespace tokenstore::journal {
+
+enum class Deed : std::uint8_t {
+  issued = 1,
+  revoked = 2,
+  expired = 3,    ///< at once or, `ends_at` says, later
+  removed = 4,    ///< deleted by somebody
+  purged = 5,     ///< deleted because it had ended long ago
+  suspended = 6,  ///< an owner
+  resumed = 7,
+  owner_set = 8,
+  all_revoked = 9,  ///< of an owner
+  policy_set = 10,
+  workspace_made = 11,
+  resealed = 12,
+  learned = 13,  ///< another host's change, as storage shows it
+  healed = 14,   ///< put forward again from the journal
+};
+/// "issued", "revoked", ... Static text; never empty.
+std::string_view deed_name(Deed deed) noexcept;
+
+/// The revision that nothing stored reaches: the record is gone for good.
+inline constexpr RecordRevision gone = std::numeric_limits<RecordRevision>::max();
+inline constexpr UnixMillis no_end = std::numeric_limits<UnixMillis>::max();
+
+struct Entry {
+  Deed deed = Deed::issued;
+  RecordKind kind = RecordKind::token;
+  /// A stored record of a lower revision than `revision` is an older state, which must not come back.
+  bool restricts = false;
+  UnixMillis at = 0;
+  RecordRevision revision = 0;  ///< of the record since; `gone` if it was removed
+  /// The workspace's, of the commit; 0: it was not announced. Of `learned`: up to where the change feed is known.
+  std::uint64_t feed_revision = 0;
+  UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
+  UnixMillis ends_at = no_end;  ///< of a token: its end since
+  std::string_view workspace{};
+  std::string_view key{};  ///< token id or owner name; of what concerns no record: empty
+  std::string_view actor{};
+  std::string_view reason{};
+  std::string_view record{};  ///< of what restricts and can no longer be used: encode_record()
+};
+
+std::string encode_entry(const Entry& entry);
+/// Where `feed_revision` stands in an entry that was encoded: it is known last.
+void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept;
+/// Takes an entry off the front of `octets`. Empty if there is none.
+std::optional<Entry> take_entry(std::string_view& octets);
+
+/// A sealed record as octets. What is not sealed (the last use) is left out.
+std::string encode_record(const Record& record);
+/// Empty if it is none.
+std::optional<Record> decode_record(std::string_view octets);
+
+}  // namespace tokenstore::journal

@@ -1,0 +1,229 @@
+#include "journal/log.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/new_file.hpp"
+#include "journal/summary.hpp"
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// How often an opening that others get in the way of is begun again.
+constexpr int most_openings = 10;
+
+Bytes16 drawn_birth() {
+  Bytes16 birth;
+  system_random()->fill(birth);
+  return birth;
+}
+
+std::string name_aside(const std::string& path) {
+  std::array<std::uint8_t, 8> drawn;
+  system_random()->fill(drawn);
+  std::string aside = path + ".new-";
+  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
+  return aside;
+}
+
+}  // namespace
+
+std::string Log::path_of_segment(const std::string& path, std::uint64_t segment) {
+  return fmt::format("{}.{:06}", path, segment);
+}
+
+Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
+                                       UnixMillis now, Listener& listener) {
+  std::unique_ptr<Log> log(new Log(std::move(where), sealer, store));
+  if (log->where_.path.empty() || log->where_.path.find('\0') != std::string::npos) {
+    return Error(Status::invalid_argument, "the path of the journal is empty or holds a NUL; name a file");
+  }
+  for (int attempt = 1;; ++attempt) {
+    auto read = log->read_on(listener);
+    if (read.ok()) return log;
+    if (read.status() != Status::not_found) return read.error();
+    if (log->where_.read_only) return Error(Status::cannot_open, read.error().message());
+    if (attempt == most_openings) return read.error();
+    if (auto made = log->make(now); !made.ok()) return made.error();
+  }
+}
+
+Result<void> Log::make(UnixMillis now) {
+  // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
+  const std::string aside = name_aside(where_.path);
+  auto file = SafeFile::create(where_, aside);
+  if (!file.ok()) return file.error();
+  FrameHeader header;
+  header.type = FrameType::head;
+  header.number = 1;
+  const std::string head = encode_head({store_, 1, now, drawn_birth()});
+  auto written = file->append(where_.path, 0, compose_frame(sealer_, header, head));
+  int number = written.ok() ? base::put_in_place(aside, where_.path) : 0;
+  ::unlink(aside.c_str());
+  if (!written.ok()) return written.error();
+  if (number == EEXIST) return {};  // somebody else was faster
+  if (number == 0) number = base::sync_directory_of(where_.path);
+  if (number != 0) return failed_call(where_.path, "created", number);
+  made_ = true;
+  return {};
+}
+
+Result<bool> Log::read_file(const SafeFile& file, Listener& listener, std::string& tail) {
+  const auto same = is_same_segment(where_.path, file, position_);
+  if (!same.ok()) return same.error();
+  if (*same) {
+    const auto size = file.size(where_.path);
+    if (!size.ok()) return size.error();
+    if (*size >= position_.offset) return journal::read_on(reader(), file, position_, listener, tail);
+    return damaged_at(reader(), position_, "it ended later when it was last read, and was cut short");
+  }
+  Position anew;
+  anew.file = file.identity();
+  auto all_good = journal::read_on(reader(), file, anew, listener, tail);
+  if (!all_good.ok()) return all_good;
+  // Another file: a new segment goes on where the last one ended, or further.
+  if (anew.number < position_.number || anew.segment < position_.segment) {
+    return damaged_at(reader(), anew, "it went on further when it was last read, and an earlier state was put back");
+  }
+  if (anew.offset != 0) position_ = anew;
+  return all_good;
+}
+
+Result<void> Log::read_on(Listener& listener) {
+  const auto facts = facts_of(where_.path);
+  if (!facts.ok()) return facts.error();
+  if (facts->identity == position_.file && facts->size == position_.offset) return {};
+  std::string tail;
+  {
+    const auto file = SafeFile::open(where_);
+    if (!file.ok()) return file.error();
+    const auto all_good = read_file(*file, listener, tail);
+    if (!all_good.ok()) return all_good.error();
+    if (*all_good && position_.offset != 0) return {};
+  }
+  // Somebody is writing, or did not come to the end of it. Under the lock nobody is.
+  auto file = SafeFile::open_locked(where_);
+  if (!file.ok()) return file.error();
+  tail.clear();
+  const auto all_good = read_file(*file, listener, tail);
+  if (!all_good.ok()) return all_good.error();
+  torn_ = tail.size();
+  const std::uint64_t from = position_.file == file->identity() ? position_.offset : 0;
+  if (from == 0) return damaged_at(reader(), Position{}, "it does not begin as a journal");
+  if (*all_good) return {};
+  if (judge_tail(sealer_, tail, from) == Tail::torn) return {};
+  return damaged_at(reader(), position_, "what stands there is not what was written");
+}
+
+Result<void> Log::catch_up(SafeFile& file, Listener& listener) {
+  std::string tail;
+  const auto all_good = read_file(file, listener, tail);
+  if (!all_good.ok()) return all_good.error();
+  if (position_.file != file.identity()) return damaged_at(reader(), Position{}, "it does not begin as a journal");
+  if (*all_good) return {};
+  if (judge_tail(sealer_, tail, position_.offset) == Tail::damaged) {
+    return damaged_at(reader(), position_, "what stands there is not what was written");
+  }
+  // Durable before anything is written in its place: a sector that is never written must show.
+  if (auto done = file.cut(where_.path, position_.offset); !done.ok()) return done;
+  cut_ += tail.size();
+  torn_ = 0;
+  return {};
+}
+
+Result<void> Log::append(std::string_view entries, std::uint32_t count, Listener& listener) {
+  if (where_.read_only) return journal_error(Status::read_only, where_.path, "is open for reading only");
+  if (entries.size() > payload_max)
+    return journal_error(Status::invalid_argument, where_.path, "takes no frame so long");
+  auto file = SafeFile::open_locked(where_);
+  if (!file.ok()) return file.error();
+  if (auto done = catch_up(*file, listener); !done.ok()) return done;
+  FrameHeader header;
+  header.type = FrameType::entries;
+  header.number = position_.number;
+  header.count = count;
+  header.previous = position_.mac;
+  const std::string frame = compose_frame(sealer_, header, entries);
+  if (auto done = file->append(where_.path, position_.offset, frame); !done.ok()) return done;
+  position_.offset += frame.size();
+  position_.mac = mac_of(frame);
+  position_.number += count;
+  return {};
+}
+
+Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
+  Summary summary(now);
+  {
+    // The whole of the active segment, which this one is to replace.
+    const auto active = SafeFile::open(where_);
+    if (!active.ok()) return active.error();
+    Position from_start;
+    std::string tail;
+    const auto all_good = journal::read_on(reader(), *active, from_start, summary, tail);
+    if (!all_good.ok()) return all_good.error();
+    if (from_start.offset != position_.offset || from_start.mac != position_.mac) {
+      return damaged_at(reader(), from_start, "what stands there is not what was written");
+    }
+  }
+  Position at;
+  at.mac = position_.mac;
+  const auto write = [&](FrameType type, std::uint32_t count, std::string_view payload) -> Result<void> {
+    FrameHeader header;
+    header.type = type;
+    header.number = position_.number;
+    header.count = count;
+    header.previous = at.mac;
+    const std::string frame = compose_frame(sealer_, header, payload);
+    if (auto done = file.append(where_.path, at.offset, frame); !done.ok()) return done;
+    at.offset += frame.size();
+    at.mac = mac_of(frame);
+    return {};
+  };
+  const SegmentHead head{store_, position_.segment + 1, now, drawn_birth()};
+  if (auto done = write(FrameType::head, 0, encode_head(head)); !done.ok()) return done;
+  return summary.write(write);
+}
+
+Result<void> Log::take_the_place(const std::string& aside) {
+  const std::string kept = path_of_segment(where_.path, position_.segment);
+  // The earlier segment keeps a name at every moment, and the path always leads to a whole one.
+  if (::link(where_.path.c_str(), kept.c_str()) != 0) {
+    const int number = errno;
+    const auto there = facts_of(kept);
+    // Begun before, and interrupted behind this step.
+    const bool done_before = number == EEXIST && there.ok() && there->identity == position_.file;
+    if (!done_before) return failed_call(where_.path, fmt::format("kept as {}", kept), number);
+  }
+  if (::rename(aside.c_str(), where_.path.c_str()) != 0) return failed_call(where_.path, "replaced", errno);
+  if (const int number = base::sync_directory_of(where_.path); number != 0) {
+    return failed_call(where_.path, "made durable", number);
+  }
+  return {};
+}
+
+Result<void> Log::begin_segment(UnixMillis now, Listener& listener) {
+  if (where_.read_only) return journal_error(Status::read_only, where_.path, "is open for reading only");
+  auto file = SafeFile::open_locked(where_);
+  if (!file.ok()) return file.error();
+  if (auto done = catch_up(*file, listener); !done.ok()) return done;
+  // One name for all, whose turn it is under the lock: what an interrupted call left is taken away.
+  const std::string aside = where_.path + ".new";
+  ::unlink(aside.c_str());
+  auto fresh = SafeFile::create(where_, aside);
+  if (!fresh.ok()) return fresh.error();
+  auto done = write_segment(*fresh, now);
+  if (done.ok()) done = take_the_place(aside);
+  if (!done.ok()) {
+    ::unlink(aside.c_str());
+    return done;
+  }
+  // Whoever waits for the lock of the earlier file finds that the path leads elsewhere.
+  return read_on(listener);
+}
+
+}  // namespace tokenstore::journal

@@ -1,0 +1,71 @@
+/// A journal: its active file, and the segments before it.
+///
+/// The file at the path is the active segment. Earlier ones are kept beside it as PATH.000001 and so on, until an
+/// administrator removes them; the active one begins with a summary of all that they restrict, so nothing needs them
+/// but an audit. The file is opened for each call and held by nobody in between: so a new segment, a file put in
+/// another's place and a forked child are all seen, and a call costs a few microseconds more.
+///
+/// One thread at a time; any number of processes. Borrows the sealer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "journal/segment.hpp"
+
+namespace tokenstore::journal {
+
+class Log {
+ public:
+  /// Reads all of the journal; makes it if there is none and it may be written, and says so in `made()`.
+  /// `journal_damaged`, `not_a_store` (of another store), `wrong_key`, `cannot_open` (a file not to be taken, or
+  /// missing where it is only read).
+  static Result<std::unique_ptr<Log>> open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
+                                           UnixMillis now, Listener& listener);
+
+  /// Tells the listener what others have appended since. Without a lock: what somebody is writing now is left for
+  /// later.
+  Result<void> read_on(Listener& listener);
+  /// Appends entries (encode_entry(), one behind the other) in one frame, durable on return; what others have appended
+  /// before is told first. An error: nothing of it is in the journal.
+  Result<void> append(std::string_view entries, std::uint32_t count, Listener& listener);
+  /// Begins a new segment with a summary of what this one restricts at `now`. Interrupted anywhere, the journal is as
+  /// it was or as it shall be.
+  Result<void> begin_segment(UnixMillis now, Listener& listener);
+
+  const Position& position() const noexcept { return position_; }
+  bool made() const noexcept { return made_; }
+  /// Octets of writes that did not come to their end, which were cut off; and of one that stands at the end now.
+  std::uint64_t cut() const noexcept { return cut_; }
+  std::uint64_t torn() const noexcept { return torn_; }
+  const std::string& path() const noexcept { return where_.path; }
+
+  /// Where a segment that is no longer the active one is kept.
+  static std::string path_of_segment(const std::string& path, std::uint64_t segment);
+
+ private:
+  Log(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store)
+      : where_(std::move(where)), sealer_(sealer), store_(store) {}
+
+  Reader reader() const noexcept { return {sealer_, store_, where_.path}; }
+  Result<void> make(UnixMillis now);
+  /// Under the lock: reads to the end and cuts a write that did not come to its.
+  Result<void> catch_up(SafeFile& file, Listener& listener);
+  /// Begins anew with a file that is not the one read before.
+  Result<bool> read_file(const SafeFile& file, Listener& listener, std::string& tail);
+  Result<void> write_segment(SafeFile& file, UnixMillis now);
+  /// Gives the segment at `aside` the path, and the one that is there its number.
+  Result<void> take_the_place(const std::string& aside);
+
+  Whereabouts where_;
+  const seal::Sealer& sealer_;
+  const Bytes16 store_;
+  Position position_;
+  bool made_ = false;
+  std::uint64_t cut_ = 0;
+  std::uint64_t torn_ = 0;
+};
+
+}  // namespace tokenstore::journal
