@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <compare>
 #include <concepts>
 #include <condition_variable>
@@ -23,6 +24,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <exception>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/core.h>
@@ -79,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_fdfb0c6ed934
+#define tokenstore tokenstore_0_1_0_a55aee54ffdb
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -3564,6 +3566,14 @@ struct KeyFileTrust {
   std::string owner_of{};
 };
 
+/// A key and what hangs on it in a whole store, in all of its workspaces.
+struct KeyStatus {
+  std::string id;
+  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
+  std::uint64_t seals = 0;          ///< records that it sealed
+  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
+};
+
 class Keyring {
  public:
   struct Key {
@@ -3591,6 +3601,15 @@ class Keyring {
   /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
   /// second one would be active.
   Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
+  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
+  Result<std::string> add_new(RandomSource& random);
+  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
+  /// `not_found` if there is no such key.
+  Result<void> activate(std::string_view id);
+  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
+  Result<void> retire(std::string_view id);
+  /// Takes a key out. `refused` if it is active.
+  Result<void> remove(std::string_view id);
 
   /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
   /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
@@ -3641,6 +3660,10 @@ class Sealer {
   Sealer& operator=(const Sealer&) = delete;
 
   const std::string& active_key_id() const noexcept;
+  /// Ids and uses, in the order of the keyring.
+  std::vector<std::pair<std::string, KeyUse>> keys() const;
+  /// Whether another one was made from the same keys, in the same order and of the same use.
+  bool has_keys_of(const Sealer& other) const noexcept;
   /// What the keyring says of a key; empty if it does not hold it.
   std::optional<KeyUse> key_use(std::string_view key_id) const noexcept;
 
@@ -3671,6 +3694,9 @@ class Sealer {
   bool is_genuine(const Where& where, const Record& record) const noexcept {
     return verify(where, record) == SealCheck::genuine;
   }
+
+  /// The work of verify() on a record of the active key, for one that is not there.
+  void work_like_verify(const Place& place, const TokenRecord& record) const noexcept;
 
   /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
@@ -3737,7 +3763,9 @@ inline constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
 
 /// What a reader learns who has read on from a revision and its link.
 struct FeedReading {
-  bool fits = true;  ///< each entry is linked to the one before, up to the head
+  /// Each entry is linked to the one before, up to the head. What a key linked that is retired since cannot be judged:
+  /// it is not believed, and no sign that somebody changed it.
+  bool fits = true;
   /// Empty: it names everything, or does not fit.
   std::optional<std::vector<ChangedRecord>> named;
 };
@@ -3826,7 +3854,9 @@ FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revi
   std::vector<ChangedRecord> all;
   bool everything = false;
   for (const Changes::Entry& entry : changes.entries) {
-    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) return {false, std::nullopt};
+    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) {
+      return {sealer.key_use(key_of_entry(entry.text)) == KeyUse::retired, std::nullopt};
+    }
     revision = entry.revision;
     link = entry.link;
     auto named = changes_named(entry.text);
@@ -3840,34 +3870,21 @@ FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revi
 
 }  // namespace tokenstore::seal
 
-// ---- src/seal/key_file.cpp -----------------------------------------------------------------------------------
+// ---- src/seal/key_file_parts.hpp -----------------------------------------------------------------------------
 
-// Key files: which of them keys are taken from, and reading and writing them safely.
+/// What reading and writing key files have in common. Stateless; any thread.
 
 
 
-namespace tokenstore {
-namespace {
 
-/// Room for some hundreds of keys with comments.
-constexpr std::size_t file_size_max = 65'536;
+namespace tokenstore::key_file {
 
 /// A name in an error message: one line, whatever it holds.
-std::string shown(std::string_view path) {
-  std::string text(path);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return text;
-}
+std::string shown(std::string_view path);
+Error refused(const std::string& path, std::string_view why);
+Error cannot(std::string_view act, const std::string& path, int number);
 
-Error refused(const std::string& path, std::string_view why) {
-  return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
-}
-
-Error cannot(std::string_view act, const std::string& path, int number) {
-  return refused(path, fmt::format("cannot be {}: {}", act, std::generic_category().message(number)));
-}
-
+/// A descriptor that is closed when it dies.
 class File {
  public:
   explicit File(int descriptor) noexcept : descriptor_(descriptor) {}
@@ -3888,6 +3905,20 @@ class File {
  private:
   int descriptor_;
 };
+
+}  // namespace tokenstore::key_file
+
+// ---- src/seal/key_file.cpp -----------------------------------------------------------------------------------
+
+// Key files: which of them keys are taken from, and reading them.
+
+
+
+namespace tokenstore {
+namespace {
+
+/// Room for some hundreds of keys with comments.
+constexpr std::size_t file_size_max = 65'536;
 
 // ---- Which files ---------------------------------------------------------------------------------------------
 
@@ -3936,22 +3967,25 @@ std::string unsafe(const struct stat& facts, const KeyFileTrust& trust) {
 Error cannot_open(const std::string& path, int number) {
   struct stat facts {};
   if (number == ENOENT && ::lstat(path.c_str(), &facts) == 0) {
-    return refused(path, "is a symbolic link that leads nowhere; correct it, or give the file itself");
+    return key_file::refused(path, "is a symbolic link that leads nowhere; correct it, or give the file itself");
   }
   if (number == ENOENT) {
-    return Error(Status::wrong_key, fmt::format("the key file {} is missing; restore it from a backup", shown(path)));
+    return Error(Status::wrong_key,
+                 fmt::format("the key file {} is missing; restore it from a backup", key_file::shown(path)));
   }
   if (number == EACCES && ::stat(path.c_str(), &facts) == 0) {
-    return refused(path, fmt::format("belongs to user {} (mode {:04o}), and user {}, who runs this program, may not "
-                                     "read it; give the file to that user",
-                                     facts.st_uid, facts.st_mode & 07777U, ::geteuid()));
+    return key_file::refused(
+        path, fmt::format("belongs to user {} (mode {:04o}), and user {}, who runs this program, may not "
+                          "read it; give the file to that user",
+                          facts.st_uid, facts.st_mode & 07777U, ::geteuid()));
   }
   if (number == EACCES) {
-    return refused(path, fmt::format("lies in a directory that user {}, who runs this program, may not enter; change "
-                                     "the directory's rights",
-                                     ::geteuid()));
+    return key_file::refused(
+        path, fmt::format("lies in a directory that user {}, who runs this program, may not enter; change "
+                          "the directory's rights",
+                          ::geteuid()));
   }
-  return cannot("opened", path, number);
+  return key_file::cannot("opened", path, number);
 }
 
 /// N of /dev/fd/N or /proc/self/fd/N.
@@ -3990,14 +4024,14 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
     if (got < 0) {
       const int number = errno;
       base::wipe(text);
-      return cannot("read", path, number);
+      return key_file::cannot("read", path, number);
     }
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
   }
   if (size == 0) {
     return Error(Status::wrong_key,
-                 fmt::format("the key file {} is empty{}", shown(path),
+                 fmt::format("the key file {} is empty{}", key_file::shown(path),
                              regular ? "; restore it from a backup" : "; a pipe can be read only once"));
   }
   Result<Keyring> keyring =
@@ -4007,7 +4041,7 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
   base::wipe(text);
   if (!keyring) {
     return Error(keyring.error().status(),
-                 fmt::format("the key file {} is malformed: {}", shown(path), keyring.error().message()));
+                 fmt::format("the key file {} is malformed: {}", key_file::shown(path), keyring.error().message()));
   }
   return keyring;
 }
@@ -4015,44 +4049,13 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
 /// Whoever handed the descriptor over vouches for it: neither owner nor mode is looked at. It stays open.
 Result<Keyring> read_inherited(int descriptor, const std::string& path) {
   struct stat facts {};
-  if (::fstat(descriptor, &facts) != 0) return refused(path, "is not open in this program; hand the descriptor over");
+  if (::fstat(descriptor, &facts) != 0)
+    return key_file::refused(path, "is not open in this program; hand the descriptor over");
   const bool regular = S_ISREG(facts.st_mode);
   if (!regular && !S_ISFIFO(facts.st_mode) && !S_ISSOCK(facts.st_mode)) {
-    return refused(path, "is neither a file nor a pipe; hand over one of them");
+    return key_file::refused(path, "is neither a file nor a pipe; hand over one of them");
   }
   return read_keyring(descriptor, regular, path);
-}
-
-// ---- Writing -------------------------------------------------------------------------------------------------
-
-/// 0, or the error's number.
-int write_all(int descriptor, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
-}
-
-/// Makes a file that was not there, closed to others, with this text, durable. 0, or the error's number.
-int write_new(const std::string& path, std::string_view text, const std::string& owner_of) noexcept {
-  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.open()) return errno;
-  int failed = 0;
-  // The umask may have taken away the owner's own permission.
-  if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) failed = errno;
-  if (failed == 0) failed = write_all(file.descriptor(), text);
-  struct stat owned {};
-  if (failed == 0 && ::geteuid() == 0 && !owner_of.empty() && ::stat(owner_of.c_str(), &owned) == 0 &&
-      owned.st_uid != 0 && ::fchown(file.descriptor(), owned.st_uid, owned.st_gid) != 0) {
-    failed = errno;
-  }
-  if (failed == 0 && ::fsync(file.descriptor()) != 0) failed = errno;
-  if (const int closed = file.close(); failed == 0) failed = closed;
-  if (failed != 0) ::unlink(path.c_str());
-  return failed;
 }
 
 }  // namespace
@@ -4062,11 +4065,11 @@ Result<Keyring> Keyring::from_file(const std::string& path, const KeyFileTrust& 
     if (const std::optional<int> descriptor = descriptor_named(path)) return read_inherited(*descriptor, path);
   }
   // Links are followed: what counts is what was opened. O_NONBLOCK: opening a named pipe must not wait for a writer.
-  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  key_file::File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file.open()) return cannot_open(path, errno);
   struct stat facts {};
-  if (::fstat(file.descriptor(), &facts) != 0) return cannot("examined", path, errno);
-  if (const std::string why = unsafe(facts, trust); !why.empty()) return refused(path, why);
+  if (::fstat(file.descriptor(), &facts) != 0) return key_file::cannot("examined", path, errno);
+  if (const std::string why = unsafe(facts, trust); !why.empty()) return key_file::refused(path, why);
   return read_keyring(file.descriptor(), true, path);
 }
 
@@ -4081,7 +4084,7 @@ Result<Keyring> Keyring::from_credential(std::string_view name) {
     return Error(Status::wrong_key,
                  fmt::format("there is no credential {}: CREDENTIALS_DIRECTORY is not set; start the program by a "
                              "systemd unit with LoadCredential={}:PATH",
-                             shown(name), shown(name)));
+                             key_file::shown(name), key_file::shown(name)));
   }
   // A file of root's with an entry for the service's user in its access list, which its mode shows as the group's.
   KeyFileTrust laid_out_by_systemd;
@@ -4089,33 +4092,416 @@ Result<Keyring> Keyring::from_credential(std::string_view name) {
   return from_file(fmt::format("{}/{}", directory, name), laid_out_by_systemd);
 }
 
+}  // namespace tokenstore
+
+// ---- src/seal/key_file_lock.hpp ------------------------------------------------------------------------------
+
+/// Keeps processes that open one store apart while one of them is making it.
+///
+/// Whoever creates the database holds its key file exclusively, whoever opens it shares it, and nobody
+/// holds it for longer than the opening takes. So a process that fails to create a store can take back
+/// what it made without taking it from another that has begun to use it. Advisory (flock); where the
+/// file system knows no such lock, nothing is held and nothing is taken back. One thread at a time.
+
+
+namespace tokenstore::seal {
+
+class KeyFileLock {
+ public:
+  enum class Mode { shared, exclusive };
+
+  /// Waits until the lock is had.
+  KeyFileLock(const std::string& path, Mode mode);
+  ~KeyFileLock();
+  KeyFileLock(const KeyFileLock&) = delete;
+  KeyFileLock& operator=(const KeyFileLock&) = delete;
+
+  /// Whether the path still names the file that was opened. True also of one that is there and could not be opened:
+  /// reading it says why.
+  bool current() const noexcept;
+  bool exclusive() const noexcept { return held_ && mode_ == Mode::exclusive; }
+
+ private:
+  std::string path_;
+  Mode mode_;
+  int descriptor_ = -1;
+  bool missing_ = false;
+  bool held_ = false;
+};
+
+}  // namespace tokenstore::seal
+
+// ---- src/seal/key_file_lock.cpp ------------------------------------------------------------------------------
+
+namespace tokenstore::seal {
+
+KeyFileLock::KeyFileLock(const std::string& path, Mode mode) : path_(path), mode_(mode) {
+  // Not to wait for a writer, should somebody have put a FIFO there; reading the keys refuses it.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  missing_ = descriptor_ < 0 && errno == ENOENT;
+  if (descriptor_ < 0) return;
+  int result = 0;
+  do {
+    result = ::flock(descriptor_, mode == Mode::exclusive ? LOCK_EX : LOCK_SH);
+  } while (result != 0 && errno == EINTR);
+  held_ = result == 0;
+}
+
+KeyFileLock::~KeyFileLock() {
+  if (descriptor_ < 0) return;
+  // Said outright: a child forked meanwhile has a copy of the descriptor, and would keep the lock.
+  if (held_) ::flock(descriptor_, LOCK_UN);
+  ::close(descriptor_);
+}
+
+bool KeyFileLock::current() const noexcept {
+  if (descriptor_ < 0) return !missing_;
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(descriptor_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+}  // namespace tokenstore::seal
+
+// ---- src/seal/key_file_replacing.hpp -------------------------------------------------------------------------
+
+/// Changing a key file that processes have open.
+///
+/// One change at a time, under the file's lock; whoever reads the file meanwhile sees all of the old or all of the new.
+/// Stateless; any thread and any process.
+
+
+
+namespace tokenstore::key_file {
+
+/// Replaces the file by what `change` makes of its keys, with the same owner and rights, durable on return. Links are
+/// followed. Nothing happens if `change` fails or changes nothing. `unknown`: the new file is in place, and the old one
+/// may be there again after a power cut. Comments are not kept.
+Result<void> replace(const std::string& path, const KeyFileTrust& trust,
+                     const std::function<Result<void>(Keyring&)>& change);
+
+}  // namespace tokenstore::key_file
+
+// ---- src/seal/key_file_writing.cpp ---------------------------------------------------------------------------
+
+// Key files: writing a new one, and replacing one by what somebody has changed.
+
+
+
+namespace tokenstore {
+
+namespace key_file {
+
+std::string shown(std::string_view path) {
+  std::string text(path);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return text;
+}
+
+Error refused(const std::string& path, std::string_view why) {
+  return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
+}
+
+Error cannot(std::string_view act, const std::string& path, int number) {
+  return refused(path, fmt::format("cannot be {}: {}", act, std::generic_category().message(number)));
+}
+
+}  // namespace key_file
+
+namespace {
+
+std::span<const std::uint8_t> octets_in(const SecretText& text) noexcept {
+  return {reinterpret_cast<const std::uint8_t*>(text.reveal().data()), text.size()};
+}
+
+/// 0, or the error's number.
+int write_all(int descriptor, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+/// Whose a new file is to be, and who may read it. The defaults: nobody but who makes it.
+struct Rights {
+  std::optional<uid_t> user;
+  gid_t group = 0;
+  mode_t mode = S_IRUSR | S_IWUSR;
+};
+
+/// Of what belongs to the owner of another file, if root makes it.
+Rights rights_like(const std::string& owner_of) noexcept {
+  Rights rights;
+  struct stat owned {};
+  if (::geteuid() == 0 && !owner_of.empty() && ::stat(owner_of.c_str(), &owned) == 0 && owned.st_uid != 0) {
+    rights.user = owned.st_uid;
+    rights.group = owned.st_gid;
+  }
+  return rights;
+}
+
+/// Makes a file that was not there, closed to others, with this text, durable. 0, or the error's number.
+int write_new(const std::string& path, std::string_view text, const Rights& rights) noexcept {
+  key_file::File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file.open()) return errno;
+  int failed = 0;
+  // The umask may have taken away the owner's own permission.
+  if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) failed = errno;
+  if (failed == 0) failed = write_all(file.descriptor(), text);
+  if (failed == 0 && rights.user && ::fchown(file.descriptor(), *rights.user, rights.group) != 0) failed = errno;
+  if (failed == 0 && rights.mode != (S_IRUSR | S_IWUSR) && ::fchmod(file.descriptor(), rights.mode) != 0) {
+    failed = errno;
+  }
+  if (failed == 0 && ::fsync(file.descriptor()) != 0) failed = errno;
+  if (const int closed = file.close(); failed == 0) failed = closed;
+  if (failed != 0) ::unlink(path.c_str());
+  return failed;
+}
+
+/// The file itself, where the path leads to it by links; the path if it leads nowhere.
+std::string followed(const std::string& path) {
+  std::array<char, PATH_MAX> resolved;
+  if (::realpath(path.c_str(), resolved.data()) == nullptr) return path;
+  return resolved.data();
+}
+
+/// Puts a text in the place of a file, by the one step of a rename: whoever reads it sees all of the old or all of the
+/// new, also after a crash.
+Result<void> put_over(const std::string& path, std::string_view text) {
+  struct stat old {};
+  if (::stat(path.c_str(), &old) != 0) return key_file::cannot("examined", path, errno);
+  Rights rights;
+  if (::geteuid() == 0) {
+    rights.user = old.st_uid;
+    rights.group = old.st_gid;
+  }
+  rights.mode = old.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+  // One name, and the lock is had: what is there was left by somebody who was killed.
+  const std::string aside = path + ".new";
+  ::unlink(aside.c_str());
+  if (const int failed = write_new(aside, text, rights); failed != 0) {
+    return key_file::cannot("replaced by one beside it", path, failed);
+  }
+  if (std::rename(aside.c_str(), path.c_str()) != 0) {
+    const int number = errno;
+    ::unlink(aside.c_str());
+    return key_file::cannot("replaced", path, number);
+  }
+  // It is in place, but after a power cut the old one may be there again.
+  if (const int failed = base::sync_directory_of(path); failed != 0) {
+    return Error(Status::unknown, fmt::format("the key file {} was replaced and may be the old one again after a power "
+                                              "cut: {}; read it",
+                                              key_file::shown(path), std::generic_category().message(failed)));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> key_file::replace(const std::string& path, const KeyFileTrust& trust,
+                               const std::function<Result<void>(Keyring&)>& change) {
+  // Whoever was faster has put another file there.
+  constexpr int most_attempts = 1000;
+  const std::string file = followed(path);
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const seal::KeyFileLock lock(file, seal::KeyFileLock::Mode::exclusive);
+    if (!lock.current()) {
+      if (::access(file.c_str(), F_OK) == 0 || errno != ENOENT) continue;
+      if (const auto missing = Keyring::from_file(file, trust); !missing) return missing.error();
+      continue;
+    }
+    auto keyring = Keyring::from_file(file, trust);
+    if (!keyring) return keyring.error();
+    if (!lock.exclusive()) return refused(path, "cannot be locked, so it cannot be changed safely; edit a copy of it");
+    const SecretText before = keyring->reveal_text();
+    if (auto changed = change(*keyring); !changed) return changed;
+    const SecretText text = keyring->reveal_text();
+    if (base::equal_constant_time(octets_in(text), octets_in(before))) return {};
+    return put_over(file, text.reveal());
+  }
+  return Error(Status::conflict, "other processes keep changing the key file; try again");
+}
+
 Result<void> Keyring::write_new_file(const std::string& path, const std::string& owner_of) const {
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const SecretText text = reveal_text();
+  const Rights rights = rights_like(owner_of);
   std::array<std::uint8_t, 8> drawn;
   system_random()->fill(drawn);
   std::string aside = path + ".new-";
   for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
 
-  if (const int failed = write_new(aside, text.reveal(), owner_of); failed != 0) return cannot("created", path, failed);
+  if (const int failed = write_new(aside, text.reveal(), rights); failed != 0) {
+    return key_file::cannot("created", path, failed);
+  }
   int failed = base::put_in_place(aside, path);
   // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
-  if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), owner_of);
+  if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), rights);
   ::unlink(aside.c_str());
   if (failed == EEXIST) {
     struct stat facts {};
     if (::stat(path.c_str(), &facts) != 0) {
-      return refused(path, "is a symbolic link that leads nowhere; remove it or give another name");
+      return key_file::refused(path, "is a symbolic link that leads nowhere; remove it or give another name");
     }
-    return refused(path, "exists already; move it away or give another name");
+    return key_file::refused(path, "exists already; move it away or give another name");
   }
-  if (failed != 0) return cannot("written", path, failed);
+  if (failed != 0) return key_file::cannot("written", path, failed);
   failed = base::sync_directory_of(path);
   if (failed != 0) {
     ::unlink(path.c_str());
-    return cannot("made durable", path, failed);
+    return key_file::cannot("made durable", path, failed);
   }
   return {};
+}
+
+}  // namespace tokenstore
+
+// ---- include/tokenstore/key_source.hpp -----------------------------------------------------------------------
+
+/// Where an open store has its keys from, and how it learns that they have changed.
+///
+/// A store asks its source when it is opened, and again when it notices something: a changed file, a key id that it
+/// does not know, another process that has caught its eye in storage, or reload_keys(). Thread-safe; may be shared by
+/// several stores. Keys are handed over and not kept.
+
+
+
+namespace tokenstore {
+
+class KeySource {
+ public:
+  /// What differs whenever the keys do.
+  using Mark = std::array<std::uint64_t, 7>;
+
+  virtual ~KeySource() = default;
+  KeySource(const KeySource&) = delete;
+  KeySource& operator=(const KeySource&) = delete;
+
+  /// The keys of now.
+  virtual Result<Keyring> keyring() = 0;
+  /// At the cost of one system call. Empty: it cannot be told but by asking for the keys, which is then done once in
+  /// `pause` at most, unless the host itself says that they have changed.
+  virtual std::optional<Mark> mark() noexcept { return std::nullopt; }
+  virtual std::chrono::milliseconds pause() const noexcept { return std::chrono::milliseconds{1000}; }
+  /// Replaces the keys by what `change` makes of them, durable on return; one change at a time. `unsupported` unless
+  /// it is a key file.
+  virtual Result<void> replace(const std::function<Result<void>(Keyring&)>& change);
+
+ protected:
+  KeySource() = default;
+};
+
+/// A key file (docs/keys.md). Its directory must be writable for whoever changes the keys, not for whoever uses them.
+std::shared_ptr<KeySource> key_file_source(std::string path, KeyFileTrust trust = {});
+/// The credential of systemd's of this name.
+Result<std::shared_ptr<KeySource>> key_credential_source(std::string_view name);
+/// A function of the host's: a key management service, say. It is called from any thread that uses the store, by one
+/// at a time, and whoever waits for the keys waits for it. What it throws is a failure to give the keys.
+std::shared_ptr<KeySource> key_callback_source(std::function<Result<Keyring>()> ask,
+                                               std::chrono::milliseconds pause = std::chrono::milliseconds{1000});
+
+}  // namespace tokenstore
+
+// ---- src/seal/key_source.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore {
+namespace {
+
+std::uint64_t nanoseconds(const timespec& time) noexcept {
+  constexpr std::uint64_t in_a_second = 1'000'000'000;
+  return static_cast<std::uint64_t>(time.tv_sec) * in_a_second + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+class KeyFileSource final : public KeySource {
+ public:
+  KeyFileSource(std::string path, KeyFileTrust trust) : path_(std::move(path)), trust_(std::move(trust)) {}
+
+  Result<Keyring> keyring() override { return Keyring::from_file(path_, trust_); }
+
+  std::optional<Mark> mark() noexcept override {
+    struct stat facts {};
+    // A file that is gone, or that cannot be looked at, differs from one that was there, and says why when it is read.
+    if (::stat(path_.c_str(), &facts) != 0) return Mark{};
+    Mark mark{facts.st_dev,
+              facts.st_ino,
+              static_cast<std::uint64_t>(facts.st_size),
+              nanoseconds(facts.st_mtim),
+              nanoseconds(facts.st_ctim),
+              std::uint64_t{facts.st_mode} << 32 | facts.st_uid,
+              0};
+    // Times advance in steps: what was changed just now may be changed once more without any of this telling.
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    if (nanoseconds(now) < mark[4] + step) mark[6] = looks_.fetch_add(1, std::memory_order_relaxed) + 1;
+    return mark;
+  }
+
+  Result<void> replace(const std::function<Result<void>(Keyring&)>& change) override {
+    return key_file::replace(path_, trust_, change);
+  }
+
+ private:
+  /// Longer than any step of a clock that files get their times from (10 ms).
+  static constexpr std::uint64_t step = 100'000'000;
+
+  const std::string path_;
+  const KeyFileTrust trust_;
+  std::atomic<std::uint64_t> looks_{0};
+};
+
+/// It is read as a file and put there by systemd: nobody else changes it.
+class CredentialSource final : public KeySource {
+ public:
+  explicit CredentialSource(std::string name) : name_(std::move(name)) {}
+  Result<Keyring> keyring() override { return Keyring::from_credential(name_); }
+
+ private:
+  const std::string name_;
+};
+
+class CallbackSource final : public KeySource {
+ public:
+  CallbackSource(std::function<Result<Keyring>()> ask, std::chrono::milliseconds pause)
+      : ask_(std::move(ask)), pause_(pause) {}
+
+  Result<Keyring> keyring() override {
+    try {
+      return ask_();
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (...) {
+      return Error(Status::unavailable, "the host's function that gives the keys has thrown an exception: see its log");
+    }
+  }
+  std::chrono::milliseconds pause() const noexcept override { return pause_; }
+
+ private:
+  const std::function<Result<Keyring>()> ask_;
+  const std::chrono::milliseconds pause_;
+};
+
+}  // namespace
+
+Result<void> KeySource::replace(const std::function<Result<void>(Keyring&)>&) {
+  return Error(Status::unsupported,
+               "the keys of this store are in no key file; change them where they come from, then have them reloaded");
+}
+
+std::shared_ptr<KeySource> key_file_source(std::string path, KeyFileTrust trust) {
+  return std::make_shared<KeyFileSource>(std::move(path), std::move(trust));
+}
+
+Result<std::shared_ptr<KeySource>> key_credential_source(std::string_view name) {
+  return std::shared_ptr<KeySource>(std::make_shared<CredentialSource>(std::string(name)));
+}
+
+std::shared_ptr<KeySource> key_callback_source(std::function<Result<Keyring>()> ask, std::chrono::milliseconds pause) {
+  return std::make_shared<CallbackSource>(std::move(ask), pause);
 }
 
 }  // namespace tokenstore
@@ -4253,6 +4639,25 @@ Error refuse(std::string message) {
   return Error(Status::invalid_argument, std::move(message));
 }
 
+Result<Keyring::Key*> find(std::vector<Keyring::Key>& keys, std::string_view id) {
+  const auto found = std::find_if(keys.begin(), keys.end(), [&](const Keyring::Key& key) { return key.id == id; });
+  if (found != keys.end()) return &*found;
+  // An id that was mistyped may be anything, a key even.
+  return Error(Status::not_found, "there is no key of this id in the keyring; list them");
+}
+
+/// The id after this one, and after the last the first.
+std::string id_after(const std::string& id) {
+  constexpr std::string_view digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string next = id;
+  for (std::size_t place = next.size(); place-- > 0;) {
+    const std::size_t digit = digits.find(next[place]) + 1;
+    next[place] = digits[digit % digits.size()];
+    if (digit < digits.size()) break;
+  }
+  return next;
+}
+
 }  // namespace
 
 Result<Keyring> Keyring::generate(RandomSource& random) {
@@ -4289,7 +4694,277 @@ Result<void> Keyring::add(std::string_view id, KeyUse use, std::span<const std::
   return {};
 }
 
+// From the latest key on, so that the id of one that was taken out does not come back soon: who has not noticed yet
+// would take its tokens for forged.
+Result<std::string> Keyring::add_new(RandomSource& random) {
+  const std::string latest = keys_.empty() ? std::string(first_key_id) : keys_.back().id;
+  std::string id = keys_.empty() ? latest : id_after(latest);
+  while (find(keys_, id).ok()) {
+    id = id_after(id);
+    if (id == latest) return Error(Status::refused, "every key id is taken; remove a key first");
+  }
+  base::WipedBytes<master_key_size> master;
+  random.fill(master.span());
+  if (auto added = add(id, KeyUse::verify_only, master.span()); !added) return added.error();
+  return id;
+}
+
+Result<void> Keyring::activate(std::string_view id) {
+  auto key = find(keys_, id);
+  if (!key) return key.error();
+  if ((*key)->use == KeyUse::retired) {
+    return Error(Status::refused, fmt::format("key {} is retired; add a new one and activate that", id));
+  }
+  for (Key& other : keys_) {
+    if (other.use == KeyUse::active) other.use = KeyUse::verify_only;
+  }
+  (*key)->use = KeyUse::active;
+  return {};
+}
+
+Result<void> Keyring::retire(std::string_view id) {
+  auto key = find(keys_, id);
+  if (!key) return key.error();
+  if ((*key)->use == KeyUse::active) {
+    return Error(Status::refused, fmt::format("key {} is the active one; activate another one first", id));
+  }
+  (*key)->use = KeyUse::retired;
+  return {};
+}
+
+Result<void> Keyring::remove(std::string_view id) {
+  auto key = find(keys_, id);
+  if (!key) return key.error();
+  if ((*key)->use == KeyUse::active) {
+    return Error(Status::refused, fmt::format("key {} is the active one; activate another one first", id));
+  }
+  keys_.erase(keys_.begin() + (*key - keys_.data()));
+  return {};
+}
+
 }  // namespace tokenstore
+
+// ---- src/seal/live_sealer.hpp --------------------------------------------------------------------------------
+
+/// The sealer of now, while the keys of an open store change.
+///
+/// A sealer is immutable. When the keys change another one is published, and the old ones are kept until the store is
+/// closed: whoever works with one goes on, without a lock. What has to fit together (a token's key id, verifier and
+/// tag) is made with one now().
+///
+/// Thread-safe, and usable in a forked child. `look` may ask the host's own function or read a file; the rest does not.
+
+
+
+namespace tokenstore::seal {
+
+class LiveSealer {
+ public:
+  /// Without a source (null) the keys stay what they are. `mark`: the source's, as it was before the keys were read.
+  explicit LiveSealer(std::unique_ptr<Sealer> first, std::shared_ptr<KeySource> source = nullptr,
+                      std::optional<KeySource::Mark> mark = std::nullopt);
+  ~LiveSealer();
+  LiveSealer(const LiveSealer&) = delete;
+  LiveSealer& operator=(const LiveSealer&) = delete;
+
+  const Sealer& now() const noexcept { return *current_.load(std::memory_order_acquire)->sealer; }
+
+  /// Before any other thread uses it. `fits`: may these keys be taken for those of this store? `taken` is called after
+  /// others were published, and may not call back.
+  void watch(std::function<bool(const Sealer&)> fits, std::function<void()> taken);
+
+  bool can_change() const noexcept { return source_ != nullptr; }
+  KeySource* source() const noexcept { return source_.get(); }
+
+  enum class Ask : std::uint8_t {
+    by_mark,    ///< if the source can tell, at the cost of a system call, that something is new
+    on_notice,  ///< the same; if it cannot tell, once in its pause
+    outright,   ///< whatever it tells, and whatever was asked lately
+  };
+  /// Takes the keys that the source has by now. What a look finds that began after the call is shared by all who wait.
+  /// True: others than `known` are in use. It never fails: what cannot be had leaves the keys as they are.
+  bool look(const Sealer& known, Ask ask = Ask::on_notice) noexcept;
+  /// By its mark, where the backend's pulse is another one than at the latest look: who changes keys announces it. And
+  /// some times in a second, for those that nobody announces.
+  void look_if_due(std::uint64_t pulse) noexcept {
+    if (!source_) return;
+    const bool moved = pulse_.load(std::memory_order_acquire) != pulse;
+    if (moved || clock_->coarse_monotonic() >= due_.load(std::memory_order_relaxed)) look_by_mark(pulse);
+  }
+  /// The same, wherever the pulse stands.
+  void look_by_mark(std::uint64_t pulse) noexcept {
+    look(now(), Ask::by_mark);
+    pulse_.store(pulse, std::memory_order_release);
+    due_.store(clock_->coarse_monotonic() + between_looks, std::memory_order_relaxed);
+  }
+  /// Outright, and says why the source's keys were not taken. True: others were.
+  Result<bool> reload();
+
+  /// Whether a record is genuine by the keys of now; those that it needs are looked for.
+  template <typename Where, typename Record>
+  SealCheck verify(const Where& where, const Record& record) noexcept {
+    return verify([&](const Sealer& sealer) { return sealer.verify(where, record); });
+  }
+  SealCheck verify(const StoreRecord& record) noexcept {
+    return verify([&](const Sealer& sealer) { return sealer.verify(record); });
+  }
+  template <typename Where, typename Record>
+  bool is_genuine(const Where& where, const Record& record) noexcept {
+    return verify(where, record) == SealCheck::genuine;
+  }
+
+  /// How often others were taken, and how often the source's could not be.
+  std::uint64_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
+  std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::int64_t between_looks = 200;  ///< milliseconds
+
+  struct Published {
+    std::unique_ptr<Sealer> sealer;
+    const Published* before;
+  };
+  /// What one look at a time may touch.
+  struct Turn {
+    std::mutex mutex;
+    std::uint64_t read = 0;  ///< the latest look that was made to its end
+    std::optional<KeySource::Mark> mark;
+    bool failed = false;          ///< the keys could not be had: tried again, mark or not
+    std::int64_t not_before = 0;  ///< monotonic milliseconds
+  };
+
+  template <typename Check>
+  SealCheck verify(const Check& check) noexcept {
+    const Sealer& known = now();
+    const SealCheck found = check(known);
+    const bool may_have_changed = found == SealCheck::unknown_key || found == SealCheck::retired_key;
+    return may_have_changed && look(known) ? check(now()) : found;
+  }
+
+  Turn& turn();
+  Result<void> look_in_turn(Turn& turn, Ask ask);
+  Result<void> take(Keyring keyring);
+
+  const std::shared_ptr<KeySource> source_;
+  std::function<bool(const Sealer&)> fits_;
+  std::function<void()> on_taken_;
+  std::atomic<const Published*> current_;
+  std::atomic<std::uint64_t> begun_{0};
+  std::atomic<std::uint64_t> pulse_{0};
+  std::atomic<std::int64_t> due_{0};
+  std::atomic<std::uint64_t> taken_{0}, refused_{0};
+  std::shared_ptr<Clock> clock_;
+  base::ForkGuard fork_guard_;
+  std::atomic<Turn*> turn_;
+};
+
+}  // namespace tokenstore::seal
+
+// ---- src/seal/live_sealer.cpp --------------------------------------------------------------------------------
+
+namespace tokenstore::seal {
+
+LiveSealer::LiveSealer(std::unique_ptr<Sealer> first, std::shared_ptr<KeySource> source,
+                       std::optional<KeySource::Mark> mark)
+    : source_(std::move(source)),
+      current_(new Published{std::move(first), nullptr}),
+      clock_(system_clock()),
+      turn_(new Turn) {
+  Turn& own = *turn_.load();
+  own.mark = mark;
+  if (source_) own.not_before = clock_->coarse_monotonic() + source_->pause().count();
+}
+
+LiveSealer::~LiveSealer() {
+  // In a child that never used it the lock may be held by nobody who is there.
+  if (!fork_guard_.forked()) delete turn_.load();
+  for (const Published* each = current_.load(); each != nullptr;) {
+    const Published* const before = each->before;
+    delete each;
+    each = before;
+  }
+}
+
+void LiveSealer::watch(std::function<bool(const Sealer&)> fits, std::function<void()> taken) {
+  fits_ = std::move(fits);
+  on_taken_ = std::move(taken);
+}
+
+LiveSealer::Turn& LiveSealer::turn() {
+  if (fork_guard_.forked()) {
+    fork_guard_.adopt([&] {
+      // The parent's is left alone: a thread of the parent's may have held its lock.
+      auto fresh = std::make_unique<Turn>();
+      fresh->read = begun_.load();
+      turn_.store(fresh.release(), std::memory_order_release);
+      return true;
+    });
+  }
+  return *turn_.load(std::memory_order_acquire);
+}
+
+bool LiveSealer::look(const Sealer& known, Ask ask) noexcept {
+  if (&now() != &known) return true;
+  if (!source_) return false;
+  try {
+    const std::uint64_t begun = begun_.load(std::memory_order_acquire);
+    Turn& own = turn();
+    const std::lock_guard lock(own.mutex);
+    if (own.read <= begun) static_cast<void>(look_in_turn(own, ask).ok());
+  } catch (...) {
+    refused_.fetch_add(1, std::memory_order_relaxed);  // no memory now; the next look tries again
+  }
+  return &now() != &known;
+}
+
+Result<bool> LiveSealer::reload() {
+  if (!source_) {
+    return Error(Status::unsupported, "this store was opened with keys that nothing can change; open it with a source");
+  }
+  Turn& own = turn();
+  const std::lock_guard lock(own.mutex);
+  const Sealer& known = now();
+  if (auto looked = look_in_turn(own, Ask::outright); !looked.ok()) return looked.error();
+  return &now() != &known;
+}
+
+Result<void> LiveSealer::look_in_turn(Turn& turn, Ask ask) {
+  const std::uint64_t this_look = begun_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  // Read before the keys are: a change in between is found by the next look.
+  const std::optional<KeySource::Mark> mark = source_->mark();
+  const bool pause_is_over = clock_->coarse_monotonic() >= turn.not_before;
+  const bool worth_it = mark ? mark != turn.mark || (turn.failed && pause_is_over)  //
+                             : ask == Ask::on_notice && pause_is_over;
+  if (!worth_it && ask != Ask::outright) {
+    turn.read = this_look;
+    return {};
+  }
+  turn.not_before = clock_->coarse_monotonic() + source_->pause().count();
+  auto keyring = source_->keyring();
+  auto taken = keyring.ok() ? take(*std::move(keyring)) : Result<void>(keyring.error());
+  turn.failed = !taken.ok();
+  if (turn.failed) refused_.fetch_add(1, std::memory_order_relaxed);
+  turn.mark = mark;
+  turn.read = this_look;
+  return taken;
+}
+
+Result<void> LiveSealer::take(Keyring keyring) {
+  auto made = Sealer::create(std::move(keyring));
+  if (!made.ok()) return made.error();
+  if ((*made)->has_keys_of(now())) return {};
+  if (fits_ && !fits_(**made)) {
+    return Error(Status::wrong_key,
+                 "the keys are now those of another store, and were not taken; put those of this one back");
+  }
+  auto next = std::make_unique<Published>(Published{*std::move(made), current_.load(std::memory_order_relaxed)});
+  current_.store(next.release(), std::memory_order_release);
+  taken_.fetch_add(1, std::memory_order_relaxed);
+  if (on_taken_) on_taken_();
+  return {};
+}
+
+}  // namespace tokenstore::seal
 
 // ---- src/seal/sealer.cpp -------------------------------------------------------------------------------------
 
@@ -4598,6 +5273,29 @@ const std::string& Sealer::active_key_id() const noexcept {
   return impl_->entries[impl_->active].id;
 }
 
+std::vector<std::pair<std::string, KeyUse>> Sealer::keys() const {
+  std::vector<std::pair<std::string, KeyUse>> listed;
+  for (const KeyEntry& entry : impl_->entries) listed.emplace_back(entry.id, entry.use);
+  return listed;
+}
+
+bool Sealer::has_keys_of(const Sealer& other) const noexcept {
+  const std::vector<KeyEntry>& ours = impl_->entries;
+  const std::vector<KeyEntry>& theirs = other.impl_->entries;
+  bool same = ours.size() == theirs.size();
+  for (std::size_t i = 0; same && i < ours.size(); ++i) {
+    // Equal keys say the same of the same text.
+    Bytes32 left;
+    Bytes32 right;
+    Impl::verifier(impl_->keys[i], {}, {}, {}, left);
+    Impl::verifier(other.impl_->keys[i], {}, {}, {}, right);
+    same = ours[i].id == theirs[i].id && ours[i].use == theirs[i].use && base::equal_constant_time(left, right);
+    base::wipe(left.data(), left.size());
+    base::wipe(right.data(), right.size());
+  }
+  return same;
+}
+
 std::optional<KeyUse> Sealer::key_use(std::string_view key_id) const noexcept {
   const KeyEntry* found = impl_->entry(key_id);
   if (found == nullptr) return std::nullopt;
@@ -4662,6 +5360,15 @@ SealCheck Sealer::verify(const Bytes16& store, const WorkspaceRecord& record) co
 }
 SealCheck Sealer::verify(const StoreRecord& record) const noexcept {
   return impl_->verify(Anywhere{}, record);
+}
+
+void Sealer::work_like_verify(const Place& place, const TokenRecord& record) const noexcept {
+  Bytes32 seal;
+  Mac mac(impl_->active_keys().row);
+  add_record(mac, place, record);
+  mac.finish(seal);
+  static_cast<void>(base::equal_constant_time(seal, record.seal));
+  base::wipe(seal.data(), seal.size());
 }
 
 std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
@@ -8156,6 +8863,8 @@ struct Statistics {
   /// Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
   /// library, or an older state was put back. Everything was forgotten then.
   std::uint64_t feed_mismatches = 0;
+  std::uint64_t keys_taken = 0;    ///< times that others came into use in place of the keys
+  std::uint64_t keys_refused = 0;  ///< times that the source of the keys gave none that could be taken
 };
 
 /// Why a validation was `unavailable`.
@@ -8245,7 +8954,7 @@ class SettingsSource {
 /// Reads the settings from storage each time.
 class StoredSettings final : public SettingsSource {
  public:
-  StoredSettings(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  StoredSettings(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
                  Failures& failures)
       : backend_(backend), sealer_(sealer), clock_(clock), place_(place), failures_(failures) {}
   OwnerStanding owner_standing(std::string_view owner) override;
@@ -8255,7 +8964,7 @@ class StoredSettings final : public SettingsSource {
 
  private:
   Backend& backend_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
   Failures& failures_;
@@ -8269,7 +8978,7 @@ struct CheckedToken {
 /// Thread-safe as long as its parts are.
 class FullCheck {
  public:
-  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
             Failures& failures);
 
   /// `token` has passed parse() and its tag is right.
@@ -8280,10 +8989,12 @@ class FullCheck {
   static Reason state_reason(const TokenRecord& record, UnixMillis now) noexcept;
 
  private:
+  /// Whether a key is retired, or was taken out, by the keys of now.
+  bool has_ended(std::string_view key_id) const noexcept;
   Reason judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const;
 
   Backend& backend_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
   Failures& failures_;
@@ -8405,7 +9116,7 @@ namespace tokenstore::validate {
 
 class Freshness {
  public:
-  Freshness(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  Freshness(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
             CacheTable& table, RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
             const std::atomic<UnixMillis>& unwritten_since)
       : backend_(backend),
@@ -8442,6 +9153,9 @@ class Freshness {
   /// its end in the process that ended it.
   void committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept;
 
+  /// What was remembered so far is not believed any more.
+  void forget_everything() noexcept;
+
   std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
   /// Catch-ups that met a feed which does not fit what was read of it before.
   std::uint64_t feed_mismatches() const noexcept { return feed_mismatches_.load(std::memory_order_relaxed); }
@@ -8462,11 +9176,10 @@ class Freshness {
   template <typename OwnerMatters>
   void forget_one(RecordKind kind, std::string_view key, const OwnerMatters& owner_matters,
                   std::vector<Use>& displaced);
-  void forget_everything() noexcept;
   void keep_uses(const std::vector<Use>& displaced);
 
   Backend& backend_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
   CacheTable& table_;
@@ -8512,6 +9225,8 @@ std::optional<std::uint64_t> Freshness::catch_up(const Pulse& seen) {
 bool Freshness::read_feed() {
   // Read before the feed: a commit in between costs one more catch-up instead of being missed.
   const Pulse before = backend_.pulse();
+  // Who changes keys announces it, and the pulse that was moved by it has just been read.
+  sealer_.look_by_mark(before.counter);
   const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);
   auto changes = backend_.changes(place_.workspace, revision_.value_or(seal::far_ahead));
   if (!changes.ok()) return false;
@@ -8540,7 +9255,15 @@ bool Freshness::read_feed() {
 }
 
 std::optional<std::vector<seal::ChangedRecord>> Freshness::read_on(const Changes& changes) {
-  auto reading = seal::read_on(sealer_, place_, *revision_, link_, changes);
+  const auto is_unknown = [this](const Changes::Entry& entry) {
+    return !sealer_.now().key_use(seal::key_of_entry(entry.text));
+  };
+  if (std::any_of(changes.entries.begin(), changes.entries.end(), is_unknown)) sealer_.look(sealer_.now());
+  auto reading = seal::read_on(sealer_.now(), place_, *revision_, link_, changes);
+  const auto tells_of_keys = [](const seal::ChangedRecord& changed) { return changed.kind == RecordKind::store; };
+  if (reading.named && std::any_of(reading.named->begin(), reading.named->end(), tells_of_keys)) {
+    sealer_.look(sealer_.now(), seal::LiveSealer::Ask::outright);
+  }
   if (!reading.fits) feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
   return std::move(reading.named);
 }
@@ -8611,7 +9334,7 @@ void Freshness::forget_one(RecordKind kind, std::string_view key, const OwnerMat
       owners_.raise_all();
       break;
     case RecordKind::store:
-      break;  // sealed anew: says what it said
+      break;  // sealed anew, or named for the sake of keys
   }
 }
 
@@ -8694,14 +9417,14 @@ Reason StoredSettings::workspace_permits() {
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
 
-FullCheck::FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock,
-                     const seal::Place& place, Failures& failures)
+FullCheck::FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+                     Failures& failures)
     : backend_(backend),
       sealer_(sealer),
       clock_(clock),
       place_(place),
       failures_(failures),
-      nobody_(record_of_nobody(sealer, place)) {}
+      nobody_(record_of_nobody(sealer.now(), place)) {}
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
@@ -8715,13 +9438,19 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
   if (found) checked.record = std::move(**loaded);
   const TokenRecord& record = found ? checked.record : nobody_;
   // Both MACs whatever comes out, so that the time does not tell what was found.
-  const bool right_secret = sealer_.verifier_matches(place_.workspace, token, record.verifier);
-  const Reason seal = distrust(sealer_.verify(place_, record));
+  const bool right_secret = sealer_.now().verifier_matches(place_.workspace, token, record.verifier);
+  Reason seal = Reason::none;
+  if (found) {
+    seal = distrust(sealer_.verify(place_, record));
+  } else {
+    sealer_.now().work_like_verify(place_, record);
+  }
 
   if (!found) {
     checked.reason = Reason::unknown;
   } else if (!right_secret) {
-    checked.reason = Reason::wrong_secret;
+    // A key that was taken out since the tag was checked compares with nothing.
+    checked.reason = sealer_.now().key_use(token.key_id) ? Reason::wrong_secret : Reason::forged;
   } else if (record.id != token.id || record.key_id != token.key_id) {
     checked.reason = Reason::tampered;
   } else if (seal != Reason::none) {
@@ -8733,7 +9462,7 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
 }
 
 Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
-  if (sealer_.key_use(token.key_id) == KeyUse::retired) return Reason::retired_key;
+  if (has_ended(token.key_id)) return Reason::retired_key;
   if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
   const OwnerStanding owner = settings.owner_standing(record.owner);
   if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key) {
@@ -8745,6 +9474,15 @@ Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& recor
   const Reason state = state_reason(record, clock_.now());
   const bool has_ended = state != Reason::none && state != Reason::pending;
   return !has_ended && record.revoke_all_count < owner.revoke_all_count ? Reason::revoked : state;
+}
+
+bool FullCheck::has_ended(std::string_view key_id) const noexcept {
+  const auto ended_in = [key_id](const seal::Sealer& keys) {
+    const std::optional<KeyUse> use = keys.key_use(key_id);
+    return !use || *use == KeyUse::retired;
+  };
+  const seal::Sealer& known = sealer_.now();
+  return ended_in(known) && (!sealer_.look(known) || ended_in(sealer_.now()));
 }
 
 Outcome FullCheck::outcome_of(Reason reason) noexcept {
@@ -8857,7 +9595,7 @@ namespace tokenstore::validate {
 
 struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
-  Memory(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, RandomSource& random,
+  Memory(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, RandomSource& random,
          const seal::Place& place, StoredSettings& stored, std::size_t cache_bytes,
          std::chrono::milliseconds use_interval)
       : fingerprinter(random),
@@ -9226,7 +9964,7 @@ namespace tokenstore::validate {
 
 class Misses {
  public:
-  Misses(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
          Failures& failures);
 
   /// `token` is what `text` says, and its tag is right. `pulse`: what the call goes by; empty: it may neither use nor
@@ -9256,6 +9994,7 @@ class Misses {
                 const Demand& demand, bool used, const Seen& seen);
 
   Backend& backend_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   FullCheck full_check_;
   StoredSettings stored_settings_;
@@ -9293,9 +10032,10 @@ EntryKind kind_of(Reason reason) noexcept {
 
 }  // namespace
 
-Misses::Misses(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+Misses::Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
                Failures& failures)
     : backend_(backend),
+      sealer_(sealer),
       clock_(clock),
       full_check_(backend, sealer, clock, place, failures),
       stored_settings_(backend, sealer, clock, place, failures) {}
@@ -9360,6 +10100,7 @@ CheckedToken Misses::check_at_once(Memory& memory, const text::ParsedToken& toke
   for (int repeats = 0;; ++repeats) {
     // Read before storage is: whatever changes from here on forbids remembering what is loaded.
     seen.pulse = pulse ? *pulse : backend_.pulse().counter;
+    sealer_.look_if_due(seen.pulse);
     const std::uint16_t group = memory.tokens.group_of(token.id);
     seen.token = memory.tokens.of(group);
     seen.owner = memory.owners.of(group);
@@ -9884,7 +10625,7 @@ namespace tokenstore::validate {
 
 struct ValidatorParts {
   Backend& backend;
-  const seal::Sealer& sealer;
+  seal::LiveSealer& sealer;
   base::EffectiveClock& clock;
   RandomSource& random;
   const seal::Place& place;
@@ -9909,6 +10650,9 @@ class Validator {
   /// This process has committed a batch with an announcement (`entry`; empty: none), or may have (`revision` 0): what
   /// they name is forgotten when this returns.
   void committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept;
+
+  /// The keys are others now: what was decided by the old ones is forgotten when this returns.
+  void keys_changed() noexcept;
 
   /// Endings that storage could not be told of.
   Denials& denials() { return memory().denials; }
@@ -9939,6 +10683,9 @@ class Validator {
   /// False: not decided, because storage would have had to be asked.
   bool decide(std::string_view text, const Demand& demand, Asking asking, Verdict& verdict) noexcept;
   bool check(std::string_view text, const Demand& demand, Asking asking, Verdict& verdict);
+  /// Whether the token's tag is right; keys that it needs are looked for, if the call may wait. Empty: it would have
+  /// to.
+  std::optional<bool> has_right_tag(const text::ParsedToken& token, bool may_wait) noexcept;
   bool deny(Count which, Reason reason, Verdict& verdict);
 
   const ValidatorParts parts_;
@@ -10033,11 +10780,22 @@ bool Validator::check(std::string_view text, const Demand& demand, Asking asking
 
   const auto token = text::parse(text, parts_.prefix);
   if (!token) return deny(Count::malformed, Reason::malformed, verdict);
-  if (!parts_.sealer.tag_matches(*token)) return deny(Count::forged, Reason::forged, verdict);
+  const std::optional<bool> tagged = has_right_tag(*token, may_wait);
+  if (!tagged) return false;
+  if (!*tagged) return deny(Count::forged, Reason::forged, verdict);
   if (!may_wait) return false;
   counters_.raise(Count::misses);
   misses_.answer(known, *token, text, demand, pulse, verdict);
   return true;
+}
+
+std::optional<bool> Validator::has_right_tag(const text::ParsedToken& token, bool may_wait) noexcept {
+  const seal::Sealer& sealer = parts_.sealer.now();
+  if (sealer.tag_matches(token)) return true;
+  // Made with a key that this process has not heard of yet, perhaps.
+  if (!parts_.sealer.can_change() || sealer.key_use(token.key_id)) return false;
+  if (!may_wait) return std::nullopt;
+  return parts_.sealer.look(sealer) && parts_.sealer.now().tag_matches(token);
 }
 
 bool Validator::deny(Count which, Reason reason, Verdict& verdict) {
@@ -10051,6 +10809,13 @@ void Validator::committed(std::span<const Mutation> batch, std::string_view entr
   if (fork_guard_.forked()) return;
   const Memory& known = *memory_.load(std::memory_order_acquire);
   if (known.freshness) known.freshness->committed(batch, entry, revision);
+}
+
+void Validator::keys_changed() noexcept {
+  // As above.
+  if (fork_guard_.forked()) return;
+  const Memory& known = *memory_.load(std::memory_order_acquire);
+  if (known.freshness) known.freshness->forget_everything();
 }
 
 std::optional<Use> Validator::pending_use(std::string_view id) {
@@ -10356,6 +11121,9 @@ class TokenStore {
   /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
   static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
                                                   StoreOptions options = {});
+  /// The same with keys that may change while the store is open: whenever the source has others, they are taken.
+  static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, std::shared_ptr<KeySource> keys,
+                                                  StoreOptions options = {});
   /// Writes out last uses. Anything else is already durable.
   ~TokenStore();
   TokenStore(const TokenStore&) = delete;
@@ -10413,6 +11181,25 @@ class TokenStore {
   /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
   Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
                               std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
+  // Keys, of the whole store. Those that change some answer `unsupported` unless the keys are in a key file, and can be
+  // asked for again after any error. Other processes take part as soon as they look at storage again.
+
+  /// The keys and what hangs on each, in the order of the keyring; then those that it does not hold. Reads every
+  /// record.
+  Result<std::vector<KeyStatus>> key_status(const Actor& actor, const Progress& progress = {});
+  /// Adds a new key, verify-only, and returns its id.
+  Result<std::string> add_key(const Actor& actor);
+  /// Makes a key the active one: when this has returned, nobody who takes part issues or seals with another one.
+  Result<void> activate_key(const Actor& actor, std::string_view id);
+  /// Ends the tokens of a verify-only key. `refused` if it is active, or seals anything that outlives it: reseal()
+  /// first, in every workspace. Reads every record.
+  Result<void> retire_key(const Actor& actor, std::string_view id);
+  /// Takes a key out. `refused` if it is active, or if anything hangs on it. Reads every record.
+  Result<void> remove_key(const Actor& actor, std::string_view id);
+  /// Asks the source of the keys outright, for hosts that know that there are others. True: there were. `unsupported`
+  /// if the store was opened with a keyring; other errors say why the keys stay what they were.
+  Result<bool> reload_keys();
+
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
 
@@ -10460,10 +11247,11 @@ inline constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{2
 
 class TokenStore::Impl {
  public:
-  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, seal::Place where, StoreOptions options);
+  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::LiveSealer> seals, seal::Place where,
+       StoreOptions options);
 
   std::shared_ptr<Backend> backend;
-  std::unique_ptr<seal::Sealer> sealer;
+  std::unique_ptr<seal::LiveSealer> sealer;
   std::shared_ptr<RandomSource> random;
   base::EffectiveClock clock;
   const seal::Place place;
@@ -10490,10 +11278,14 @@ class TokenStore::Impl {
   /// would never end.
   Result<TokenList> list_part(const TokenQuery& query);
 
+  /// The sealer for what is written after a record was read that this key has sealed (empty: it is new). If it is not
+  /// the active one of this process, others may use newer keys already, which are then taken first: so a record never
+  /// goes back to a key that has been left, once the records have been sealed anew.
+  const seal::Sealer& sealer_after(std::string_view sealed_with) noexcept;
   /// Seals `record` as its next revision and makes the mutation that stores it.
-  Mutation next_revision(TokenRecord record) const;
-  Mutation next_revision(OwnerRecord record) const;
-  Mutation next_revision(WorkspaceRecord record) const;
+  Mutation next_revision(TokenRecord record);
+  Mutation next_revision(OwnerRecord record);
+  Mutation next_revision(WorkspaceRecord record);
 
   /// Commits and announces every record that the batch changes; anything but committed is an Error.
   Result<void> commit(std::span<const Mutation> batch);
@@ -10502,6 +11294,8 @@ class TokenStore::Impl {
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.
   Result<void> announce(RecordKind kind, std::string_view key);
+  /// What became of a commit; anything but committed is an Error.
+  static Result<void> outcome_of(const CommitResult& done);
   /// After an ending by somebody who may end it, which `met` this: whatever it was, nobody goes on by what is
   /// remembered. An error: others could not be told.
   Result<void> end_for_others(Status met, RecordKind kind, std::string_view key) {
@@ -10572,7 +11366,7 @@ class Check {
   Check(TokenStore::Impl& store, const Progress& progress) : store_(store), progress_(progress) {}
 
   Result<CheckReport> run() {
-    usage_.try_emplace(store_.sealer->active_key_id());
+    usage_.try_emplace(store_.sealer->now().active_key_id());
     if (auto done = check_settings(); !done.ok()) return done.error();
     if (auto done = check_owners(); !done.ok()) return done.error();
     if (auto done = check_tokens(); !done.ok()) return done.error();
@@ -10713,15 +11507,24 @@ class Check {
     std::uint64_t revision = feed->complete_from;
     std::optional<Bytes32> link;
     if (revision == 0) link = Bytes32{};
-    bool retired_so_far = true;
+    const seal::Sealer& sealer = store_.sealer->now();
+    // What a key linked that has ended since can no longer be judged; but an entry of another key that follows it is
+    // linked to it, and whoever linked that had read it.
+    std::optional<std::uint64_t> not_judged;
     for (const Changes::Entry& entry : feed->entries) {
-      // What a key linked before it was retired can no longer be judged; after another key's entries it is not ours.
-      retired_so_far = retired_so_far && store_.sealer->key_use(seal::key_of_entry(entry.text)) == KeyUse::retired;
-      const bool linked = !link || retired_so_far || seal::is_linked(*store_.sealer, store_.place, entry, *link);
+      const auto use = sealer.key_use(seal::key_of_entry(entry.text));
+      const bool ended = !use || *use == KeyUse::retired;
+      const bool linked = !link || ended || seal::is_linked(sealer, store_.place, entry, *link);
       if (entry.revision != revision + 1 || !linked) return feed_does_not_fit(revision + 1);
       revision = entry.revision;
       link = entry.link;
+      if (!ended) {
+        not_judged.reset();
+      } else if (!use && !not_judged) {
+        not_judged = revision;
+      }
     }
+    if (not_judged) return feed_does_not_fit(*not_judged);
     if (revision != feed->revision || (link && *link != feed->link)) return feed_does_not_fit(revision + 1);
     return {};
   }
@@ -10828,7 +11631,8 @@ class Issue {
   Result<OwnerShares> read_owners(Settings settings);
   void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) noexcept;
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
-  Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
+  Result<Draft> draft(const seal::Sealer& sealer, const Policy& policy, const IssueRequest& request,
+                      const OwnerRecord& owner, UnixMillis now);
 
   TokenStore::Impl& store_;
   const Actor& actor_;
@@ -10895,8 +11699,8 @@ Result<void> Issue::check_cap(const Policy& policy, const OwnerShares& shares, U
   return {};
 }
 
-Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner,
-                           UnixMillis now) {
+Result<Draft> Issue::draft(const seal::Sealer& sealer, const Policy& policy, const IssueRequest& request,
+                           const OwnerRecord& owner, UnixMillis now) {
   auto end = rules::end_of_life(policy, request.lifetime, now);
   if (!end.ok()) return end.error();
   if (request.not_before && *request.not_before >= *end) {
@@ -10911,7 +11715,7 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
   Draft made;
   TokenRecord& record = made.record;
   record.id = text::make_id(now, random47 >> 17);
-  record.key_id = store_.sealer->active_key_id();
+  record.key_id = sealer.active_key_id();
   record.owner = request.owner;
   record.owner_birth = owner.birth;
   record.revoke_all_count = owner.revoke_all_count;
@@ -10925,9 +11729,9 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
 
   const SecretText secret = text::make_secret(*store_.random);
   const std::string handle = "1" + record.key_id + record.id;
-  record.verifier = store_.sealer->make_verifier(store_.workspace, handle, secret.reveal());
+  record.verifier = sealer.make_verifier(store_.workspace, handle, secret.reveal());
   std::string tagged = text::compose_tagged(store_.prefix, record.key_id, record.id, secret.reveal());
-  const auto tag = store_.sealer->make_tag(tagged);
+  const auto tag = sealer.make_tag(tagged);
   made.text = text::compose(std::move(tagged), std::string_view(tag.data(), tag.size()));
   return made;
 }
@@ -10951,6 +11755,8 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   pulse_ = store_.backend->pulse().counter;
   auto workspace = read_workspace(settings);
   if (!workspace.ok()) return workspace.error();
+  // The workspace's record is a precondition of the commit, and changes when another key becomes the active one.
+  const seal::Sealer& sealer = store_.sealer_after(workspace->seal_key_id);
   const Policy policy = rules::policy_of(*workspace);
   auto shares = read_owners(settings);
   if (!shares.ok()) return shares.error();
@@ -10965,7 +11771,7 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   std::vector<Issued> issued;
   issued.reserve(requests_.size());
   for (const IssueRequest& request : requests_) {
-    auto made = draft(policy, request, shares->find(request.owner)->second.record, now);
+    auto made = draft(sealer, policy, request, shares->find(request.owner)->second.record, now);
     if (!made.ok()) return made.error();
     issued.push_back({std::move(made->text), rules::describe(made->record, now)});
     batch.push_back(store_.next_revision(std::move(made->record)));
@@ -11010,6 +11816,352 @@ Result<Issued> TokenStore::issue(const Actor& actor, const IssueRequest& request
   auto issued = issue_many(actor, {&request, 1});
   if (!issued.ok()) return issued.error();
   return std::move(issued->front());
+}
+
+}  // namespace tokenstore
+
+// ---- src/store/key_count.hpp ---------------------------------------------------------------------------------
+
+/// What hangs on each key, in all workspaces of a store.
+///
+/// Reads every record once. One thread at a time.
+
+
+
+namespace tokenstore {
+
+class KeyCount {
+ public:
+  struct Of {
+    std::uint64_t seals = 0;
+    std::uint64_t living_tokens = 0;
+    std::uint64_t outliving = 0;  ///< of the records that it seals: what does not end with it
+    std::string workspace;        ///< one that holds some of those; empty: the store itself
+  };
+
+  KeyCount(TokenStore::Impl& store, const Progress& progress) : store_(store), progress_(progress) {}
+
+  Result<void> run();
+  /// By key id; the keys that anything hangs on.
+  const std::map<std::string, Of, std::less<>>& keys() const noexcept { return keys_; }
+  Of of(std::string_view id) const {
+    const auto found = keys_.find(id);
+    return found == keys_.end() ? Of{} : found->second;
+  }
+
+ private:
+  Result<void> count_workspace(const WorkspaceRecord& record);
+  Result<void> count_owners(const seal::Place& place);
+  Result<void> count_tokens(const seal::Place& place);
+  void count_token(const seal::Place& place, const TokenRecord& record, UnixMillis now);
+  void count_seal(seal::SealCheck check, const std::string& key_id, const std::string& workspace);
+  Result<void> go_on();
+
+  TokenStore::Impl& store_;
+  const Progress& progress_;
+  std::map<std::string, Of, std::less<>> keys_;
+  std::unordered_map<std::string, std::uint64_t> revoke_all_counts_;  ///< of the owners of the workspace at hand
+  std::uint64_t done_ = 0;
+};
+
+/// Calls `act` with each workspace's record, as it is stored.
+template <typename Act>
+Result<void> for_each_workspace(Backend& backend, const Act& act) {
+  constexpr std::size_t at_once = 100;
+  std::string after;
+  for (;;) {
+    auto list = backend.list_workspaces(after, at_once);
+    if (!list.ok()) return list.error();
+    for (const WorkspaceRecord& record : *list) {
+      if (auto done = act(record); !done.ok()) return done;
+    }
+    if (list->size() < at_once) return {};
+    after = list->back().workspace;
+  }
+}
+
+}  // namespace tokenstore
+
+// ---- src/store/key_count.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore {
+
+namespace {
+constexpr std::size_t count_page = 1000;
+}  // namespace
+
+Result<void> KeyCount::run() {
+  auto store = store_.backend->load_store();
+  if (!store.ok()) return store.error();
+  if (store->has_value()) count_seal(store_.sealer->verify(**store), (*store)->seal_key_id, {});
+  return for_each_workspace(*store_.backend, [this](const WorkspaceRecord& record) { return count_workspace(record); });
+}
+
+Result<void> KeyCount::count_workspace(const WorkspaceRecord& record) {
+  const Bytes16& id = store_.place.store;
+  const seal::SealCheck check = store_.sealer->verify(id, record);
+  // What it holds cannot be judged: its birth may not be what it was.
+  if (check == seal::SealCheck::tampered) return rules::tampered("the record of a workspace");
+  count_seal(check, record.seal_key_id, record.workspace);
+  const seal::Place place{id, record.workspace, record.birth};
+  revoke_all_counts_.clear();
+  if (auto done = count_owners(place); !done.ok()) return done;
+  return count_tokens(place);
+}
+
+Result<void> KeyCount::count_owners(const seal::Place& place) {
+  for (std::string after;;) {
+    auto list = store_.backend->list_owners(place.workspace, after, count_page);
+    if (!list.ok()) return list.error();
+    for (const OwnerRecord& record : list->owners) {
+      count_seal(store_.sealer->verify(place, record), record.seal_key_id, place.workspace);
+      revoke_all_counts_.insert_or_assign(record.owner, record.revoke_all_count);
+    }
+    done_ += list->owners.size();
+    if (!list->more || list->owners.empty()) return {};
+    after = list->owners.back().owner;
+    if (auto wanted = go_on(); !wanted.ok()) return wanted;
+  }
+}
+
+Result<void> KeyCount::count_tokens(const seal::Place& place) {
+  TokenQuery query;
+  query.limit = count_page;
+  query.now = store_.clock.now();
+  do {
+    auto list = store_.backend->list_tokens(place.workspace, query);
+    if (!list.ok()) return list.error();
+    if (!query.before_id.empty() && list->next_before_id >= query.before_id) {
+      return Error(Status::internal, "the storage backend lists the same tokens again and again; it must be repaired");
+    }
+    for (const TokenRecord& record : list->tokens) count_token(place, record, query.now);
+    done_ += list->tokens.size();
+    if (auto wanted = go_on(); !wanted.ok()) return wanted;
+    query.before_id = std::move(list->next_before_id);
+  } while (!query.before_id.empty());
+  return {};
+}
+
+void KeyCount::count_token(const seal::Place& place, const TokenRecord& record, UnixMillis now) {
+  const seal::SealCheck check = store_.sealer->verify(place, record);
+  if (check == seal::SealCheck::tampered) return;
+  ++keys_[record.seal_key_id].seals;
+  if (record.key_id != record.seal_key_id) {
+    Of& seal = keys_[record.seal_key_id];
+    ++seal.outliving;
+    seal.workspace = place.workspace;
+  }
+  const TokenState state = rules::state_at(record, now);
+  const bool living = state == TokenState::active || state == TokenState::pending;
+  // An owner who came after the owners were read has revoked nothing.
+  const auto owner = revoke_all_counts_.find(record.owner);
+  const bool revoked = owner != revoke_all_counts_.end() && owner->second > record.revoke_all_count;
+  if (living && !revoked && store_.sealer->now().key_use(record.key_id) != KeyUse::retired) {
+    ++keys_[record.key_id].living_tokens;
+  }
+}
+
+void KeyCount::count_seal(seal::SealCheck check, const std::string& key_id, const std::string& workspace) {
+  if (check == seal::SealCheck::tampered) return;
+  Of& seal = keys_[key_id];
+  ++seal.seals;
+  ++seal.outliving;
+  seal.workspace = workspace;
+}
+
+Result<void> KeyCount::go_on() {
+  if (!progress_ || progress_(done_, 0)) return {};
+  return Error(Status::conflict, "counting was stopped before its end");
+}
+
+}  // namespace tokenstore
+
+// ---- src/store/keys.cpp --------------------------------------------------------------------------------------
+
+/// The keys of an open store: what hangs on each, and changing them while everybody works.
+
+
+namespace tokenstore {
+
+namespace {
+
+/// Whoever may change keys, on a store that can be written.
+Result<void> may_change_keys(const TokenStore::Impl& store, const Actor& actor) {
+  if (auto good = rules::require_administrator(actor); !good.ok()) return good;
+  if (store.backend->read_only()) {
+    return Error(Status::read_only, "the store is open for reading only; open it for writing");
+  }
+  if (!store.sealer->can_change()) {
+    return Error(Status::unsupported,
+                 "this store was opened with keys that nothing can change; open it with a key file");
+  }
+  return {};
+}
+
+/// Changes the key file, and has this process take what it holds then.
+Result<void> replace_keys(TokenStore::Impl& store, const std::function<Result<void>(Keyring&)>& change) {
+  if (auto done = store.sealer->source()->replace(change); !done.ok()) return done;
+  if (auto taken = store.sealer->reload(); !taken.ok()) return taken.error();
+  return {};
+}
+
+/// A commit in a workspace of the store, perhaps not the one that is open.
+Result<void> commit_in(TokenStore::Impl& store, const seal::Place& place, std::span<const Mutation> batch) {
+  seal::SealedAnnouncement announcement(store.sealer->now(), place);
+  announcement.name_changes(batch);
+  announcement.name(RecordKind::store, {});
+  return TokenStore::Impl::outcome_of(store.backend->commit(place.workspace, batch, &announcement));
+}
+
+seal::Place place_of(const TokenStore::Impl& store, const WorkspaceRecord& record) {
+  return {store.place.store, record.workspace, record.birth};
+}
+
+/// Has every process look at its keys, whatever workspace it has open.
+Result<void> tell_everybody(TokenStore::Impl& store) {
+  return for_each_workspace(*store.backend, [&](const WorkspaceRecord& record) -> Result<void> {
+    // One that was tampered with denies everything, and has no place that could be believed.
+    if (!store.sealer->is_genuine(store.place.store, record)) return {};
+    return commit_in(store, place_of(store, record), {});
+  });
+}
+
+/// Seals the store's record under the active key, unless it is.
+Result<void> seal_store_anew(TokenStore::Impl& store) {
+  auto done = store.retrying<bool>([&]() -> Result<bool> {
+    auto loaded = store.backend->load_store();
+    if (!loaded.ok()) return loaded.error();
+    if (!loaded->has_value()) return true;
+    StoreRecord& record = **loaded;
+    const seal::Sealer& sealer = store.sealer->now();
+    if (record.seal_key_id == sealer.active_key_id() || store.sealer->verify(record) != seal::SealCheck::genuine) {
+      return true;
+    }
+    const RecordRevision expected = record.revision++;
+    sealer.seal(record);
+    const Mutation batch[] = {Mutation::put(std::move(record), expected)};
+    if (auto committed = store.commit(batch); !committed.ok()) return committed.error();
+    return true;
+  });
+  if (!done.ok()) return done.error();
+  return {};
+}
+
+/// Writes a workspace's record again, whatever key it is under: an issue that is under way goes by its revision, loses
+/// against this, and takes the keys of now.
+Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
+  auto done = store.retrying<bool>([&]() -> Result<bool> {
+    auto loaded = store.backend->load_workspace(workspace);
+    if (!loaded.ok()) return loaded.error();
+    if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
+    WorkspaceRecord& record = **loaded;
+    const seal::Place place = place_of(store, record);
+    const RecordRevision expected = record.revision++;
+    store.sealer->now().seal(store.place.store, record);
+    const Mutation batch[] = {Mutation::put(std::move(record), expected)};
+    if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();
+    return true;
+  });
+  if (!done.ok()) return done.error();
+  return {};
+}
+
+Result<KeyCount::Of> count_of(TokenStore::Impl& store, std::string_view id) {
+  const Progress silent;
+  KeyCount counted(store, silent);
+  if (auto done = counted.run(); !done.ok()) return done.error();
+  return counted.of(id);
+}
+
+/// What another process has put into the key file counts. `refused` if this is the active key.
+Result<void> look_at_leaving_key(TokenStore::Impl& store, std::string_view id) {
+  if (auto taken = store.sealer->reload(); !taken.ok()) return taken.error();
+  const auto use = store.sealer->now().key_use(id);
+  if (!use) return Error(Status::not_found, "there is no key of this id in the keyring; list them");
+  if (*use == KeyUse::active) {
+    return Error(Status::refused, fmt::format("key {} is the active one; activate another one first", id));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<KeyStatus>> TokenStore::key_status(const Actor& actor, const Progress& progress) {
+  if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
+  impl_->sealer->look(impl_->sealer->now());
+  KeyCount counted(*impl_, progress);
+  if (auto done = counted.run(); !done.ok()) return done.error();
+  const seal::Sealer& sealer = impl_->sealer->now();
+  std::vector<KeyStatus> keys;
+  for (const auto& [id, use] : sealer.keys()) {
+    const KeyCount::Of of = counted.of(id);
+    keys.push_back({id, use, of.seals, of.living_tokens});
+  }
+  for (const auto& [id, of] : counted.keys()) {
+    if (!sealer.key_use(id)) keys.push_back({id, std::nullopt, of.seals, of.living_tokens});
+  }
+  return keys;
+}
+
+Result<std::string> TokenStore::add_key(const Actor& actor) {
+  if (auto good = may_change_keys(*impl_, actor); !good.ok()) return good.error();
+  std::string id;
+  auto done = replace_keys(*impl_, [&](Keyring& keyring) -> Result<void> {
+    auto added = keyring.add_new(*impl_->random);
+    if (!added.ok()) return added.error();
+    id = *std::move(added);
+    return {};
+  });
+  if (!done.ok()) return done.error();
+  if (auto told = tell_everybody(*impl_); !told.ok()) return told.error();
+  return id;
+}
+
+Result<void> TokenStore::activate_key(const Actor& actor, std::string_view id) {
+  if (auto good = may_change_keys(*impl_, actor); !good.ok()) return good.error();
+  auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.activate(id); });
+  if (!done.ok()) return done;
+  if (auto sealed = seal_store_anew(*impl_); !sealed.ok()) return sealed;
+  return for_each_workspace(*impl_->backend,
+                            [&](const WorkspaceRecord& record) { return overtake(*impl_, record.workspace); });
+}
+
+Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
+  if (auto good = may_change_keys(*impl_, actor); !good.ok()) return good.error();
+  if (auto good = look_at_leaving_key(*impl_, id); !good.ok()) return good;
+  // Retired already: told again, in case somebody has not been.
+  if (impl_->sealer->now().key_use(id) != KeyUse::retired) {
+    auto of = count_of(*impl_, id);
+    if (!of.ok()) return of.error();
+    if (of->outliving != 0) {
+      return Error(Status::refused, fmt::format("key {} seals {} records that outlive it, some in workspace '{}'; seal "
+                                                "every workspace anew first",
+                                                id, of->outliving, of->workspace));
+    }
+    auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.retire(id); });
+    if (!done.ok()) return done;
+  }
+  return tell_everybody(*impl_);
+}
+
+Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
+  if (auto good = may_change_keys(*impl_, actor); !good.ok()) return good.error();
+  if (auto good = look_at_leaving_key(*impl_, id); !good.ok()) return good;
+  auto of = count_of(*impl_, id);
+  if (!of.ok()) return of.error();
+  if (of->seals != 0 || of->living_tokens != 0) {
+    return Error(Status::refused,
+                 fmt::format("{} records and {} living tokens hang on key {}; seal every workspace anew "
+                             "and let its tokens end, or retire it, first",
+                             of->seals, of->living_tokens, id));
+  }
+  auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.remove(id); });
+  if (!done.ok()) return done;
+  return tell_everybody(*impl_);
+}
+
+Result<bool> TokenStore::reload_keys() {
+  return impl_->sealer->reload();
 }
 
 }  // namespace tokenstore
@@ -11595,8 +12747,38 @@ TokenStore::~TokenStore() {
   }
 }
 
-Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> backend, Keyring keyring,
-                                                     StoreOptions options) {
+namespace {
+
+/// The keys that a store is opened with, and what they are watched by.
+struct Keys {
+  std::unique_ptr<seal::Sealer> sealer;
+  std::shared_ptr<KeySource> source;
+  std::optional<KeySource::Mark> mark;
+};
+
+Result<Keys> ask_for_keys(const std::shared_ptr<KeySource>& source) {
+  Keys keys;
+  keys.source = source;
+  keys.mark = source->mark();
+  auto keyring = source->keyring();
+  if (!keyring.ok()) return keyring.error();
+  auto sealer = seal::Sealer::create(*std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  keys.sealer = *std::move(sealer);
+  return keys;
+}
+
+/// The same, and asks once more if the keys may have changed under it.
+Result<seal::Place> find_place(Backend& backend, Keys& keys, const StoreOptions& options) {
+  auto place = find_place(backend, *keys.sealer, options);
+  if (place.ok() || place.status() != Status::wrong_key || !keys.source) return place;
+  auto later = ask_for_keys(keys.source);
+  if (!later.ok() || later->sealer->has_keys_of(*keys.sealer)) return place;
+  keys = *std::move(later);
+  return find_place(backend, *keys.sealer, options);
+}
+
+Result<void> check_opening(const std::shared_ptr<Backend>& backend, const StoreOptions& options) {
   if (!backend) return Error(Status::invalid_argument, "no backend was given");
   if (auto good = rules::check_workspace_name(options.workspace); !good.ok()) return good.error();
   if (!text::is_prefix(options.prefix)) {
@@ -11606,16 +12788,42 @@ Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> ba
   if (options.use_interval.count() < 1) {
     return Error(Status::invalid_argument, "the interval for writing last uses is below 1 ms");
   }
-  auto sealer = seal::Sealer::create(std::move(keyring));
-  if (!sealer.ok()) return sealer.error();
+  return {};
+}
 
-  auto place = find_place(*backend, **sealer, options);
+Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend, Keys keys, StoreOptions options) {
+  auto place = find_place(*backend, keys, options);
   if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
-  auto impl = std::make_unique<Impl>(std::move(backend), std::move(*sealer), std::move(*place), std::move(options));
+  auto sealer = std::make_unique<seal::LiveSealer>(std::move(keys.sealer), std::move(keys.source), keys.mark);
+  auto impl =
+      std::make_unique<TokenStore::Impl>(std::move(backend), std::move(sealer), *std::move(place), std::move(options));
   if (upkeep_thread) impl->start_upkeep(pause);
-  return std::unique_ptr<TokenStore>(new TokenStore(std::move(impl)));
+  return impl;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> backend, Keyring keyring,
+                                                     StoreOptions options) {
+  if (auto good = check_opening(backend, options); !good.ok()) return good.error();
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  auto impl = make(std::move(backend), Keys{*std::move(sealer), nullptr, {}}, std::move(options));
+  if (!impl.ok()) return impl.error();
+  return std::unique_ptr<TokenStore>(new TokenStore(*std::move(impl)));
+}
+
+Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> backend, std::shared_ptr<KeySource> keys,
+                                                     StoreOptions options) {
+  if (auto good = check_opening(backend, options); !good.ok()) return good.error();
+  if (!keys) return Error(Status::invalid_argument, "no source of keys was given");
+  auto asked = ask_for_keys(keys);
+  if (!asked.ok()) return asked.error();
+  auto impl = make(std::move(backend), *std::move(asked), std::move(options));
+  if (!impl.ok()) return impl.error();
+  return std::unique_ptr<TokenStore>(new TokenStore(*std::move(impl)));
 }
 
 Verdict TokenStore::validate(std::string_view text, const Demand& demand) noexcept {
@@ -11638,7 +12846,10 @@ Result<bool> TokenStore::maintain(std::chrono::milliseconds budget) {
   return left->uses || left->storage;
 }
 Statistics TokenStore::statistics() const noexcept {
-  return impl_->validator.statistics();
+  Statistics figures = impl_->validator.statistics();
+  figures.keys_taken = impl_->sealer->taken();
+  figures.keys_refused = impl_->sealer->refused();
+  return figures;
 }
 
 std::optional<Unavailability> TokenStore::why_unavailable() const {
@@ -11680,7 +12891,18 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
     const bool changed = change(*record);
     OwnerInfo info = rules::describe(*record);
     if (!changed && record->revision != 0) return info;
-    const Mutation batch[] = {store.next_revision(std::move(*record))};
+    std::vector<Mutation> batch;
+    if (record->revision == 0) {
+      // As in an issue: of a record that is new, nothing else says by which key it is to be sealed.
+      auto workspace = store.load_workspace();
+      // One that denies everything is no reason not to stop somebody.
+      if (!workspace.ok() && workspace.status() != Status::tampered) return workspace.error();
+      if (workspace.ok()) {
+        store.sealer_after(workspace->seal_key_id);
+        batch.push_back(Mutation::check(RecordKind::workspace, store.workspace, workspace->revision));
+      }
+    }
+    batch.push_back(store.next_revision(std::move(*record)));
     if (auto done = store.commit(batch); !done.ok()) return done.error();
     return info;
   });
@@ -11869,6 +13091,7 @@ class Reseal {
   Reseal(TokenStore::Impl& store, std::int64_t stop_at) : store_(store), stop_at_(stop_at) {}
 
   Result<ResealResult> run(std::string_view cursor) {
+    store_.sealer->look(store_.sealer->now());
     std::string after;
     if (cursor.empty()) {
       if (auto done = settings(); !done.ok()) return done.error();
@@ -11902,10 +13125,12 @@ class Reseal {
   void consider(const Where& where, Record record, std::vector<Mutation>& batch) {
     if (!store_.sealer->is_genuine(where, record)) {
       ++result_.refused;
-    } else if (record.seal_key_id == store_.sealer->active_key_id()) {
+    } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
       ++result_.kept;
     } else {
-      batch.push_back(store_.next_revision(std::move(record)));
+      const RecordRevision expected = record.revision++;
+      store_.sealer->now().seal(where, record);
+      batch.push_back(Mutation::put(std::move(record), expected));
     }
   }
 
@@ -11937,11 +13162,11 @@ class Reseal {
         StoreRecord& record = **store;
         if (store_.sealer->verify(record) != seal::SealCheck::genuine) {
           ++result_.refused;
-        } else if (record.seal_key_id == store_.sealer->active_key_id()) {
+        } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
           ++result_.kept;
         } else {
           const RecordRevision expected = record.revision++;
-          store_.sealer->seal(record);
+          store_.sealer->now().seal(record);
           batch.push_back(Mutation::put(std::move(record), expected));
         }
       }
@@ -12249,7 +13474,7 @@ std::shared_ptr<T> or_else(std::shared_ptr<T> given, std::shared_ptr<T> (*make)(
 
 }  // namespace
 
-TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, seal::Place where,
+TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::LiveSealer> seals, seal::Place where,
                        StoreOptions options)
     : backend(std::move(storage)),
       sealer(std::move(seals)),
@@ -12259,7 +13484,23 @@ TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::S
       prefix(std::move(options.prefix)),
       validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
                    if (upkeep) start_upkeep(upkeep_pause);
-                 }}) {}
+                 }}) {
+  const auto fits = [this](const seal::Sealer& others) {
+    const auto store = backend->load_store();
+    // What cannot be read now denies by itself. A retired key is this store's too, and must not be kept in use.
+    if (!store.ok() || !store->has_value()) return true;
+    const seal::SealCheck check = others.verify(**store);
+    return check == seal::SealCheck::genuine || check == seal::SealCheck::retired_key;
+  };
+  sealer->watch(fits, [this] { validator.keys_changed(); });
+}
+
+const seal::Sealer& TokenStore::Impl::sealer_after(std::string_view sealed_with) noexcept {
+  const seal::Sealer& known = sealer->now();
+  if (sealed_with.empty() || sealed_with == known.active_key_id()) return known;
+  sealer->look(known);
+  return sealer->now();
+}
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
   auto loaded = backend->load_workspace(workspace);
@@ -12315,21 +13556,21 @@ Result<TokenList> TokenStore::Impl::list_part(const TokenQuery& query) {
   return list;
 }
 
-Mutation TokenStore::Impl::next_revision(TokenRecord record) const {
+Mutation TokenStore::Impl::next_revision(TokenRecord record) {
   const RecordRevision expected = record.revision++;
-  sealer->seal(place, record);
+  sealer_after(record.seal_key_id).seal(place, record);
   return Mutation::put(std::move(record), expected);
 }
 
-Mutation TokenStore::Impl::next_revision(OwnerRecord record) const {
+Mutation TokenStore::Impl::next_revision(OwnerRecord record) {
   const RecordRevision expected = record.revision++;
-  sealer->seal(place, record);
+  sealer_after(record.seal_key_id).seal(place, record);
   return Mutation::put(std::move(record), expected);
 }
 
-Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) const {
+Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) {
   const RecordRevision expected = record.revision++;
-  sealer->seal(place.store, record);
+  sealer_after(record.seal_key_id).seal(place.store, record);
   return Mutation::put(std::move(record), expected);
 }
 
@@ -12340,7 +13581,7 @@ Bytes16 TokenStore::Impl::new_birth() const {
 }
 
 Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
-  seal::SealedAnnouncement announcement(*sealer, place);
+  seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name_changes(batch);
   return commit(batch, &announcement);
 }
@@ -12350,20 +13591,24 @@ Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batc
 }
 
 Result<void> TokenStore::Impl::announce(RecordKind kind, std::string_view key) {
-  seal::SealedAnnouncement announcement(*sealer, place);
+  seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name(kind, key);
   return commit({}, &announcement);
 }
 
 Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement) {
   if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
-  CommitResult done = backend->commit(workspace, batch, announcement);
+  const CommitResult done = backend->commit(workspace, batch, announcement);
   // Before the caller is told, and whether or not the backend's pulse moves.
   const bool committed = done.outcome == CommitOutcome::committed;
   if (committed || done.outcome == CommitOutcome::unknown) {
     const std::string_view entry = announcement != nullptr ? announcement->entry() : std::string_view();
     validator.committed(batch, entry, committed ? done.revision : 0);
   }
+  return outcome_of(done);
+}
+
+Result<void> TokenStore::Impl::outcome_of(const CommitResult& done) {
   switch (done.outcome) {
     case CommitOutcome::committed:
       return {};
@@ -12382,6 +13627,7 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const sea
 }
 
 Result<TokenStore::Impl::Left> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
+  sealer->look(sealer->now(), seal::LiveSealer::Ask::by_mark);
   if (backend->read_only()) return Left{};
   budget = std::clamp(budget, std::chrono::milliseconds(0), longest_budget);
   const std::int64_t start = clock.monotonic();
@@ -16955,76 +18201,6 @@ Result<void> SqliteBackend::record_uses(std::string_view workspace, std::span<co
 
 }  // namespace tokenstore::sqlite
 
-// ---- src/open/key_file_lock.hpp ------------------------------------------------------------------------------
-
-/// Keeps processes that open one store apart while one of them is making it.
-///
-/// Whoever creates the database holds its key file exclusively, whoever opens it shares it, and nobody
-/// holds it for longer than the opening takes. So a process that fails to create a store can take back
-/// what it made without taking it from another that has begun to use it. Advisory (flock); where the
-/// file system knows no such lock, nothing is held and nothing is taken back. One thread at a time.
-
-
-namespace tokenstore::open {
-
-class KeyFileLock {
- public:
-  enum class Mode { shared, exclusive };
-
-  /// Waits until the lock is had.
-  KeyFileLock(const std::string& path, Mode mode);
-  ~KeyFileLock();
-  KeyFileLock(const KeyFileLock&) = delete;
-  KeyFileLock& operator=(const KeyFileLock&) = delete;
-
-  /// Whether the path still names the file that was opened. True also of one that is there and could not be opened:
-  /// reading it says why.
-  bool current() const noexcept;
-  bool exclusive() const noexcept { return held_ && mode_ == Mode::exclusive; }
-
- private:
-  std::string path_;
-  Mode mode_;
-  int descriptor_ = -1;
-  bool missing_ = false;
-  bool held_ = false;
-};
-
-}  // namespace tokenstore::open
-
-// ---- src/open/key_file_lock.cpp ------------------------------------------------------------------------------
-
-namespace tokenstore::open {
-
-KeyFileLock::KeyFileLock(const std::string& path, Mode mode) : path_(path), mode_(mode) {
-  // Not to wait for a writer, should somebody have put a FIFO there; reading the keys refuses it.
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  missing_ = descriptor_ < 0 && errno == ENOENT;
-  if (descriptor_ < 0) return;
-  int result = 0;
-  do {
-    result = ::flock(descriptor_, mode == Mode::exclusive ? LOCK_EX : LOCK_SH);
-  } while (result != 0 && errno == EINTR);
-  held_ = result == 0;
-}
-
-KeyFileLock::~KeyFileLock() {
-  if (descriptor_ < 0) return;
-  // Said outright: a child forked meanwhile has a copy of the descriptor, and would keep the lock.
-  if (held_) ::flock(descriptor_, LOCK_UN);
-  ::close(descriptor_);
-}
-
-bool KeyFileLock::current() const noexcept {
-  if (descriptor_ < 0) return !missing_;
-  struct stat opened {};
-  struct stat named {};
-  return ::fstat(descriptor_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
-}
-
-}  // namespace tokenstore::open
-
 // ---- include/tokenstore/open.hpp -----------------------------------------------------------------------------
 
 /// The short way in: a store with its backend and keyring in one call.
@@ -17046,6 +18222,9 @@ struct OpenSqlite {
   std::string key_file{};            ///< empty: "<database>.key", created (O_EXCL, 0600) with a new database
   KeyFileTrust key_file_trust{};     ///< which key files are taken; strict unless something is set
   std::string key_credential{};      ///< instead of a key file: the name of systemd's credential
+  /// Instead of all of these: where the keys come from, which may change while the store is open. A key file, where it
+  /// is a regular one, and a credential are such sources by themselves.
+  std::shared_ptr<KeySource> key_source{};
   StoreOptions store{};
 };
 
@@ -17099,11 +18278,12 @@ Result<Keyring> new_keyring(const StoreOptions& options) {
 }
 
 /// The store over a backend; `opened` keeps the backend for whoever has to clean up.
-Result<Opened> open_store(const OpenSqlite& options, Keyring keyring, std::shared_ptr<Backend>& opened) {
+template <typename Keys>
+Result<Opened> open_store(const OpenSqlite& options, Keys keys, std::shared_ptr<Backend>& opened) {
   Result<std::shared_ptr<Backend>> backend = sqlite_backend(options.sqlite);
   if (!backend.ok()) return backend.error();
   opened = *std::move(backend);
-  Result<std::unique_ptr<TokenStore>> store = TokenStore::open(opened, std::move(keyring), options.store);
+  Result<std::unique_ptr<TokenStore>> store = TokenStore::open(opened, std::move(keys), options.store);
   if (!store.ok()) return store.error();
   return Opened{*std::move(store), {}};
 }
@@ -17153,7 +18333,7 @@ Result<Opened> open_with_key_file(const OpenSqlite& options) {
     const Result<bool> created = create_key_file(options, key_file);
     if (!created.ok()) return created.error();
 
-    using open::KeyFileLock;
+    using seal::KeyFileLock;
     const bool fresh = state_of(database) != FileState::present;
     const KeyFileLock lock(key_file, fresh ? KeyFileLock::Mode::exclusive : KeyFileLock::Mode::shared);
     if (!lock.current()) continue;  // whoever made it has taken it back
@@ -17161,10 +18341,11 @@ Result<Opened> open_with_key_file(const OpenSqlite& options) {
     const bool database_is_ours = state_of(database) == FileState::missing;
     KeyFileTrust trust = options.key_file_trust;
     if (trust.owner_of.empty()) trust.owner_of = owner_of(database);
-    Result<Keyring> keyring = Keyring::from_file(key_file, trust);
+    const std::shared_ptr<KeySource> keys = key_file_source(key_file, trust);
     std::shared_ptr<Backend> backend;
-    Result<Opened> opened =
-        keyring.ok() ? open_store(options, *std::move(keyring), backend) : Result<Opened>(keyring.error());
+    // A key file that cannot be used is said before anything is looked at in the database.
+    const Result<Keyring> usable = keys->keyring();
+    Result<Opened> opened = usable.ok() ? open_store(options, keys, backend) : Result<Opened>(usable.error());
     if (opened.ok()) {
       if (*created) opened->created_key_file = key_file;
       return opened;
@@ -17186,21 +18367,28 @@ Result<Opened> open_sqlite(OpenSqlite options) {
   }
   const bool has_keyring = options.keyring.has_value();
   const bool has_credential = !options.key_credential.empty();
-  if (int{has_keyring} + int{has_credential} + int{!options.key_file.empty()} > 1) {
-    return Error(Status::invalid_argument, "more than one of keyring, key file and credential was given; give one");
+  const bool has_source = options.key_source != nullptr;
+  if (int{has_keyring} + int{has_credential} + int{has_source} + int{!options.key_file.empty()} > 1) {
+    return Error(Status::invalid_argument,
+                 "more than one of keyring, key source, key file and credential was given; give one");
   }
   if (has_credential) {
-    Result<Keyring> keyring = Keyring::from_credential(options.key_credential);
-    if (!keyring.ok()) return keyring.error();
-    options.keyring = *std::move(keyring);
+    Result<std::shared_ptr<KeySource>> credential = key_credential_source(options.key_credential);
+    if (!credential.ok()) return credential.error();
+    options.key_source = *std::move(credential);
   } else if (is_descriptor(options.key_file) && options.key_file_trust.inherited_descriptor) {
     // Read once, never made and never locked: it may be a pipe.
     Result<Keyring> keyring = Keyring::from_file(options.key_file, options.key_file_trust);
     if (!keyring.ok()) return keyring.error();
     options.keyring = *std::move(keyring);
   }
-  if (!options.keyring) return open_with_key_file(options);
   std::shared_ptr<Backend> backend;
+  if (options.key_source) {
+    // As a key file: one that gives no keys is said first.
+    if (const Result<Keyring> usable = options.key_source->keyring(); !usable.ok()) return usable.error();
+    return open_store(options, options.key_source, backend);
+  }
+  if (!options.keyring) return open_with_key_file(options);
   return open_store(options, *std::move(options.keyring), backend);
 }
 

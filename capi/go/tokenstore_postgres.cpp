@@ -61,7 +61,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_f4658cc78391
+#define tokenstore tokenstore_postgres_0_1_0_e410ae70b9ff
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -1358,14 +1358,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_f4658cc78391_tokenstore_check_report
+#define tokenstore_store tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_check_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -6848,6 +6848,14 @@ struct KeyFileTrust {
   std::string owner_of{};
 };
 
+/// A key and what hangs on it in a whole store, in all of its workspaces.
+struct KeyStatus {
+  std::string id;
+  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
+  std::uint64_t seals = 0;          ///< records that it sealed
+  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
+};
+
 class Keyring {
  public:
   struct Key {
@@ -6875,6 +6883,15 @@ class Keyring {
   /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
   /// second one would be active.
   Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
+  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
+  Result<std::string> add_new(RandomSource& random);
+  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
+  /// `not_found` if there is no such key.
+  Result<void> activate(std::string_view id);
+  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
+  Result<void> retire(std::string_view id);
+  /// Takes a key out. `refused` if it is active.
+  Result<void> remove(std::string_view id);
 
   /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
   /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
@@ -6887,6 +6904,52 @@ class Keyring {
  private:
   std::vector<Key> keys_;
 };
+
+}  // namespace tokenstore
+
+// ---- include/tokenstore/key_source.hpp -----------------------------------------------------------------------
+
+/// Where an open store has its keys from, and how it learns that they have changed.
+///
+/// A store asks its source when it is opened, and again when it notices something: a changed file, a key id that it
+/// does not know, another process that has caught its eye in storage, or reload_keys(). Thread-safe; may be shared by
+/// several stores. Keys are handed over and not kept.
+
+
+
+namespace tokenstore {
+
+class KeySource {
+ public:
+  /// What differs whenever the keys do.
+  using Mark = std::array<std::uint64_t, 7>;
+
+  virtual ~KeySource() = default;
+  KeySource(const KeySource&) = delete;
+  KeySource& operator=(const KeySource&) = delete;
+
+  /// The keys of now.
+  virtual Result<Keyring> keyring() = 0;
+  /// At the cost of one system call. Empty: it cannot be told but by asking for the keys, which is then done once in
+  /// `pause` at most, unless the host itself says that they have changed.
+  virtual std::optional<Mark> mark() noexcept { return std::nullopt; }
+  virtual std::chrono::milliseconds pause() const noexcept { return std::chrono::milliseconds{1000}; }
+  /// Replaces the keys by what `change` makes of them, durable on return; one change at a time. `unsupported` unless
+  /// it is a key file.
+  virtual Result<void> replace(const std::function<Result<void>(Keyring&)>& change);
+
+ protected:
+  KeySource() = default;
+};
+
+/// A key file (docs/keys.md). Its directory must be writable for whoever changes the keys, not for whoever uses them.
+std::shared_ptr<KeySource> key_file_source(std::string path, KeyFileTrust trust = {});
+/// The credential of systemd's of this name.
+Result<std::shared_ptr<KeySource>> key_credential_source(std::string_view name);
+/// A function of the host's: a key management service, say. It is called from any thread that uses the store, by one
+/// at a time, and whoever waits for the keys waits for it. What it throws is a failure to give the keys.
+std::shared_ptr<KeySource> key_callback_source(std::function<Result<Keyring>()> ask,
+                                               std::chrono::milliseconds pause = std::chrono::milliseconds{1000});
 
 }  // namespace tokenstore
 
@@ -6918,6 +6981,8 @@ struct Statistics {
   /// Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
   /// library, or an older state was put back. Everything was forgotten then.
   std::uint64_t feed_mismatches = 0;
+  std::uint64_t keys_taken = 0;    ///< times that others came into use in place of the keys
+  std::uint64_t keys_refused = 0;  ///< times that the source of the keys gave none that could be taken
 };
 
 /// Why a validation was `unavailable`.
@@ -6956,6 +7021,9 @@ class TokenStore {
  public:
   /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
   static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
+                                                  StoreOptions options = {});
+  /// The same with keys that may change while the store is open: whenever the source has others, they are taken.
+  static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, std::shared_ptr<KeySource> keys,
                                                   StoreOptions options = {});
   /// Writes out last uses. Anything else is already durable.
   ~TokenStore();
@@ -7014,6 +7082,25 @@ class TokenStore {
   /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
   Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
                               std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
+  // Keys, of the whole store. Those that change some answer `unsupported` unless the keys are in a key file, and can be
+  // asked for again after any error. Other processes take part as soon as they look at storage again.
+
+  /// The keys and what hangs on each, in the order of the keyring; then those that it does not hold. Reads every
+  /// record.
+  Result<std::vector<KeyStatus>> key_status(const Actor& actor, const Progress& progress = {});
+  /// Adds a new key, verify-only, and returns its id.
+  Result<std::string> add_key(const Actor& actor);
+  /// Makes a key the active one: when this has returned, nobody who takes part issues or seals with another one.
+  Result<void> activate_key(const Actor& actor, std::string_view id);
+  /// Ends the tokens of a verify-only key. `refused` if it is active, or seals anything that outlives it: reseal()
+  /// first, in every workspace. Reads every record.
+  Result<void> retire_key(const Actor& actor, std::string_view id);
+  /// Takes a key out. `refused` if it is active, or if anything hangs on it. Reads every record.
+  Result<void> remove_key(const Actor& actor, std::string_view id);
+  /// Asks the source of the keys outright, for hosts that know that there are others. True: there were. `unsupported`
+  /// if the store was opened with a keyring; other errors say why the keys stay what they were.
+  Result<bool> reload_keys();
+
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
 

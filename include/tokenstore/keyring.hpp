@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,14 @@ struct KeyFileTrust {
   std::string owner_of{};
 };
 
+/// A key and what hangs on it in a whole store, in all of its workspaces.
+struct KeyStatus {
+  std::string id;
+  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
+  std::uint64_t seals = 0;          ///< records that it sealed
+  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
+};
+
 class Keyring {
  public:
   struct Key {
@@ -66,6 +75,15 @@ class Keyring {
   /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
   /// second one would be active.
   Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
+  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
+  Result<std::string> add_new(RandomSource& random);
+  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
+  /// `not_found` if there is no such key.
+  Result<void> activate(std::string_view id);
+  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
+  Result<void> retire(std::string_view id);
+  /// Takes a key out. `refused` if it is active.
+  Result<void> remove(std::string_view id);
 
   /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
   /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.

@@ -23,6 +23,9 @@ struct OpenSqlite {
   std::string key_file{};            ///< empty: "<database>.key", created (O_EXCL, 0600) with a new database
   KeyFileTrust key_file_trust{};     ///< which key files are taken; strict unless something is set
   std::string key_credential{};      ///< instead of a key file: the name of systemd's credential
+  /// Instead of all of these: where the keys come from, which may change while the store is open. A key file, where it
+  /// is a regular one, and a credential are such sources by themselves.
+  std::shared_ptr<KeySource> key_source{};
   StoreOptions store{};
 };
 

@@ -28,6 +28,8 @@ struct Statistics {
   /// Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
   /// library, or an older state was put back. Everything was forgotten then.
   std::uint64_t feed_mismatches = 0;
+  std::uint64_t keys_taken = 0;    ///< times that others came into use in place of the keys
+  std::uint64_t keys_refused = 0;  ///< times that the source of the keys gave none that could be taken
 };
 
 /// Why a validation was `unavailable`.

@@ -16,6 +16,7 @@
 
 #include "tokenstore/backend.hpp"
 #include "tokenstore/environment.hpp"
+#include "tokenstore/key_source.hpp"
 #include "tokenstore/keyring.hpp"
 #include "tokenstore/model.hpp"
 #include "tokenstore/statistics.hpp"
@@ -39,6 +40,9 @@ class TokenStore {
  public:
   /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
   static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
+                                                  StoreOptions options = {});
+  /// The same with keys that may change while the store is open: whenever the source has others, they are taken.
+  static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, std::shared_ptr<KeySource> keys,
                                                   StoreOptions options = {});
   /// Writes out last uses. Anything else is already durable.
   ~TokenStore();
@@ -97,6 +101,25 @@ class TokenStore {
   /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
   Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
                               std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
+  // Keys, of the whole store. Those that change some answer `unsupported` unless the keys are in a key file, and can be
+  // asked for again after any error. Other processes take part as soon as they look at storage again.
+
+  /// The keys and what hangs on each, in the order of the keyring; then those that it does not hold. Reads every
+  /// record.
+  Result<std::vector<KeyStatus>> key_status(const Actor& actor, const Progress& progress = {});
+  /// Adds a new key, verify-only, and returns its id.
+  Result<std::string> add_key(const Actor& actor);
+  /// Makes a key the active one: when this has returned, nobody who takes part issues or seals with another one.
+  Result<void> activate_key(const Actor& actor, std::string_view id);
+  /// Ends the tokens of a verify-only key. `refused` if it is active, or seals anything that outlives it: reseal()
+  /// first, in every workspace. Reads every record.
+  Result<void> retire_key(const Actor& actor, std::string_view id);
+  /// Takes a key out. `refused` if it is active, or if anything hangs on it. Reads every record.
+  Result<void> remove_key(const Actor& actor, std::string_view id);
+  /// Asks the source of the keys outright, for hosts that know that there are others. True: there were. `unsupported`
+  /// if the store was opened with a keyring; other errors say why the keys stay what they were.
+  Result<bool> reload_keys();
+
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
 

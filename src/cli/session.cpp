@@ -78,8 +78,13 @@ TokenStore& Session::store() {
   if (is_postgres(globals_.database)) {
     Keyring keys = keyring();
     const Access access = globals_.read_only ? Access::reading : Access::writing;
-    opened_.store = take(TokenStore::open(open_postgres(globals_.database, globals_.schema, access), std::move(keys),
-                                          postgres_store_options()));
+    const auto backend = open_postgres(globals_.database, globals_.schema, access);
+    // A key file is changed where it lies; what can be read only once is not.
+    opened_.store =
+        take(globals_.key.to_be_read_first()
+                 ? TokenStore::open(backend, std::move(keys), postgres_store_options())
+                 : TokenStore::open(backend, key_file_source(globals_.key.file, globals_.key.key_file_trust()),
+                                    postgres_store_options()));
   } else {
     opened_ = take(open_sqlite(open_options()));
   }

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "open/key_file_lock.hpp"
+#include "seal/key_file_lock.hpp"
 #include "tokenstore/backends/memory.hpp"
 
 namespace tokenstore {
@@ -46,11 +46,12 @@ Result<Keyring> new_keyring(const StoreOptions& options) {
 }
 
 /// The store over a backend; `opened` keeps the backend for whoever has to clean up.
-Result<Opened> open_store(const OpenSqlite& options, Keyring keyring, std::shared_ptr<Backend>& opened) {
+template <typename Keys>
+Result<Opened> open_store(const OpenSqlite& options, Keys keys, std::shared_ptr<Backend>& opened) {
   Result<std::shared_ptr<Backend>> backend = sqlite_backend(options.sqlite);
   if (!backend.ok()) return backend.error();
   opened = *std::move(backend);
-  Result<std::unique_ptr<TokenStore>> store = TokenStore::open(opened, std::move(keyring), options.store);
+  Result<std::unique_ptr<TokenStore>> store = TokenStore::open(opened, std::move(keys), options.store);
   if (!store.ok()) return store.error();
   return Opened{*std::move(store), {}};
 }
@@ -100,7 +101,7 @@ Result<Opened> open_with_key_file(const OpenSqlite& options) {
     const Result<bool> created = create_key_file(options, key_file);
     if (!created.ok()) return created.error();
 
-    using open::KeyFileLock;
+    using seal::KeyFileLock;
     const bool fresh = state_of(database) != FileState::present;
     const KeyFileLock lock(key_file, fresh ? KeyFileLock::Mode::exclusive : KeyFileLock::Mode::shared);
     if (!lock.current()) continue;  // whoever made it has taken it back
@@ -108,10 +109,11 @@ Result<Opened> open_with_key_file(const OpenSqlite& options) {
     const bool database_is_ours = state_of(database) == FileState::missing;
     KeyFileTrust trust = options.key_file_trust;
     if (trust.owner_of.empty()) trust.owner_of = owner_of(database);
-    Result<Keyring> keyring = Keyring::from_file(key_file, trust);
+    const std::shared_ptr<KeySource> keys = key_file_source(key_file, trust);
     std::shared_ptr<Backend> backend;
-    Result<Opened> opened =
-        keyring.ok() ? open_store(options, *std::move(keyring), backend) : Result<Opened>(keyring.error());
+    // A key file that cannot be used is said before anything is looked at in the database.
+    const Result<Keyring> usable = keys->keyring();
+    Result<Opened> opened = usable.ok() ? open_store(options, keys, backend) : Result<Opened>(usable.error());
     if (opened.ok()) {
       if (*created) opened->created_key_file = key_file;
       return opened;
@@ -133,21 +135,28 @@ Result<Opened> open_sqlite(OpenSqlite options) {
   }
   const bool has_keyring = options.keyring.has_value();
   const bool has_credential = !options.key_credential.empty();
-  if (int{has_keyring} + int{has_credential} + int{!options.key_file.empty()} > 1) {
-    return Error(Status::invalid_argument, "more than one of keyring, key file and credential was given; give one");
+  const bool has_source = options.key_source != nullptr;
+  if (int{has_keyring} + int{has_credential} + int{has_source} + int{!options.key_file.empty()} > 1) {
+    return Error(Status::invalid_argument,
+                 "more than one of keyring, key source, key file and credential was given; give one");
   }
   if (has_credential) {
-    Result<Keyring> keyring = Keyring::from_credential(options.key_credential);
-    if (!keyring.ok()) return keyring.error();
-    options.keyring = *std::move(keyring);
+    Result<std::shared_ptr<KeySource>> credential = key_credential_source(options.key_credential);
+    if (!credential.ok()) return credential.error();
+    options.key_source = *std::move(credential);
   } else if (is_descriptor(options.key_file) && options.key_file_trust.inherited_descriptor) {
     // Read once, never made and never locked: it may be a pipe.
     Result<Keyring> keyring = Keyring::from_file(options.key_file, options.key_file_trust);
     if (!keyring.ok()) return keyring.error();
     options.keyring = *std::move(keyring);
   }
-  if (!options.keyring) return open_with_key_file(options);
   std::shared_ptr<Backend> backend;
+  if (options.key_source) {
+    // As a key file: one that gives no keys is said first.
+    if (const Result<Keyring> usable = options.key_source->keyring(); !usable.ok()) return usable.error();
+    return open_store(options, options.key_source, backend);
+  }
+  if (!options.keyring) return open_with_key_file(options);
   return open_store(options, *std::move(options.keyring), backend);
 }
 

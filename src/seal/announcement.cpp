@@ -84,7 +84,9 @@ FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revi
   std::vector<ChangedRecord> all;
   bool everything = false;
   for (const Changes::Entry& entry : changes.entries) {
-    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) return {false, std::nullopt};
+    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) {
+      return {sealer.key_use(key_of_entry(entry.text)) == KeyUse::retired, std::nullopt};
+    }
     revision = entry.revision;
     link = entry.link;
     auto named = changes_named(entry.text);

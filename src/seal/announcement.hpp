@@ -54,7 +54,9 @@ inline constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
 
 /// What a reader learns who has read on from a revision and its link.
 struct FeedReading {
-  bool fits = true;  ///< each entry is linked to the one before, up to the head
+  /// Each entry is linked to the one before, up to the head. What a key linked that is retired since cannot be judged:
+  /// it is not believed, and no sign that somebody changed it.
+  bool fits = true;
   /// Empty: it names everything, or does not fit.
   std::optional<std::vector<ChangedRecord>> named;
 };

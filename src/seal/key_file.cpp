@@ -1,4 +1,4 @@
-// Key files: which of them keys are taken from, and reading and writing them safely.
+// Key files: which of them keys are taken from, and reading them.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
@@ -13,8 +13,8 @@
 #include <optional>
 #include <system_error>
 
-#include "base/new_file.hpp"
 #include "base/wipe.hpp"
+#include "seal/key_file_parts.hpp"
 #include "tokenstore/keyring.hpp"
 
 namespace tokenstore {
@@ -22,43 +22,6 @@ namespace {
 
 /// Room for some hundreds of keys with comments.
 constexpr std::size_t file_size_max = 65'536;
-
-/// A name in an error message: one line, whatever it holds.
-std::string shown(std::string_view path) {
-  std::string text(path);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return text;
-}
-
-Error refused(const std::string& path, std::string_view why) {
-  return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
-}
-
-Error cannot(std::string_view act, const std::string& path, int number) {
-  return refused(path, fmt::format("cannot be {}: {}", act, std::generic_category().message(number)));
-}
-
-class File {
- public:
-  explicit File(int descriptor) noexcept : descriptor_(descriptor) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() { close(); }
-
-  bool open() const noexcept { return descriptor_ >= 0; }
-  int descriptor() const noexcept { return descriptor_; }
-  /// 0, or the error's number.
-  int close() noexcept {
-    if (descriptor_ < 0) return 0;
-    const int result = ::close(descriptor_);
-    descriptor_ = -1;
-    return result == 0 ? 0 : errno;
-  }
-
- private:
-  int descriptor_;
-};
 
 // ---- Which files ---------------------------------------------------------------------------------------------
 
@@ -107,22 +70,25 @@ std::string unsafe(const struct stat& facts, const KeyFileTrust& trust) {
 Error cannot_open(const std::string& path, int number) {
   struct stat facts {};
   if (number == ENOENT && ::lstat(path.c_str(), &facts) == 0) {
-    return refused(path, "is a symbolic link that leads nowhere; correct it, or give the file itself");
+    return key_file::refused(path, "is a symbolic link that leads nowhere; correct it, or give the file itself");
   }
   if (number == ENOENT) {
-    return Error(Status::wrong_key, fmt::format("the key file {} is missing; restore it from a backup", shown(path)));
+    return Error(Status::wrong_key,
+                 fmt::format("the key file {} is missing; restore it from a backup", key_file::shown(path)));
   }
   if (number == EACCES && ::stat(path.c_str(), &facts) == 0) {
-    return refused(path, fmt::format("belongs to user {} (mode {:04o}), and user {}, who runs this program, may not "
-                                     "read it; give the file to that user",
-                                     facts.st_uid, facts.st_mode & 07777U, ::geteuid()));
+    return key_file::refused(
+        path, fmt::format("belongs to user {} (mode {:04o}), and user {}, who runs this program, may not "
+                          "read it; give the file to that user",
+                          facts.st_uid, facts.st_mode & 07777U, ::geteuid()));
   }
   if (number == EACCES) {
-    return refused(path, fmt::format("lies in a directory that user {}, who runs this program, may not enter; change "
-                                     "the directory's rights",
-                                     ::geteuid()));
+    return key_file::refused(
+        path, fmt::format("lies in a directory that user {}, who runs this program, may not enter; change "
+                          "the directory's rights",
+                          ::geteuid()));
   }
-  return cannot("opened", path, number);
+  return key_file::cannot("opened", path, number);
 }
 
 /// N of /dev/fd/N or /proc/self/fd/N.
@@ -161,14 +127,14 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
     if (got < 0) {
       const int number = errno;
       base::wipe(text);
-      return cannot("read", path, number);
+      return key_file::cannot("read", path, number);
     }
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
   }
   if (size == 0) {
     return Error(Status::wrong_key,
-                 fmt::format("the key file {} is empty{}", shown(path),
+                 fmt::format("the key file {} is empty{}", key_file::shown(path),
                              regular ? "; restore it from a backup" : "; a pipe can be read only once"));
   }
   Result<Keyring> keyring =
@@ -178,7 +144,7 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
   base::wipe(text);
   if (!keyring) {
     return Error(keyring.error().status(),
-                 fmt::format("the key file {} is malformed: {}", shown(path), keyring.error().message()));
+                 fmt::format("the key file {} is malformed: {}", key_file::shown(path), keyring.error().message()));
   }
   return keyring;
 }
@@ -186,44 +152,13 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
 /// Whoever handed the descriptor over vouches for it: neither owner nor mode is looked at. It stays open.
 Result<Keyring> read_inherited(int descriptor, const std::string& path) {
   struct stat facts {};
-  if (::fstat(descriptor, &facts) != 0) return refused(path, "is not open in this program; hand the descriptor over");
+  if (::fstat(descriptor, &facts) != 0)
+    return key_file::refused(path, "is not open in this program; hand the descriptor over");
   const bool regular = S_ISREG(facts.st_mode);
   if (!regular && !S_ISFIFO(facts.st_mode) && !S_ISSOCK(facts.st_mode)) {
-    return refused(path, "is neither a file nor a pipe; hand over one of them");
+    return key_file::refused(path, "is neither a file nor a pipe; hand over one of them");
   }
   return read_keyring(descriptor, regular, path);
-}
-
-// ---- Writing -------------------------------------------------------------------------------------------------
-
-/// 0, or the error's number.
-int write_all(int descriptor, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
-}
-
-/// Makes a file that was not there, closed to others, with this text, durable. 0, or the error's number.
-int write_new(const std::string& path, std::string_view text, const std::string& owner_of) noexcept {
-  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.open()) return errno;
-  int failed = 0;
-  // The umask may have taken away the owner's own permission.
-  if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) failed = errno;
-  if (failed == 0) failed = write_all(file.descriptor(), text);
-  struct stat owned {};
-  if (failed == 0 && ::geteuid() == 0 && !owner_of.empty() && ::stat(owner_of.c_str(), &owned) == 0 &&
-      owned.st_uid != 0 && ::fchown(file.descriptor(), owned.st_uid, owned.st_gid) != 0) {
-    failed = errno;
-  }
-  if (failed == 0 && ::fsync(file.descriptor()) != 0) failed = errno;
-  if (const int closed = file.close(); failed == 0) failed = closed;
-  if (failed != 0) ::unlink(path.c_str());
-  return failed;
 }
 
 }  // namespace
@@ -233,11 +168,11 @@ Result<Keyring> Keyring::from_file(const std::string& path, const KeyFileTrust& 
     if (const std::optional<int> descriptor = descriptor_named(path)) return read_inherited(*descriptor, path);
   }
   // Links are followed: what counts is what was opened. O_NONBLOCK: opening a named pipe must not wait for a writer.
-  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  key_file::File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file.open()) return cannot_open(path, errno);
   struct stat facts {};
-  if (::fstat(file.descriptor(), &facts) != 0) return cannot("examined", path, errno);
-  if (const std::string why = unsafe(facts, trust); !why.empty()) return refused(path, why);
+  if (::fstat(file.descriptor(), &facts) != 0) return key_file::cannot("examined", path, errno);
+  if (const std::string why = unsafe(facts, trust); !why.empty()) return key_file::refused(path, why);
   return read_keyring(file.descriptor(), true, path);
 }
 
@@ -252,41 +187,12 @@ Result<Keyring> Keyring::from_credential(std::string_view name) {
     return Error(Status::wrong_key,
                  fmt::format("there is no credential {}: CREDENTIALS_DIRECTORY is not set; start the program by a "
                              "systemd unit with LoadCredential={}:PATH",
-                             shown(name), shown(name)));
+                             key_file::shown(name), key_file::shown(name)));
   }
   // A file of root's with an entry for the service's user in its access list, which its mode shows as the group's.
   KeyFileTrust laid_out_by_systemd;
   laid_out_by_systemd.group_readable_of_root = true;
   return from_file(fmt::format("{}/{}", directory, name), laid_out_by_systemd);
-}
-
-Result<void> Keyring::write_new_file(const std::string& path, const std::string& owner_of) const {
-  // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
-  const SecretText text = reveal_text();
-  std::array<std::uint8_t, 8> drawn;
-  system_random()->fill(drawn);
-  std::string aside = path + ".new-";
-  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
-
-  if (const int failed = write_new(aside, text.reveal(), owner_of); failed != 0) return cannot("created", path, failed);
-  int failed = base::put_in_place(aside, path);
-  // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
-  if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), owner_of);
-  ::unlink(aside.c_str());
-  if (failed == EEXIST) {
-    struct stat facts {};
-    if (::stat(path.c_str(), &facts) != 0) {
-      return refused(path, "is a symbolic link that leads nowhere; remove it or give another name");
-    }
-    return refused(path, "exists already; move it away or give another name");
-  }
-  if (failed != 0) return cannot("written", path, failed);
-  failed = base::sync_directory_of(path);
-  if (failed != 0) {
-    ::unlink(path.c_str());
-    return cannot("made durable", path, failed);
-  }
-  return {};
 }
 
 }  // namespace tokenstore

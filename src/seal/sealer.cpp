@@ -315,6 +315,29 @@ const std::string& Sealer::active_key_id() const noexcept {
   return impl_->entries[impl_->active].id;
 }
 
+std::vector<std::pair<std::string, KeyUse>> Sealer::keys() const {
+  std::vector<std::pair<std::string, KeyUse>> listed;
+  for (const KeyEntry& entry : impl_->entries) listed.emplace_back(entry.id, entry.use);
+  return listed;
+}
+
+bool Sealer::has_keys_of(const Sealer& other) const noexcept {
+  const std::vector<KeyEntry>& ours = impl_->entries;
+  const std::vector<KeyEntry>& theirs = other.impl_->entries;
+  bool same = ours.size() == theirs.size();
+  for (std::size_t i = 0; same && i < ours.size(); ++i) {
+    // Equal keys say the same of the same text.
+    Bytes32 left;
+    Bytes32 right;
+    Impl::verifier(impl_->keys[i], {}, {}, {}, left);
+    Impl::verifier(other.impl_->keys[i], {}, {}, {}, right);
+    same = ours[i].id == theirs[i].id && ours[i].use == theirs[i].use && base::equal_constant_time(left, right);
+    base::wipe(left.data(), left.size());
+    base::wipe(right.data(), right.size());
+  }
+  return same;
+}
+
 std::optional<KeyUse> Sealer::key_use(std::string_view key_id) const noexcept {
   const KeyEntry* found = impl_->entry(key_id);
   if (found == nullptr) return std::nullopt;
@@ -379,6 +402,15 @@ SealCheck Sealer::verify(const Bytes16& store, const WorkspaceRecord& record) co
 }
 SealCheck Sealer::verify(const StoreRecord& record) const noexcept {
   return impl_->verify(Anywhere{}, record);
+}
+
+void Sealer::work_like_verify(const Place& place, const TokenRecord& record) const noexcept {
+  Bytes32 seal;
+  Mac mac(impl_->active_keys().row);
+  add_record(mac, place, record);
+  mac.finish(seal);
+  static_cast<void>(base::equal_constant_time(seal, record.seal));
+  base::wipe(seal.data(), seal.size());
 }
 
 std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,

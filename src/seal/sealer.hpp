@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "text/token_text.hpp"
 #include "tokenstore/backend.hpp"
@@ -40,6 +42,10 @@ class Sealer {
   Sealer& operator=(const Sealer&) = delete;
 
   const std::string& active_key_id() const noexcept;
+  /// Ids and uses, in the order of the keyring.
+  std::vector<std::pair<std::string, KeyUse>> keys() const;
+  /// Whether another one was made from the same keys, in the same order and of the same use.
+  bool has_keys_of(const Sealer& other) const noexcept;
   /// What the keyring says of a key; empty if it does not hold it.
   std::optional<KeyUse> key_use(std::string_view key_id) const noexcept;
 
@@ -70,6 +76,9 @@ class Sealer {
   bool is_genuine(const Where& where, const Record& record) const noexcept {
     return verify(where, record) == SealCheck::genuine;
   }
+
+  /// The work of verify() on a record of the active key, for one that is not there.
+  void work_like_verify(const Place& place, const TokenRecord& record) const noexcept;
 
   /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,

@@ -34,7 +34,7 @@ class Check {
   Check(TokenStore::Impl& store, const Progress& progress) : store_(store), progress_(progress) {}
 
   Result<CheckReport> run() {
-    usage_.try_emplace(store_.sealer->active_key_id());
+    usage_.try_emplace(store_.sealer->now().active_key_id());
     if (auto done = check_settings(); !done.ok()) return done.error();
     if (auto done = check_owners(); !done.ok()) return done.error();
     if (auto done = check_tokens(); !done.ok()) return done.error();
@@ -175,15 +175,24 @@ class Check {
     std::uint64_t revision = feed->complete_from;
     std::optional<Bytes32> link;
     if (revision == 0) link = Bytes32{};
-    bool retired_so_far = true;
+    const seal::Sealer& sealer = store_.sealer->now();
+    // What a key linked that has ended since can no longer be judged; but an entry of another key that follows it is
+    // linked to it, and whoever linked that had read it.
+    std::optional<std::uint64_t> not_judged;
     for (const Changes::Entry& entry : feed->entries) {
-      // What a key linked before it was retired can no longer be judged; after another key's entries it is not ours.
-      retired_so_far = retired_so_far && store_.sealer->key_use(seal::key_of_entry(entry.text)) == KeyUse::retired;
-      const bool linked = !link || retired_so_far || seal::is_linked(*store_.sealer, store_.place, entry, *link);
+      const auto use = sealer.key_use(seal::key_of_entry(entry.text));
+      const bool ended = !use || *use == KeyUse::retired;
+      const bool linked = !link || ended || seal::is_linked(sealer, store_.place, entry, *link);
       if (entry.revision != revision + 1 || !linked) return feed_does_not_fit(revision + 1);
       revision = entry.revision;
       link = entry.link;
+      if (!ended) {
+        not_judged.reset();
+      } else if (!use && !not_judged) {
+        not_judged = revision;
+      }
     }
+    if (not_judged) return feed_does_not_fit(*not_judged);
     if (revision != feed->revision || (link && *link != feed->link)) return feed_does_not_fit(revision + 1);
     return {};
   }

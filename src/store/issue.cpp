@@ -82,7 +82,8 @@ class Issue {
   Result<OwnerShares> read_owners(Settings settings);
   void remember(const WorkspaceRecord& workspace, const OwnerShares& shares, std::span<const Mutation> batch) noexcept;
   Result<void> check_cap(const Policy& policy, const OwnerShares& shares, UnixMillis now);
-  Result<Draft> draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner, UnixMillis now);
+  Result<Draft> draft(const seal::Sealer& sealer, const Policy& policy, const IssueRequest& request,
+                      const OwnerRecord& owner, UnixMillis now);
 
   TokenStore::Impl& store_;
   const Actor& actor_;
@@ -149,8 +150,8 @@ Result<void> Issue::check_cap(const Policy& policy, const OwnerShares& shares, U
   return {};
 }
 
-Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, const OwnerRecord& owner,
-                           UnixMillis now) {
+Result<Draft> Issue::draft(const seal::Sealer& sealer, const Policy& policy, const IssueRequest& request,
+                           const OwnerRecord& owner, UnixMillis now) {
   auto end = rules::end_of_life(policy, request.lifetime, now);
   if (!end.ok()) return end.error();
   if (request.not_before && *request.not_before >= *end) {
@@ -165,7 +166,7 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
   Draft made;
   TokenRecord& record = made.record;
   record.id = text::make_id(now, random47 >> 17);
-  record.key_id = store_.sealer->active_key_id();
+  record.key_id = sealer.active_key_id();
   record.owner = request.owner;
   record.owner_birth = owner.birth;
   record.revoke_all_count = owner.revoke_all_count;
@@ -179,9 +180,9 @@ Result<Draft> Issue::draft(const Policy& policy, const IssueRequest& request, co
 
   const SecretText secret = text::make_secret(*store_.random);
   const std::string handle = "1" + record.key_id + record.id;
-  record.verifier = store_.sealer->make_verifier(store_.workspace, handle, secret.reveal());
+  record.verifier = sealer.make_verifier(store_.workspace, handle, secret.reveal());
   std::string tagged = text::compose_tagged(store_.prefix, record.key_id, record.id, secret.reveal());
-  const auto tag = store_.sealer->make_tag(tagged);
+  const auto tag = sealer.make_tag(tagged);
   made.text = text::compose(std::move(tagged), std::string_view(tag.data(), tag.size()));
   return made;
 }
@@ -205,6 +206,8 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   pulse_ = store_.backend->pulse().counter;
   auto workspace = read_workspace(settings);
   if (!workspace.ok()) return workspace.error();
+  // The workspace's record is a precondition of the commit, and changes when another key becomes the active one.
+  const seal::Sealer& sealer = store_.sealer_after(workspace->seal_key_id);
   const Policy policy = rules::policy_of(*workspace);
   auto shares = read_owners(settings);
   if (!shares.ok()) return shares.error();
@@ -219,7 +222,7 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   std::vector<Issued> issued;
   issued.reserve(requests_.size());
   for (const IssueRequest& request : requests_) {
-    auto made = draft(policy, request, shares->find(request.owner)->second.record, now);
+    auto made = draft(sealer, policy, request, shares->find(request.owner)->second.record, now);
     if (!made.ok()) return made.error();
     issued.push_back({std::move(made->text), rules::describe(made->record, now)});
     batch.push_back(store_.next_revision(std::move(made->record)));

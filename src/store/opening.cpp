@@ -161,8 +161,38 @@ TokenStore::~TokenStore() {
   }
 }
 
-Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> backend, Keyring keyring,
-                                                     StoreOptions options) {
+namespace {
+
+/// The keys that a store is opened with, and what they are watched by.
+struct Keys {
+  std::unique_ptr<seal::Sealer> sealer;
+  std::shared_ptr<KeySource> source;
+  std::optional<KeySource::Mark> mark;
+};
+
+Result<Keys> ask_for_keys(const std::shared_ptr<KeySource>& source) {
+  Keys keys;
+  keys.source = source;
+  keys.mark = source->mark();
+  auto keyring = source->keyring();
+  if (!keyring.ok()) return keyring.error();
+  auto sealer = seal::Sealer::create(*std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  keys.sealer = *std::move(sealer);
+  return keys;
+}
+
+/// The same, and asks once more if the keys may have changed under it.
+Result<seal::Place> find_place(Backend& backend, Keys& keys, const StoreOptions& options) {
+  auto place = find_place(backend, *keys.sealer, options);
+  if (place.ok() || place.status() != Status::wrong_key || !keys.source) return place;
+  auto later = ask_for_keys(keys.source);
+  if (!later.ok() || later->sealer->has_keys_of(*keys.sealer)) return place;
+  keys = *std::move(later);
+  return find_place(backend, *keys.sealer, options);
+}
+
+Result<void> check_opening(const std::shared_ptr<Backend>& backend, const StoreOptions& options) {
   if (!backend) return Error(Status::invalid_argument, "no backend was given");
   if (auto good = rules::check_workspace_name(options.workspace); !good.ok()) return good.error();
   if (!text::is_prefix(options.prefix)) {
@@ -172,16 +202,42 @@ Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> ba
   if (options.use_interval.count() < 1) {
     return Error(Status::invalid_argument, "the interval for writing last uses is below 1 ms");
   }
-  auto sealer = seal::Sealer::create(std::move(keyring));
-  if (!sealer.ok()) return sealer.error();
+  return {};
+}
 
-  auto place = find_place(*backend, **sealer, options);
+Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend, Keys keys, StoreOptions options) {
+  auto place = find_place(*backend, keys, options);
   if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
-  auto impl = std::make_unique<Impl>(std::move(backend), std::move(*sealer), std::move(*place), std::move(options));
+  auto sealer = std::make_unique<seal::LiveSealer>(std::move(keys.sealer), std::move(keys.source), keys.mark);
+  auto impl =
+      std::make_unique<TokenStore::Impl>(std::move(backend), std::move(sealer), *std::move(place), std::move(options));
   if (upkeep_thread) impl->start_upkeep(pause);
-  return std::unique_ptr<TokenStore>(new TokenStore(std::move(impl)));
+  return impl;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> backend, Keyring keyring,
+                                                     StoreOptions options) {
+  if (auto good = check_opening(backend, options); !good.ok()) return good.error();
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  auto impl = make(std::move(backend), Keys{*std::move(sealer), nullptr, {}}, std::move(options));
+  if (!impl.ok()) return impl.error();
+  return std::unique_ptr<TokenStore>(new TokenStore(*std::move(impl)));
+}
+
+Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> backend, std::shared_ptr<KeySource> keys,
+                                                     StoreOptions options) {
+  if (auto good = check_opening(backend, options); !good.ok()) return good.error();
+  if (!keys) return Error(Status::invalid_argument, "no source of keys was given");
+  auto asked = ask_for_keys(keys);
+  if (!asked.ok()) return asked.error();
+  auto impl = make(std::move(backend), *std::move(asked), std::move(options));
+  if (!impl.ok()) return impl.error();
+  return std::unique_ptr<TokenStore>(new TokenStore(*std::move(impl)));
 }
 
 Verdict TokenStore::validate(std::string_view text, const Demand& demand) noexcept {
@@ -204,7 +260,10 @@ Result<bool> TokenStore::maintain(std::chrono::milliseconds budget) {
   return left->uses || left->storage;
 }
 Statistics TokenStore::statistics() const noexcept {
-  return impl_->validator.statistics();
+  Statistics figures = impl_->validator.statistics();
+  figures.keys_taken = impl_->sealer->taken();
+  figures.keys_refused = impl_->sealer->refused();
+  return figures;
 }
 
 std::optional<Unavailability> TokenStore::why_unavailable() const {

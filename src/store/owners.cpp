@@ -22,7 +22,18 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
     const bool changed = change(*record);
     OwnerInfo info = rules::describe(*record);
     if (!changed && record->revision != 0) return info;
-    const Mutation batch[] = {store.next_revision(std::move(*record))};
+    std::vector<Mutation> batch;
+    if (record->revision == 0) {
+      // As in an issue: of a record that is new, nothing else says by which key it is to be sealed.
+      auto workspace = store.load_workspace();
+      // One that denies everything is no reason not to stop somebody.
+      if (!workspace.ok() && workspace.status() != Status::tampered) return workspace.error();
+      if (workspace.ok()) {
+        store.sealer_after(workspace->seal_key_id);
+        batch.push_back(Mutation::check(RecordKind::workspace, store.workspace, workspace->revision));
+      }
+    }
+    batch.push_back(store.next_revision(std::move(*record)));
     if (auto done = store.commit(batch); !done.ok()) return done.error();
     return info;
   });

@@ -17,6 +17,7 @@ class Reseal {
   Reseal(TokenStore::Impl& store, std::int64_t stop_at) : store_(store), stop_at_(stop_at) {}
 
   Result<ResealResult> run(std::string_view cursor) {
+    store_.sealer->look(store_.sealer->now());
     std::string after;
     if (cursor.empty()) {
       if (auto done = settings(); !done.ok()) return done.error();
@@ -50,10 +51,12 @@ class Reseal {
   void consider(const Where& where, Record record, std::vector<Mutation>& batch) {
     if (!store_.sealer->is_genuine(where, record)) {
       ++result_.refused;
-    } else if (record.seal_key_id == store_.sealer->active_key_id()) {
+    } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
       ++result_.kept;
     } else {
-      batch.push_back(store_.next_revision(std::move(record)));
+      const RecordRevision expected = record.revision++;
+      store_.sealer->now().seal(where, record);
+      batch.push_back(Mutation::put(std::move(record), expected));
     }
   }
 
@@ -85,11 +88,11 @@ class Reseal {
         StoreRecord& record = **store;
         if (store_.sealer->verify(record) != seal::SealCheck::genuine) {
           ++result_.refused;
-        } else if (record.seal_key_id == store_.sealer->active_key_id()) {
+        } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
           ++result_.kept;
         } else {
           const RecordRevision expected = record.revision++;
-          store_.sealer->seal(record);
+          store_.sealer->now().seal(record);
           batch.push_back(Mutation::put(std::move(record), expected));
         }
       }

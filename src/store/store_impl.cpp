@@ -17,7 +17,7 @@ std::shared_ptr<T> or_else(std::shared_ptr<T> given, std::shared_ptr<T> (*make)(
 
 }  // namespace
 
-TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, seal::Place where,
+TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::LiveSealer> seals, seal::Place where,
                        StoreOptions options)
     : backend(std::move(storage)),
       sealer(std::move(seals)),
@@ -27,7 +27,23 @@ TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::S
       prefix(std::move(options.prefix)),
       validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
                    if (upkeep) start_upkeep(upkeep_pause);
-                 }}) {}
+                 }}) {
+  const auto fits = [this](const seal::Sealer& others) {
+    const auto store = backend->load_store();
+    // What cannot be read now denies by itself. A retired key is this store's too, and must not be kept in use.
+    if (!store.ok() || !store->has_value()) return true;
+    const seal::SealCheck check = others.verify(**store);
+    return check == seal::SealCheck::genuine || check == seal::SealCheck::retired_key;
+  };
+  sealer->watch(fits, [this] { validator.keys_changed(); });
+}
+
+const seal::Sealer& TokenStore::Impl::sealer_after(std::string_view sealed_with) noexcept {
+  const seal::Sealer& known = sealer->now();
+  if (sealed_with.empty() || sealed_with == known.active_key_id()) return known;
+  sealer->look(known);
+  return sealer->now();
+}
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
   auto loaded = backend->load_workspace(workspace);
@@ -83,21 +99,21 @@ Result<TokenList> TokenStore::Impl::list_part(const TokenQuery& query) {
   return list;
 }
 
-Mutation TokenStore::Impl::next_revision(TokenRecord record) const {
+Mutation TokenStore::Impl::next_revision(TokenRecord record) {
   const RecordRevision expected = record.revision++;
-  sealer->seal(place, record);
+  sealer_after(record.seal_key_id).seal(place, record);
   return Mutation::put(std::move(record), expected);
 }
 
-Mutation TokenStore::Impl::next_revision(OwnerRecord record) const {
+Mutation TokenStore::Impl::next_revision(OwnerRecord record) {
   const RecordRevision expected = record.revision++;
-  sealer->seal(place, record);
+  sealer_after(record.seal_key_id).seal(place, record);
   return Mutation::put(std::move(record), expected);
 }
 
-Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) const {
+Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) {
   const RecordRevision expected = record.revision++;
-  sealer->seal(place.store, record);
+  sealer_after(record.seal_key_id).seal(place.store, record);
   return Mutation::put(std::move(record), expected);
 }
 
@@ -108,7 +124,7 @@ Bytes16 TokenStore::Impl::new_birth() const {
 }
 
 Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
-  seal::SealedAnnouncement announcement(*sealer, place);
+  seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name_changes(batch);
   return commit(batch, &announcement);
 }
@@ -118,20 +134,24 @@ Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batc
 }
 
 Result<void> TokenStore::Impl::announce(RecordKind kind, std::string_view key) {
-  seal::SealedAnnouncement announcement(*sealer, place);
+  seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name(kind, key);
   return commit({}, &announcement);
 }
 
 Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement) {
   if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
-  CommitResult done = backend->commit(workspace, batch, announcement);
+  const CommitResult done = backend->commit(workspace, batch, announcement);
   // Before the caller is told, and whether or not the backend's pulse moves.
   const bool committed = done.outcome == CommitOutcome::committed;
   if (committed || done.outcome == CommitOutcome::unknown) {
     const std::string_view entry = announcement != nullptr ? announcement->entry() : std::string_view();
     validator.committed(batch, entry, committed ? done.revision : 0);
   }
+  return outcome_of(done);
+}
+
+Result<void> TokenStore::Impl::outcome_of(const CommitResult& done) {
   switch (done.outcome) {
     case CommitOutcome::committed:
       return {};
@@ -150,6 +170,7 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const sea
 }
 
 Result<TokenStore::Impl::Left> TokenStore::Impl::maintain(std::chrono::milliseconds budget) {
+  sealer->look(sealer->now(), seal::LiveSealer::Ask::by_mark);
   if (backend->read_only()) return Left{};
   budget = std::clamp(budget, std::chrono::milliseconds(0), longest_budget);
   const std::int64_t start = clock.monotonic();

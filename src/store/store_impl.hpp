@@ -15,7 +15,7 @@
 
 #include "base/effective_clock.hpp"
 #include "seal/announcement.hpp"
-#include "seal/sealer.hpp"
+#include "seal/live_sealer.hpp"
 #include "store/recent_settings.hpp"
 #include "store/upkeep_thread.hpp"
 #include "tokenstore/store.hpp"
@@ -31,10 +31,11 @@ inline constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{2
 
 class TokenStore::Impl {
  public:
-  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::Sealer> seals, seal::Place where, StoreOptions options);
+  Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::LiveSealer> seals, seal::Place where,
+       StoreOptions options);
 
   std::shared_ptr<Backend> backend;
-  std::unique_ptr<seal::Sealer> sealer;
+  std::unique_ptr<seal::LiveSealer> sealer;
   std::shared_ptr<RandomSource> random;
   base::EffectiveClock clock;
   const seal::Place place;
@@ -61,10 +62,14 @@ class TokenStore::Impl {
   /// would never end.
   Result<TokenList> list_part(const TokenQuery& query);
 
+  /// The sealer for what is written after a record was read that this key has sealed (empty: it is new). If it is not
+  /// the active one of this process, others may use newer keys already, which are then taken first: so a record never
+  /// goes back to a key that has been left, once the records have been sealed anew.
+  const seal::Sealer& sealer_after(std::string_view sealed_with) noexcept;
   /// Seals `record` as its next revision and makes the mutation that stores it.
-  Mutation next_revision(TokenRecord record) const;
-  Mutation next_revision(OwnerRecord record) const;
-  Mutation next_revision(WorkspaceRecord record) const;
+  Mutation next_revision(TokenRecord record);
+  Mutation next_revision(OwnerRecord record);
+  Mutation next_revision(WorkspaceRecord record);
 
   /// Commits and announces every record that the batch changes; anything but committed is an Error.
   Result<void> commit(std::span<const Mutation> batch);
@@ -73,6 +78,8 @@ class TokenStore::Impl {
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.
   Result<void> announce(RecordKind kind, std::string_view key);
+  /// What became of a commit; anything but committed is an Error.
+  static Result<void> outcome_of(const CommitResult& done);
   /// After an ending by somebody who may end it, which `met` this: whatever it was, nobody goes on by what is
   /// remembered. An error: others could not be told.
   Result<void> end_for_others(Status met, RecordKind kind, std::string_view key) {

@@ -23,6 +23,8 @@ std::optional<std::uint64_t> Freshness::catch_up(const Pulse& seen) {
 bool Freshness::read_feed() {
   // Read before the feed: a commit in between costs one more catch-up instead of being missed.
   const Pulse before = backend_.pulse();
+  // Who changes keys announces it, and the pulse that was moved by it has just been read.
+  sealer_.look_by_mark(before.counter);
   const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);
   auto changes = backend_.changes(place_.workspace, revision_.value_or(seal::far_ahead));
   if (!changes.ok()) return false;
@@ -51,7 +53,15 @@ bool Freshness::read_feed() {
 }
 
 std::optional<std::vector<seal::ChangedRecord>> Freshness::read_on(const Changes& changes) {
-  auto reading = seal::read_on(sealer_, place_, *revision_, link_, changes);
+  const auto is_unknown = [this](const Changes::Entry& entry) {
+    return !sealer_.now().key_use(seal::key_of_entry(entry.text));
+  };
+  if (std::any_of(changes.entries.begin(), changes.entries.end(), is_unknown)) sealer_.look(sealer_.now());
+  auto reading = seal::read_on(sealer_.now(), place_, *revision_, link_, changes);
+  const auto tells_of_keys = [](const seal::ChangedRecord& changed) { return changed.kind == RecordKind::store; };
+  if (reading.named && std::any_of(reading.named->begin(), reading.named->end(), tells_of_keys)) {
+    sealer_.look(sealer_.now(), seal::LiveSealer::Ask::outright);
+  }
   if (!reading.fits) feed_mismatches_.fetch_add(1, std::memory_order_relaxed);
   return std::move(reading.named);
 }
@@ -122,7 +132,7 @@ void Freshness::forget_one(RecordKind kind, std::string_view key, const OwnerMat
       owners_.raise_all();
       break;
     case RecordKind::store:
-      break;  // sealed anew: says what it said
+      break;  // sealed anew, or named for the sake of keys
   }
 }
 

@@ -30,7 +30,7 @@ namespace tokenstore::validate {
 
 class Freshness {
  public:
-  Freshness(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  Freshness(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
             CacheTable& table, RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
             const std::atomic<UnixMillis>& unwritten_since)
       : backend_(backend),
@@ -67,6 +67,9 @@ class Freshness {
   /// its end in the process that ended it.
   void committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept;
 
+  /// What was remembered so far is not believed any more.
+  void forget_everything() noexcept;
+
   std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
   /// Catch-ups that met a feed which does not fit what was read of it before.
   std::uint64_t feed_mismatches() const noexcept { return feed_mismatches_.load(std::memory_order_relaxed); }
@@ -87,11 +90,10 @@ class Freshness {
   template <typename OwnerMatters>
   void forget_one(RecordKind kind, std::string_view key, const OwnerMatters& owner_matters,
                   std::vector<Use>& displaced);
-  void forget_everything() noexcept;
   void keep_uses(const std::vector<Use>& displaced);
 
   Backend& backend_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
   CacheTable& table_;

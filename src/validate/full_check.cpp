@@ -1,6 +1,7 @@
 #include "validate/full_check.hpp"
 
 #include <limits>
+#include <optional>
 
 namespace tokenstore::validate {
 
@@ -67,14 +68,14 @@ Reason StoredSettings::workspace_permits() {
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
 
-FullCheck::FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock,
-                     const seal::Place& place, Failures& failures)
+FullCheck::FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+                     Failures& failures)
     : backend_(backend),
       sealer_(sealer),
       clock_(clock),
       place_(place),
       failures_(failures),
-      nobody_(record_of_nobody(sealer, place)) {}
+      nobody_(record_of_nobody(sealer.now(), place)) {}
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
@@ -88,13 +89,19 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
   if (found) checked.record = std::move(**loaded);
   const TokenRecord& record = found ? checked.record : nobody_;
   // Both MACs whatever comes out, so that the time does not tell what was found.
-  const bool right_secret = sealer_.verifier_matches(place_.workspace, token, record.verifier);
-  const Reason seal = distrust(sealer_.verify(place_, record));
+  const bool right_secret = sealer_.now().verifier_matches(place_.workspace, token, record.verifier);
+  Reason seal = Reason::none;
+  if (found) {
+    seal = distrust(sealer_.verify(place_, record));
+  } else {
+    sealer_.now().work_like_verify(place_, record);
+  }
 
   if (!found) {
     checked.reason = Reason::unknown;
   } else if (!right_secret) {
-    checked.reason = Reason::wrong_secret;
+    // A key that was taken out since the tag was checked compares with nothing.
+    checked.reason = sealer_.now().key_use(token.key_id) ? Reason::wrong_secret : Reason::forged;
   } else if (record.id != token.id || record.key_id != token.key_id) {
     checked.reason = Reason::tampered;
   } else if (seal != Reason::none) {
@@ -106,7 +113,7 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
 }
 
 Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
-  if (sealer_.key_use(token.key_id) == KeyUse::retired) return Reason::retired_key;
+  if (has_ended(token.key_id)) return Reason::retired_key;
   if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
   const OwnerStanding owner = settings.owner_standing(record.owner);
   if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key) {
@@ -118,6 +125,15 @@ Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& recor
   const Reason state = state_reason(record, clock_.now());
   const bool has_ended = state != Reason::none && state != Reason::pending;
   return !has_ended && record.revoke_all_count < owner.revoke_all_count ? Reason::revoked : state;
+}
+
+bool FullCheck::has_ended(std::string_view key_id) const noexcept {
+  const auto ended_in = [key_id](const seal::Sealer& keys) {
+    const std::optional<KeyUse> use = keys.key_use(key_id);
+    return !use || *use == KeyUse::retired;
+  };
+  const seal::Sealer& known = sealer_.now();
+  return ended_in(known) && (!sealer_.look(known) || ended_in(sealer_.now()));
 }
 
 Outcome FullCheck::outcome_of(Reason reason) noexcept {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/effective_clock.hpp"
-#include "seal/sealer.hpp"
+#include "seal/live_sealer.hpp"
 #include "text/token_text.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/verdict.hpp"
@@ -37,7 +37,7 @@ class SettingsSource {
 /// Reads the settings from storage each time.
 class StoredSettings final : public SettingsSource {
  public:
-  StoredSettings(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  StoredSettings(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
                  Failures& failures)
       : backend_(backend), sealer_(sealer), clock_(clock), place_(place), failures_(failures) {}
   OwnerStanding owner_standing(std::string_view owner) override;
@@ -47,7 +47,7 @@ class StoredSettings final : public SettingsSource {
 
  private:
   Backend& backend_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
   Failures& failures_;
@@ -61,7 +61,7 @@ struct CheckedToken {
 /// Thread-safe as long as its parts are.
 class FullCheck {
  public:
-  FullCheck(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
             Failures& failures);
 
   /// `token` has passed parse() and its tag is right.
@@ -72,10 +72,12 @@ class FullCheck {
   static Reason state_reason(const TokenRecord& record, UnixMillis now) noexcept;
 
  private:
+  /// Whether a key is retired, or was taken out, by the keys of now.
+  bool has_ended(std::string_view key_id) const noexcept;
   Reason judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const;
 
   Backend& backend_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
   Failures& failures_;

@@ -20,7 +20,7 @@ namespace tokenstore::validate {
 
 struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
-  Memory(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, RandomSource& random,
+  Memory(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, RandomSource& random,
          const seal::Place& place, StoredSettings& stored, std::size_t cache_bytes,
          std::chrono::milliseconds use_interval)
       : fingerprinter(random),

@@ -33,9 +33,10 @@ EntryKind kind_of(Reason reason) noexcept {
 
 }  // namespace
 
-Misses::Misses(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+Misses::Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
                Failures& failures)
     : backend_(backend),
+      sealer_(sealer),
       clock_(clock),
       full_check_(backend, sealer, clock, place, failures),
       stored_settings_(backend, sealer, clock, place, failures) {}
@@ -100,6 +101,7 @@ CheckedToken Misses::check_at_once(Memory& memory, const text::ParsedToken& toke
   for (int repeats = 0;; ++repeats) {
     // Read before storage is: whatever changes from here on forbids remembering what is loaded.
     seen.pulse = pulse ? *pulse : backend_.pulse().counter;
+    sealer_.look_if_due(seen.pulse);
     const std::uint16_t group = memory.tokens.group_of(token.id);
     seen.token = memory.tokens.of(group);
     seen.owner = memory.owners.of(group);

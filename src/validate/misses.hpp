@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/effective_clock.hpp"
-#include "seal/sealer.hpp"
+#include "seal/live_sealer.hpp"
 #include "text/token_text.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/verdict.hpp"
@@ -20,7 +20,7 @@ namespace tokenstore::validate {
 
 class Misses {
  public:
-  Misses(Backend& backend, const seal::Sealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
+  Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
          Failures& failures);
 
   /// `token` is what `text` says, and its tag is right. `pulse`: what the call goes by; empty: it may neither use nor
@@ -50,6 +50,7 @@ class Misses {
                 const Demand& demand, bool used, const Seen& seen);
 
   Backend& backend_;
+  seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   FullCheck full_check_;
   StoredSettings stored_settings_;

@@ -84,11 +84,22 @@ bool Validator::check(std::string_view text, const Demand& demand, Asking asking
 
   const auto token = text::parse(text, parts_.prefix);
   if (!token) return deny(Count::malformed, Reason::malformed, verdict);
-  if (!parts_.sealer.tag_matches(*token)) return deny(Count::forged, Reason::forged, verdict);
+  const std::optional<bool> tagged = has_right_tag(*token, may_wait);
+  if (!tagged) return false;
+  if (!*tagged) return deny(Count::forged, Reason::forged, verdict);
   if (!may_wait) return false;
   counters_.raise(Count::misses);
   misses_.answer(known, *token, text, demand, pulse, verdict);
   return true;
+}
+
+std::optional<bool> Validator::has_right_tag(const text::ParsedToken& token, bool may_wait) noexcept {
+  const seal::Sealer& sealer = parts_.sealer.now();
+  if (sealer.tag_matches(token)) return true;
+  // Made with a key that this process has not heard of yet, perhaps.
+  if (!parts_.sealer.can_change() || sealer.key_use(token.key_id)) return false;
+  if (!may_wait) return std::nullopt;
+  return parts_.sealer.look(sealer) && parts_.sealer.now().tag_matches(token);
 }
 
 bool Validator::deny(Count which, Reason reason, Verdict& verdict) {
@@ -102,6 +113,13 @@ void Validator::committed(std::span<const Mutation> batch, std::string_view entr
   if (fork_guard_.forked()) return;
   const Memory& known = *memory_.load(std::memory_order_acquire);
   if (known.freshness) known.freshness->committed(batch, entry, revision);
+}
+
+void Validator::keys_changed() noexcept {
+  // As above.
+  if (fork_guard_.forked()) return;
+  const Memory& known = *memory_.load(std::memory_order_acquire);
+  if (known.freshness) known.freshness->forget_everything();
 }
 
 std::optional<Use> Validator::pending_use(std::string_view id) {

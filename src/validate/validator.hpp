@@ -16,7 +16,7 @@
 
 #include "base/effective_clock.hpp"
 #include "base/fork_guard.hpp"
-#include "seal/sealer.hpp"
+#include "seal/live_sealer.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/statistics.hpp"
 #include "tokenstore/verdict.hpp"
@@ -30,7 +30,7 @@ namespace tokenstore::validate {
 
 struct ValidatorParts {
   Backend& backend;
-  const seal::Sealer& sealer;
+  seal::LiveSealer& sealer;
   base::EffectiveClock& clock;
   RandomSource& random;
   const seal::Place& place;
@@ -55,6 +55,9 @@ class Validator {
   /// This process has committed a batch with an announcement (`entry`; empty: none), or may have (`revision` 0): what
   /// they name is forgotten when this returns.
   void committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept;
+
+  /// The keys are others now: what was decided by the old ones is forgotten when this returns.
+  void keys_changed() noexcept;
 
   /// Endings that storage could not be told of.
   Denials& denials() { return memory().denials; }
@@ -85,6 +88,9 @@ class Validator {
   /// False: not decided, because storage would have had to be asked.
   bool decide(std::string_view text, const Demand& demand, Asking asking, Verdict& verdict) noexcept;
   bool check(std::string_view text, const Demand& demand, Asking asking, Verdict& verdict);
+  /// Whether the token's tag is right; keys that it needs are looked for, if the call may wait. Empty: it would have
+  /// to.
+  std::optional<bool> has_right_tag(const text::ParsedToken& token, bool may_wait) noexcept;
   bool deny(Count which, Reason reason, Verdict& verdict);
 
   const ValidatorParts parts_;

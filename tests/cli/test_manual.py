@@ -11,7 +11,7 @@ ROOM = SOURCE / "src" / "cli"
 COMMANDS = ["init", "issue", "list", "show", "validate", "expire", "revoke", "delete", "purge", "owner", "policy", "key",
             "check", "pattern", "stats", "copy", "keygen", "completion"]
 GROUPS = {"owner": ["show", "list", "suspend", "resume", "allow", "revoke-all"], "policy": ["show", "set"],
-          "key": ["reseal"]}
+          "key": ["list", "status", "add", "activate", "retire", "remove", "reseal"]}
 LEAVES = [[command] for command in COMMANDS if command not in GROUPS] + [
     [group, command] for group, commands in GROUPS.items() for command in commands]
 

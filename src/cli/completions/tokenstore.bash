@@ -15,7 +15,8 @@ _tokenstore_words() {
     copy) echo "--from --to --delete-extra" ;;
     owner) echo "show list suspend resume allow revoke-all" ;;
     policy) echo "show set" ;;
-    key) echo "reseal" ;;
+    key) echo "list status add activate retire remove reseal" ;;
+    "key retire" | "key remove") echo "--yes" ;;
     "owner list") echo "--cursor --limit --all" ;;
     "owner suspend") echo "--reason" ;;
     "owner allow") echo "--issue --use" ;;

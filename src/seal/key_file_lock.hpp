@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace tokenstore::open {
+namespace tokenstore::seal {
 
 class KeyFileLock {
  public:
@@ -33,4 +33,4 @@ class KeyFileLock {
   bool held_ = false;
 };
 
-}  // namespace tokenstore::open
+}  // namespace tokenstore::seal

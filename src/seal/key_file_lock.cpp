@@ -1,4 +1,4 @@
-#include "open/key_file_lock.hpp"
+#include "seal/key_file_lock.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-namespace tokenstore::open {
+namespace tokenstore::seal {
 
 KeyFileLock::KeyFileLock(const std::string& path, Mode mode) : path_(path), mode_(mode) {
   // Not to wait for a writer, should somebody have put a FIFO there; reading the keys refuses it.
@@ -36,4 +36,4 @@ bool KeyFileLock::current() const noexcept {
          opened.st_ino == named.st_ino;
 }
 
-}  // namespace tokenstore::open
+}  // namespace tokenstore::seal
