@@ -277,6 +277,11 @@ class Backend {
 
   /// The storage's own integrity check. One line for each problem, at most `most`; empty: none.
   virtual Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) = 0;
+
+  /// Optional, for backups: writes everything, as it is at one moment, into an empty file of this name, as
+  /// sqlite_backup_backend() reads it. `conflict` if `progress` asked to stop. False: this storage cannot, and it is
+  /// read record by record instead.
+  virtual Result<bool> write_snapshot(const std::string& /*path*/, const Progress& /*progress*/) { return false; }
 };
 
 }  // namespace tokenstore

@@ -21,6 +21,7 @@
 #include "tokenstore/model.hpp"
 #include "tokenstore/statistics.hpp"
 #include "tokenstore/status.hpp"
+#include "tokenstore/transfer.hpp"
 #include "tokenstore/verdict.hpp"
 
 namespace tokenstore {
@@ -122,6 +123,12 @@ class TokenStore {
 
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
+
+  /// Writes everything that the storage holds, every workspace of it, into one file, as backup_store() does. For the
+  /// host alone. restore_sqlite() makes a store of it again.
+  Result<BackupInfo> backup(const Actor& actor, const std::string& path, const BackupOptions& options = {});
+  /// Makes other storage hold what this one holds, as copy_store() does. For the host alone.
+  Result<CopyReport> copy_to(const Actor& actor, Backend& to, const CopyOptions& options = {});
 
   /// Housekeeping for about `budget`: writes out last uses that are due, lets the backend tidy up.
   /// True: there is more to do. A host without the upkeep thread calls it every few seconds.

@@ -19,15 +19,26 @@ int put_in_place(const std::string& from, const std::string& to) noexcept {
   return unsupported(errno) ? EOPNOTSUPP : errno;
 }
 
-int sync_directory_of(const std::string& path) {
+DirectoryOf::DirectoryOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return errno;
-  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
+  descriptor_ = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  code_ = descriptor_ < 0 ? errno : 0;
+}
+
+DirectoryOf::~DirectoryOf() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+int DirectoryOf::sync() const noexcept {
+  if (descriptor_ < 0) return code_;
+  const int code = ::fsync(descriptor_) == 0 ? 0 : errno;
   // Some file systems cannot sync a directory and say so; there is nothing more to be done there.
   return code == EINVAL ? 0 : code;
+}
+
+int sync_directory_of(const std::string& path) {
+  return DirectoryOf(path).sync();
 }
 
 }  // namespace tokenstore::base

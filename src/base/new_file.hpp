@@ -1,6 +1,6 @@
 /// Giving a file that was written aside its name: all of it or nothing, and never in another's place.
 ///
-/// Stateless; any thread. Every function answers 0 or the error's number.
+/// Any thread. Every function answers 0 or the error's number.
 #pragma once
 
 #include <string>
@@ -13,5 +13,20 @@ int put_in_place(const std::string& from, const std::string& to) noexcept;
 
 /// Makes the names in the file's directory durable, where the file system can.
 int sync_directory_of(const std::string& path);
+
+/// The same for whoever must not fail for want of memory once a file is in place. Owns a descriptor.
+class DirectoryOf {
+ public:
+  explicit DirectoryOf(const std::string& path);
+  ~DirectoryOf();
+  DirectoryOf(const DirectoryOf&) = delete;
+  DirectoryOf& operator=(const DirectoryOf&) = delete;
+
+  int sync() const noexcept;
+
+ private:
+  int descriptor_;
+  int code_;  ///< why it could not be opened
+};
 
 }  // namespace tokenstore::base

@@ -27,6 +27,7 @@ struct SubKeys {
   MacState verifier;
   MacState row;
   MacState journal;
+  MacState backup;
 };
 
 /// Memory for keys: locked, left out of core dumps, between guard pages, wiped when freed.
@@ -304,6 +305,7 @@ Result<std::unique_ptr<Sealer>> Sealer::create(Keyring keyring) {
     set_sub_key(keys->verifier, master, "verifier");
     set_sub_key(keys->row, master, "row");
     set_sub_key(keys->journal, master, "journal");
+    set_sub_key(keys->backup, master, "backup");
   }
   return std::unique_ptr<Sealer>(new Sealer(std::move(impl)));
 }
@@ -437,6 +439,35 @@ std::optional<Bytes32> Sealer::journal_mac(std::string_view key_id, std::string_
   mac.add_octets(octets);
   mac.finish(whole);
   return whole;
+}
+
+struct BackupSeal::State {
+  explicit State(const MacState& keyed) noexcept : mac(keyed) {}
+  ~State() { base::wipe(&mac, sizeof(mac)); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  MacState mac;
+};
+
+BackupSeal::BackupSeal(std::unique_ptr<State> state) : state_(std::move(state)) {}
+BackupSeal::BackupSeal(BackupSeal&& other) noexcept = default;
+BackupSeal::~BackupSeal() = default;
+
+void BackupSeal::add(std::string_view octets) noexcept {
+  crypto_auth_hmacsha256_update(&state_->mac, octets_of(octets).data(), octets.size());
+}
+
+Bytes32 BackupSeal::finish() noexcept {
+  Bytes32 seal;
+  crypto_auth_hmacsha256_final(&state_->mac, seal.data());
+  return seal;
+}
+
+std::optional<BackupSeal> Sealer::begin_backup_seal(std::string_view key_id) const {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
+  return BackupSeal(std::make_unique<BackupSeal::State>(impl_->keys_of(*held).backup));
 }
 
 }  // namespace tokenstore::seal

@@ -33,6 +33,26 @@ struct Place {
   Bytes16 workspace_birth{};  ///< WorkspaceRecord::birth
 };
 
+/// The seal of a backup: a MAC over all that its file holds, under a sub-key of its own. One thread.
+class BackupSeal {
+ public:
+  ~BackupSeal();
+  BackupSeal(BackupSeal&& other) noexcept;
+  BackupSeal(const BackupSeal&) = delete;
+  BackupSeal& operator=(const BackupSeal&) = delete;
+  BackupSeal& operator=(BackupSeal&&) = delete;
+
+  void add(std::string_view octets) noexcept;
+  /// Once, after everything.
+  Bytes32 finish() noexcept;
+
+ private:
+  friend class Sealer;
+  struct State;
+  explicit BackupSeal(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 class Sealer {
  public:
   /// `wrong_key` unless exactly one key is active.
@@ -85,6 +105,9 @@ class Sealer {
                                    const Bytes32& previous, std::string_view entry) const noexcept;
   /// What vouches for a frame of the journal (journal/frame.hpp), under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> journal_mac(std::string_view key_id, std::string_view octets) const noexcept;
+
+  /// Begins the seal of a backup under a key. Empty if the key is not held or retired. Allocates.
+  std::optional<BackupSeal> begin_backup_seal(std::string_view key_id) const;
 
  private:
   struct Impl;

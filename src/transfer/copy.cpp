@@ -1,18 +1,15 @@
 // Every workspace of a store, one after the other.
 #include <fmt/format.h>
 
-#include "tokenstore/transfer.hpp"
 #include "transfer/mirror.hpp"
+#include "transfer/transfer.hpp"
 
 namespace tokenstore {
 namespace {
 
-constexpr std::size_t workspaces_at_once = 100;
+using transfer::not_this_key;
 
-Error not_this_key(std::string_view what) {
-  return {Status::wrong_key,
-          fmt::format("{} does not verify under this keyring; give the keyring that the store was made with", what)};
-}
+constexpr std::size_t workspaces_at_once = 100;
 
 /// The record that makes both the same store, as it stands in the target afterwards.
 Result<StoreRecord> copy_record(Backend& from, Backend& to, const seal::Sealer& sealer,
@@ -52,12 +49,21 @@ Result<transfer::MirrorCounts> copy_until_equal(transfer::Mirror& mirror) {
 
 }  // namespace
 
+Error transfer::not_this_key(std::string_view what) {
+  return {Status::wrong_key,
+          fmt::format("{} does not verify under this keyring; give the keyring that the store was made with", what)};
+}
+
 // By value: the sealer takes the keys over.
 Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const CopyOptions& options) {
   auto sealer = seal::Sealer::create(std::move(keyring));
   if (!sealer.ok()) return sealer.error();
+  return transfer::copy(from, to, **sealer, options);
+}
+
+Result<CopyReport> transfer::copy(Backend& from, Backend& to, const seal::Sealer& sealer, const CopyOptions& options) {
   std::optional<Mutation> record;
-  auto store = copy_record(from, to, **sealer, record);
+  auto store = copy_record(from, to, sealer, record);
   if (!store.ok()) return store.error();
 
   CopyReport report;
@@ -67,13 +73,13 @@ Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const
     if (page->empty()) return report;
     for (const WorkspaceRecord& workspace : *page) {
       after = workspace.workspace;
-      if (!(*sealer)->is_genuine(store->id, workspace)) {
+      if (!sealer.is_genuine(store->id, workspace)) {
         return not_this_key(fmt::format("the record of the workspace \"{}\"", workspace.workspace));
       }
       const seal::Place place{store->id, workspace.workspace, workspace.birth};
       if (record) {
         // With the first workspace, in whose feed it is named.
-        seal::SealedAnnouncement announcement(**sealer, place);
+        seal::SealedAnnouncement announcement(sealer, place);
         announcement.name(RecordKind::store, {});
         const CommitResult done = to.commit(place.workspace, {&*record, 1}, &announcement);
         if (done.outcome != CommitOutcome::committed) {
@@ -82,7 +88,7 @@ Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const
         ++report.written;
         record.reset();
       }
-      transfer::Mirror mirror(from, to, **sealer, place, options.delete_extra, [&](std::uint64_t tokens) {
+      transfer::Mirror mirror(from, to, sealer, place, options.delete_extra, [&](std::uint64_t tokens) {
         return !options.progress || options.progress(place.workspace, tokens);
       });
       auto counts = copy_until_equal(mirror);

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "transfer/token_walk.hpp"
+
 namespace tokenstore::transfer {
 namespace {
 
@@ -32,32 +34,6 @@ const Stored* pointer(const std::optional<Stored>& record) {
 }
 
 }  // namespace
-
-/// The tokens of a workspace from the highest id down, a page at a time.
-struct Mirror::Pages {
-  Pages(Backend& from, const std::string& name) : backend(from), workspace(name) { query.limit = page_size; }
-
-  /// Null: no more.
-  Result<const TokenRecord*> current() {
-    while (at == page.tokens.size()) {
-      if (started && page.next_before_id.empty()) return static_cast<const TokenRecord*>(nullptr);
-      query.before_id = page.next_before_id;
-      auto next = backend.list_tokens(workspace, query);
-      if (!next.ok()) return next.error();
-      page = std::move(*next);
-      started = true;
-      at = 0;
-    }
-    return static_cast<const TokenRecord*>(&page.tokens[at]);
-  }
-
-  Backend& backend;
-  const std::string& workspace;
-  TokenQuery query{};
-  TokenList page{};
-  std::size_t at = 0;
-  bool started = false;
-};
 
 Result<void> Mirror::flush() {
   if (!batch_.empty()) {
@@ -139,8 +115,8 @@ Result<void> Mirror::take_wanted(const TokenRecord& wanted, const TokenRecord* t
 }
 
 Result<void> Mirror::walk_tokens(bool only_count) {
-  Pages source(from_, workspace());
-  Pages target(to_, workspace());
+  TokenWalk source(from_, workspace());
+  TokenWalk target(to_, workspace());
   for (;;) {
     auto next = source.current();
     if (!next.ok()) return next.error();
@@ -154,7 +130,7 @@ Result<void> Mirror::walk_tokens(bool only_count) {
       if (!only_count) {
         if (auto done = take_extra(*there); !done.ok()) return done;
       }
-      ++target.at;
+      target.step();
       continue;
     }
     if (there != nullptr && wanted->id > there->id) there = nullptr;
@@ -165,8 +141,8 @@ Result<void> Mirror::walk_tokens(bool only_count) {
       if (progress_ && !progress_(counts_.tokens))
         return Error(Status::conflict, "the copy was stopped before its end");
     }
-    ++source.at;
-    if (there != nullptr) ++target.at;
+    source.step();
+    if (there != nullptr) target.step();
   }
   return flush();
 }

@@ -41,8 +41,6 @@ class Mirror {
   Result<std::uint64_t> differences();
 
  private:
-  struct Pages;
-
   Result<void> copy_settings();
   Result<void> copy_owners();
   /// Walks both lists side by side.

@@ -19,8 +19,9 @@ STANDARD_C = {"ctype.h", "errno.h", "inttypes.h", "limits.h", "stdbool.h", "stdd
 
 
 class Room:
-    def __init__(self, rooms=(), public="all", outside=()):
+    def __init__(self, rooms=(), public="all", outside=(), factories=()):
         self.rooms = set(rooms)
+        self.factories = {FACTORIES + name + ".hpp" for name in factories}  # besides the room's own
         self.public = public  # "none", "values", "storage", "store" or "all"; each holds the one before
         self.outside = tuple(outside)
 
@@ -35,8 +36,11 @@ ROOMS = {
     "src/seal": Room(["src/base", "src/text"], public="storage", outside=("sodium", "fmt/", *POSIX)),
     "src/journal": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("sodium", "fmt/", *POSIX)),
     "src/validate": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("sodium", "fmt/", *POSIX)),
-    "src/store": Room(["src/base", "src/text", "src/seal", "src/validate"], public="store", outside=("fmt/",)),
-    "src/transfer": Room(["src/base", "src/text", "src/seal"], public="storage", outside=("fmt/",)),
+    "src/store": Room(["src/base", "src/text", "src/seal", "src/transfer", "src/validate"], public="store",
+                      outside=("fmt/",)),
+    # A backup is a file of SQLite's, whatever it is made of.
+    "src/transfer": Room(["src/base", "src/text", "src/seal"], public="storage", factories=["sqlite"],
+                         outside=("fmt/", *POSIX)),
     "src/backends/memory": Room(["src/base"], public="storage", outside=("fmt/", *POSIX)),
     "src/backends/sqlite": Room(["src/base"], public="storage", outside=("sqlite3.h", "fmt/", *POSIX)),
     "src/backends/postgres": Room(["src/base"], public="storage", outside=("libpq-fe.h", "fmt/", *POSIX)),
@@ -84,7 +88,7 @@ def may_see_public(room, own, header):
         return False
     if header.startswith(FACTORIES):
         # A factory is seen by the backend that implements it and by whoever puts a store together.
-        return room.public == "all" or header == FACTORIES + own.rsplit("/", 1)[-1] + ".hpp"
+        return room.public == "all" or header in room.factories or header == FACTORIES + own.rsplit("/", 1)[-1] + ".hpp"
     if header in COMPOSITION:
         return room.public == "all" or (room.public == "store" and header.endswith("/store.hpp"))
     if header in STORAGE:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,5 +23,29 @@ struct SqliteOptions {
 /// Opens or creates the file. Checks that it is ours, of a schema this version knows, and on a local
 /// file system; costs the same at ten tokens and at ten million.
 Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options);
+
+// What backup and restore (tokenstore/transfer.hpp) need of SQLite. A host calls those instead.
+
+/// Makes of a database, which nobody else has open, what a backup holds: one file, which is not opened as a store.
+Result<void> make_sqlite_backup(const std::string& path);
+/// What a backup holds, to be read. Its seal is not looked at. Nobody may write the file meanwhile.
+Result<std::shared_ptr<Backend>> sqlite_backup_backend(const std::string& path);
+
+/// How a database is replaced by what a backup holds.
+struct SqliteReplacement {
+  /// Writes the backup, without what follows the database in it, to an open file.
+  std::function<Result<void>(int file)> write{};
+  /// If set: may change the new database, which nobody else knows yet.
+  std::function<Result<void>(const std::string& path)> prepare{};
+  /// Asked before the change, and again, while nobody can write, if the database has changed since. Its answer, if not
+  /// OK, ends the replacement, and nothing has happened. Not asked if there is no database, or it cannot be read.
+  std::function<Result<void>()> judge{};
+  /// Replace what cannot be read as well; else that is `not_a_store`.
+  bool replace_damaged = false;
+};
+/// Writes a database beside another and swaps the two in one step: at no time is there half a database, or none.
+/// The old one is kept, with all that was committed in it. Who has it open gets `unavailable` from the next call that
+/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none.
+Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement);
 
 }  // namespace tokenstore

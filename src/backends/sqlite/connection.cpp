@@ -34,10 +34,11 @@ Result<std::unique_ptr<Connection>> Connection::open(const Target& target) {
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
   flags |= target.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   if (target.immutable) flags |= SQLITE_OPEN_URI;
-  sqlite3* handle = nullptr;
+  // Before the handle, which would be lost if there were no memory for its owner.
+  std::unique_ptr<Connection> connection(new Connection(nullptr));
+  sqlite3*& handle = connection->handle_;
   const std::string name = target.immutable ? immutable_uri(target.path) : target.path;
   const int code = sqlite3_open_v2(name.c_str(), &handle, flags, target.vfs.empty() ? nullptr : target.vfs.c_str());
-  std::unique_ptr<Connection> connection(new Connection(handle));
   if (code != SQLITE_OK) return opening_error_of(code, target.path);
   connection->busy_timeout_ = target.busy_timeout;
   connection->jitter_ = static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;

@@ -33,6 +33,13 @@ Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::
                                   trusted, first_counter);
 }
 
+Result<std::unique_ptr<Engine>> Engine::open_backup(const std::string& path, std::uint64_t first_counter) {
+  Result<OpenedFile> opened = open_backup_file(path);
+  if (!opened) return opened.error();
+  return std::make_unique<Engine>(std::move(opened->target), std::move(opened->keeper), nullptr, nullptr, false,
+                                  first_counter);
+}
+
 Engine::Engine(Target opened, std::unique_ptr<Connection> keeper_connection,
                std::unique_ptr<Connection> writer_connection, std::uint64_t* wal_header, bool trusted,
                std::uint64_t first_counter)

@@ -37,6 +37,9 @@ class Engine {
   /// Opens an existing or (if the options say so) new database. `first_counter` is the pulse's.
   static Result<std::unique_ptr<Engine>> open(const SqliteOptions& options, std::uint64_t first_counter);
 
+  /// What a backup holds.
+  static Result<std::unique_ptr<Engine>> open_backup(const std::string& path, std::uint64_t first_counter);
+
   Engine(Target target, std::unique_ptr<Connection> keeper, std::unique_ptr<Connection> writer,
          std::uint64_t* wal_header, bool pulse_trusted, std::uint64_t first_counter);
 

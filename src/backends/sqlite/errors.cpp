@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 namespace tokenstore::sqlite {
@@ -58,6 +59,15 @@ Meaning meaning_of(int code) {
 }
 
 }  // namespace
+
+Error creation_error(const std::string& path, int code) {
+  if (code == ENOSPC || code == EDQUOT) {
+    return Error(Status::storage_full, fmt::format("no space to create '{}'; free some and try again", path));
+  }
+  return Error(Status::cannot_open,
+               fmt::format("'{}' cannot be created ({}); its directory must be writable", path,
+                           std::strerror(code)));  // NOLINT(concurrency-mt-unsafe): glibc's is thread-safe here
+}
 
 Error error_of(int code, std::string_view doing) {
   // Short enough for the string to need no memory of its own.

@@ -40,10 +40,11 @@ int checkpoint(Connection& connection, std::uint64_t wal_size, bool& more) {
   return code;
 }
 
-int trim_one(Connection& connection, const OverlongFeed& feed, std::int64_t from) {
+int trim_one(Engine& engine, Connection& connection, const OverlongFeed& feed, std::int64_t from) {
   int code = Query(connection, Sql::begin_write).run();
   if (code != SQLITE_OK) return code;
-  code = Query(connection, Sql::drop_changes).text(1, feed.workspace).number(2, from).run();
+  if (engine.check_files(true)) code = SQLITE_ABORT;
+  if (code == SQLITE_OK) code = Query(connection, Sql::drop_changes).text(1, feed.workspace).number(2, from).run();
   if (code == SQLITE_OK) code = Query(connection, Sql::set_feed_from).text(1, feed.workspace).number(2, from).run();
   if (code == SQLITE_OK) code = Query(connection, Sql::commit).run();
   if (code != SQLITE_OK && connection.in_transaction()) Query(connection, Sql::rollback).run();
@@ -51,7 +52,7 @@ int trim_one(Connection& connection, const OverlongFeed& feed, std::int64_t from
 }
 
 /// Commits trim their own feed as they go; this is for what they left, in steps that hold the lock briefly.
-int trim_feeds(Connection& connection, SteadyClock::time_point deadline, bool& more) {
+int trim_feeds(Engine& engine, Connection& connection, SteadyClock::time_point deadline, bool& more) {
   std::vector<OverlongFeed> feeds;
   {
     Query row(connection, Sql::overlong_feeds);
@@ -70,7 +71,7 @@ int trim_feeds(Connection& connection, SteadyClock::time_point deadline, bool& m
         return SQLITE_OK;
       }
       from = std::min<std::int64_t>(from + feed_slack, target);
-      const int code = trim_one(connection, feed, from);
+      const int code = trim_one(engine, connection, feed, from);
       if (code != SQLITE_OK) return code;
     }
   }
@@ -108,13 +109,14 @@ Result<bool> SqliteBackend::maintain(std::chrono::milliseconds budget) {
   const Result<Connection*> connection = visit->upkeep_connection();
   if (!connection) return connection.error();
   bool more = false;
-  int code = trim_feeds(**connection, deadline, more);
+  int code = trim_feeds(*visit, **connection, deadline, more);
   if ((code & 0xff) == SQLITE_BUSY) {
     more = true;
     code = SQLITE_OK;
   }
   if (code == SQLITE_OK) code = checkpoint(**connection, visit->watch.wal_size(), more);
   if (code == SQLITE_OK) return more;
+  if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
   if (spoils_connection(code)) visit->upkeep.reset();
   return error_of(code, "tidying up");
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "backends/sqlite/acting_owner.hpp"
@@ -127,6 +128,21 @@ Result<OpenedFile> Opening::run() {
 
 Result<OpenedFile> open_file(const SqliteOptions& options) {
   return Opening(options).run();
+}
+
+Result<OpenedFile> open_backup_file(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
+  if (!resolved) return opening_error_of(SQLITE_CANTOPEN, path);
+  Target target;
+  target.path = resolved.get();
+  target.read_only = target.immutable = true;
+  Result<std::unique_ptr<Connection>> opened = Connection::open(target);
+  if (!opened) return opened.error();
+  std::unique_ptr<Connection> keeper = std::move(*opened);
+  if (const Result<void> ours = check_header(*keeper, path, target.path, FileKind::backup); !ours) return ours.error();
+  if (const Result<void> known = check_schema(*keeper, path, false, FileKind::backup); !known) return known.error();
+  if (const int code = keeper->configure(target); code != SQLITE_OK) return opening_error_of(code, path);
+  return OpenedFile{std::move(target), std::move(keeper), nullptr};
 }
 
 Result<std::unique_ptr<Connection>> open_configured(const Target& target) {

@@ -18,6 +18,9 @@ struct OpenedFile {
 /// Opens the database that the options name, and makes it if they say so and there is none.
 Result<OpenedFile> open_file(const SqliteOptions& options);
 
+/// Opens what a backup holds: immutable, without locks, wherever it lies.
+Result<OpenedFile> open_backup_file(const std::string& path);
+
 /// One more connection to a file that is open.
 Result<std::unique_ptr<Connection>> open_configured(const Target& target);
 

@@ -131,6 +131,20 @@ Error foreign(const std::string& path) {
   return Error(Status::not_a_store, fmt::format("'{}' belongs to another application; name another path", path));
 }
 
+/// A file with another application id than was wanted.
+Error not_wanted(const std::string& path, std::int64_t id) {
+  if (id == backup_application_id) {
+    return Error(Status::not_a_store,
+                 fmt::format("'{}' is a backup, which is not used itself; restore it to another path", path));
+  }
+  if (id == application_id) {
+    return Error(Status::not_a_store, fmt::format("'{}' is a store and not a backup; name a backup", path));
+  }
+  return foreign(path);
+}
+std::int64_t id_of(FileKind kind) {
+  return kind == FileKind::backup ? backup_application_id : application_id;
+}
 Error newer(const std::string& path, std::int64_t version) {
   return Error(Status::newer_schema, fmt::format("'{}' has schema {}, this version knows up to {}; upgrade the library",
                                                  path, version, schema_version));
@@ -161,7 +175,7 @@ int create_schema(Connection& connection) {
   return code;
 }
 
-Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved) {
+Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved, FileKind kind) {
   sqlite3_file* file = connection.file();
   if (file == nullptr) return opening_error_of(SQLITE_CANTOPEN, path);
   sqlite3_int64 size = 0;
@@ -177,24 +191,26 @@ Result<void> check_header(Connection& connection, const std::string& path, const
   if (code != SQLITE_OK) return opening_error_of(code, path);
   constexpr std::string_view magic("SQLite format 3\0", 16);
   if (!std::equal(magic.begin(), magic.end(), header.begin())) return opening_error_of(SQLITE_NOTADB, path);
-  if (big_endian_32(&header[68]) != application_id) return foreign(path);
+  if (const std::int64_t id = big_endian_32(&header[68]); id != id_of(kind)) return not_wanted(path, id);
   const std::int64_t version = big_endian_32(&header[60]);
   if (version > schema_version) return newer(path, version);
   if (version < 1) return damaged(path);
   // A page cut in two: SQLite would take the rest for zeroes. With a WAL it may be a checkpoint under way.
   const std::int64_t page = std::int64_t{header[16]} << 8 | std::int64_t{header[17]};
   const std::int64_t page_size = page == 1 ? 65536 : page;
+  if (page_size < 512) return damaged(path);
+  if (kind == FileKind::backup) return {};  // it goes on after its last page
   struct stat wal {};
   const bool has_wal = ::stat((resolved + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
-  if (page_size < 512 || (size % page_size != 0 && !has_wal)) return damaged(path);
+  if (size % page_size != 0 && !has_wal) return damaged(path);
   return {};
 }
 
-Result<void> check_schema(Connection& connection, const std::string& path, bool may_write) {
+Result<void> check_schema(Connection& connection, const std::string& path, bool may_write, FileKind kind) {
   int code = SQLITE_OK;
   const std::int64_t id = connection.number("PRAGMA application_id", code);
   if (code != SQLITE_ROW) return opening_error_of(code, path);
-  if (id != application_id) return foreign(path);
+  if (id != id_of(kind)) return not_wanted(path, id);
   const std::int64_t version = connection.number("PRAGMA user_version", code);
   if (code != SQLITE_ROW) return opening_error_of(code, path);
   if (version > schema_version) return newer(path, version);

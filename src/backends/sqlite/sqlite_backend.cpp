@@ -23,9 +23,20 @@ Error orphaned() {
 }  // namespace
 
 Result<std::shared_ptr<Backend>> SqliteBackend::open(const SqliteOptions& options) {
-  auto backend = std::make_shared<SqliteBackend>(options);
+  return opened(std::make_shared<SqliteBackend>(options));
+}
+
+Result<std::shared_ptr<Backend>> SqliteBackend::open_backup(const std::string& path) {
+  SqliteOptions options;
+  options.path = path;
+  options.create = false;
+  options.read_only = true;
+  return opened(std::make_shared<SqliteBackend>(std::move(options), true));
+}
+
+Result<std::shared_ptr<Backend>> SqliteBackend::opened(std::shared_ptr<SqliteBackend> backend) {
   const Visit visit = backend->come_in();
-  Result<std::unique_ptr<Engine>> engine = Engine::open(options, 1);
+  Result<std::unique_ptr<Engine>> engine = backend->open_engine(backend->options_, 1);
   if (!engine) return engine.error();
   // A relative path means the directory of now, also for a child that opens the file anew later.
   backend->options_.path = (*engine)->target.path;
@@ -102,7 +113,7 @@ std::optional<Error> SqliteBackend::adopt_engine() {
   }
   SqliteOptions options = options_;
   options.create = false;
-  Result<std::unique_ptr<Engine>> engine = Engine::open(options, counter_.load(std::memory_order_acquire));
+  Result<std::unique_ptr<Engine>> engine = open_engine(options, counter_.load(std::memory_order_acquire));
   if (!engine) return engine.error();
   if (!(*engine)->target.immutable && !holds_shared_lock((*engine)->target.path)) {
     // Another store on this file is still as it was inherited, so SQLite took no locks of its own.
@@ -144,6 +155,10 @@ namespace tokenstore {
 
 Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options) {
   return sqlite::SqliteBackend::open(options);
+}
+
+Result<std::shared_ptr<Backend>> sqlite_backup_backend(const std::string& path) {
+  return sqlite::SqliteBackend::open_backup(path);
 }
 
 }  // namespace tokenstore

@@ -17,8 +17,10 @@ namespace tokenstore::sqlite {
 class SqliteBackend final : public Backend, private base::AtFork {
  public:
   static Result<std::shared_ptr<Backend>> open(const SqliteOptions& options);
-  /// Only open() makes one: it has no engine yet.
-  explicit SqliteBackend(SqliteOptions options) : options_(std::move(options)) {}
+  static Result<std::shared_ptr<Backend>> open_backup(const std::string& path);
+  /// Only these make one: it has no engine yet.
+  explicit SqliteBackend(SqliteOptions options, bool is_backup = false)
+      : options_(std::move(options)), is_backup_(is_backup) {}
   ~SqliteBackend() override;
 
   std::string_view name() const noexcept override { return "sqlite"; }
@@ -43,6 +45,7 @@ class SqliteBackend final : public Backend, private base::AtFork {
   Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override;
   Result<bool> maintain(std::chrono::milliseconds budget) override;
   Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override;
+  Result<bool> write_snapshot(const std::string& path, const Progress& progress) override;
 
  private:
   void rest(std::chrono::steady_clock::time_point deadline) noexcept override;
@@ -74,11 +77,16 @@ class SqliteBackend final : public Backend, private base::AtFork {
   /// In a forked child, once: replaces the inherited engine. An error if it cannot be had.
   std::optional<Error> adopt();
   std::optional<Error> adopt_engine();
+  Result<std::unique_ptr<Engine>> open_engine(const SqliteOptions& options, std::uint64_t first_counter) const {
+    return is_backup_ ? Engine::open_backup(options.path, first_counter) : Engine::open(options, first_counter);
+  }
+  static Result<std::shared_ptr<Backend>> opened(std::shared_ptr<SqliteBackend> backend);
 
   template <typename T, typename Action>
   Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
 
   SqliteOptions options_;
+  const bool is_backup_;
   base::ForkGuard guard_;
   std::atomic<Engine*> engine_{nullptr};
   std::atomic<int> inside_{0};

@@ -240,13 +240,19 @@ CommitOutcome settle(Connection& connection, std::span<CommitTicket* const> grou
 
 /// The whole group in one transaction. False: one of several batches could not be run, and nothing
 /// happened; each is to be tried by itself.
-bool try_group(Connection& connection, const std::string& path, std::span<CommitTicket* const> group,
-               int& spoiling_code, CommitOutcome& if_memory_runs_out) {
+bool try_group(Engine& engine, Connection& connection, std::span<CommitTicket* const> group, int& spoiling_code,
+               CommitOutcome& if_memory_runs_out) {
+  const std::string& path = engine.target.path;
   Transaction transaction(connection);
   int code = transaction.begin();
   if (code != SQLITE_OK) {
     spoiling_code = code;
     fail_all(group, CommitOutcome::failed, error_of(code, "waiting to write"));
+    return true;
+  }
+  // Whoever replaces the file does so while nobody can write: what waited for that must not go on in the old one.
+  if (std::optional<Error> error = engine.check_files(true)) {
+    fail_all(group, CommitOutcome::failed, *error);
     return true;
   }
   if (const Result<void> ours = check_unchanged(connection, path); !ours) {
@@ -282,9 +288,10 @@ bool try_group(Connection& connection, const std::string& path, std::span<Commit
   return true;
 }
 
-int note_uses(Connection& connection, std::string_view workspace, std::span<const Use> uses) {
+int note_uses(Engine& engine, Connection& connection, std::string_view workspace, std::span<const Use> uses) {
   Transaction transaction(connection);
   if (const int code = transaction.begin(); code != SQLITE_OK) return code;
+  if (engine.check_files(true)) return SQLITE_ABORT;
   for (const Use& use : uses) {
     Query query(connection, Sql::note_use);
     query.text(1, workspace).text(2, use.id).number(3, use.used_at).text(4, use.used_from);
@@ -316,7 +323,7 @@ bool Engine::run_group(std::span<CommitTicket* const> group) noexcept {
       return true;
     }
     int code = SQLITE_OK;
-    const bool settled = try_group(**connection, target.path, group, code, if_memory_runs_out);
+    const bool settled = try_group(*this, **connection, group, code, if_memory_runs_out);
     if (spoils_connection(code)) discard_writer();
     return settled;
   } catch (const std::bad_alloc&) {
@@ -341,8 +348,9 @@ Result<void> SqliteBackend::record_uses(std::string_view workspace, std::span<co
     const std::lock_guard lock(visit->writer_mutex);
     const Result<Connection*> connection = visit->writer_connection();
     if (!connection) return connection.error();
-    const int code = note_uses(**connection, workspace, slice);
+    const int code = note_uses(*visit, **connection, workspace, slice);
     if (code != SQLITE_OK) {
+      if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
       if (spoils_connection(code)) visit->discard_writer();
       return error_of(code, "writing last uses");
     }

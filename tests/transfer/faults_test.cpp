@@ -1,0 +1,411 @@
+// Backup and restore are killed, fail and lose power at every change that they make on disk.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <map>
+#include <random>
+
+#include "support/count_from.hpp"
+#include "transfer/stores.hpp"
+#include "transfer/system_calls.hpp"
+
+using namespace tokenstore;
+using namespace tokenstore::test;
+
+namespace {
+
+/// A store with a token that ended after its backup, and one that was issued after it.
+struct Scene {
+  Scene() {
+    auto store = open_store(path);
+    living = issue(*store);
+    ended = issue(*store);
+    if (!back_up(path, backup).ok()) FAIL("no backup");
+    REQUIRE(store->revoke(Actor::host(), ended.id).ok());
+    fresh = issue(*store);
+  }
+
+  enum class State : std::uint8_t { older, newer, neither };
+  /// Which of the two a file holds, whole. A file that is no store: neither.
+  State state_of(const std::string& file) const {
+    SqliteOptions options;
+    options.path = file;
+    options.create = false;
+    const auto backend = sqlite_backend(options);
+    if (!backend.ok()) return State::neither;
+    const auto store = TokenStore::open(*backend, one_key());
+    if (!store.ok()) return State::neither;
+    const auto report = (*store)->check(Actor::host());
+    if (!report.ok() || report->problem_count != 0 || !verdict(**store, living).valid()) return State::neither;
+    const bool is_ended = verdict(**store, ended).reason() == Reason::revoked;
+    const bool has_fresh = verdict(**store, fresh).valid();
+    return is_ended && has_fresh ? State::newer : !is_ended && !has_fresh ? State::older : State::neither;
+  }
+
+  /// The database is one of the two, and if it is the older the newer has not gone.
+  bool is_whole(const std::string& directory_path) const {
+    const State state = state_of(directory_path + "/store.db");
+    if (state != State::older) return state == State::newer;
+    std::vector<std::string> others;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_path)) {
+      const std::string name = entry.path().filename().string();
+      const bool beside = name.ends_with("-wal") || name.ends_with("-shm");
+      if (!beside && (name.find(".before-restore-") != std::string::npos || name.find(".new-") != std::string::npos)) {
+        others.push_back(entry.path().string());
+      }
+    }
+    return std::any_of(others.begin(), others.end(),
+                       [&](const std::string& other) { return state_of(other) == State::newer; });
+  }
+
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const std::string backup = directory.file("backup");
+  Kept living, ended, fresh;
+};
+
+bool is_backup(const std::string& path) {
+  return verify_backup(path, one_key()).ok();
+}
+
+/// Runs it in a child that is killed before its n-th change. True if it was.
+template <typename Run>
+bool killed_at(const Scene& scene, std::int64_t nth, Run run) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::int64_t calls = 0;
+    const Watch watch(scene.directory.path().string(), {[&](const SystemCall&) {
+                        if (++calls == nth) ::kill(::getpid(), SIGKILL);
+                        return 0;
+                      }});
+    ::_exit(run() ? 0 : 9);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  if (WIFSIGNALED(status)) return true;
+  CHECK(WEXITSTATUS(status) == 0);
+  return false;
+}
+
+void remove_leftovers(const Scene& scene) {
+  for (const auto& entry : std::filesystem::directory_iterator(scene.directory.path())) {
+    const std::string name = entry.path().filename().string();
+    if (name.find(".new-") != std::string::npos || name.find(".before-restore-") != std::string::npos) {
+      std::filesystem::remove(entry.path());
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("A backup that is killed at any change leaves a whole one of its name or none, and the store as it was") {
+  const Scene scene;
+  const std::string place = scene.directory.file("second");
+  bool was_there = false;
+  std::int64_t nth = 1;
+  for (; killed_at(scene, nth, [&] { return back_up(scene.path, place).ok(); }); ++nth) {
+    if (std::filesystem::exists(place)) {
+      was_there = true;
+      CHECK(is_backup(place));
+      std::filesystem::remove(place);
+    }
+    // Over an earlier one.
+    CHECK(killed_at(scene, nth, [&] { return back_up(scene.path, scene.backup, true).ok(); }));
+    CHECK(is_backup(scene.backup));
+  }
+  CHECK(nth > 10);
+  CHECK(was_there);  // killed between the name and its sync
+  CHECK(is_backup(place));
+  CHECK(scene.state_of(scene.path) == Scene::State::newer);
+}
+
+TEST_CASE("A restore that is killed at any change leaves the whole old store or the whole restored one") {
+  std::int64_t nth = 1;
+  int older = 0;
+  int newer = 0;
+  for (bool killed = true; killed; ++nth) {
+    const Scene scene;
+    killed = killed_at(scene, nth, [&] { return restore(scene.backup, scene.path, true).ok(); });
+    CHECK(scene.is_whole(scene.directory.path().string()));
+    ++(scene.state_of(scene.path) == Scene::State::older ? older : newer);
+    // It is done again as if nothing had been.
+    remove_leftovers(scene);
+    CHECK(restore(scene.backup, scene.path, true).ok());
+    CHECK(scene.state_of(scene.path) == Scene::State::older);
+  }
+  CHECK(nth > 20);
+  CHECK(older > 1);
+  CHECK(newer > 1);
+}
+
+TEST_CASE("Control: half a store, and a newer one that has gone, are found") {
+  const Scene scene;
+  CHECK(scene.is_whole(scene.directory.path().string()));
+  const auto report = restore(scene.backup, scene.path, true);
+  REQUIRE(report.ok());
+  CHECK(scene.is_whole(scene.directory.path().string()));
+  std::filesystem::remove(report->kept_file);
+  CHECK_FALSE(scene.is_whole(scene.directory.path().string()));
+  const std::string content = content_of(scene.path);
+  write_file(scene.path, content.substr(0, content.size() / 2));
+  CHECK(scene.state_of(scene.path) == Scene::State::neither);
+  write_file(scene.backup, content_of(scene.backup).substr(0, 5000));
+  CHECK_FALSE(is_backup(scene.backup));
+}
+
+TEST_CASE("A disk that is full or broken at any change fails a backup, and never makes half of one") {
+  const Scene scene;
+  const std::string place = scene.directory.file("second");
+  const auto store = open_file(scene.path);  // what fails is the backup, and not its opening
+  for (const int code : {ENOSPC, EIO}) {
+    for (const bool for_ever : {false, true}) {
+      int failed = 0;
+      for (std::int64_t nth = 1;; ++nth) {
+        std::int64_t calls = 0;
+        Result<BackupInfo> made = Error(Status::internal, "not tried");
+        {
+          const Watch watch(scene.directory.path().string(), {[&](const SystemCall& call) {
+                              if (call.change == Change::remove) return 0;
+                              ++calls;
+                              return calls == nth || (for_ever && calls > nth) ? code : 0;
+                            }});
+          made = backup_store(*store, one_key(), place);
+        }
+        if (calls < nth) {
+          CHECK(made.ok());
+          std::filesystem::remove(place);
+          break;
+        }
+        failed += made.ok() ? 0 : 1;
+        CHECK((!std::filesystem::exists(place) || is_backup(place)));
+        std::filesystem::remove(place);
+        for (const std::string& name : names_in(scene.directory)) CHECK(name.find(".new-") == std::string::npos);
+      }
+      CHECK(failed > 5);
+    }
+  }
+  CHECK(scene.state_of(scene.path) == Scene::State::newer);
+}
+
+TEST_CASE("A disk that is full or broken at any change fails a restore, and one of the two stores is whole") {
+  for (const int code : {ENOSPC, EIO}) {
+    int failed = 0;
+    bool reached = true;
+    for (std::int64_t nth = 1; reached; ++nth) {
+      const Scene scene;
+      std::int64_t calls = 0;
+      bool done = false;
+      {
+        const Watch watch(scene.directory.path().string(), {[&](const SystemCall& call) {
+                            if (call.change == Change::remove) return 0;
+                            return ++calls == nth ? code : 0;
+                          }});
+        done = restore(scene.backup, scene.path, true).ok();
+      }
+      reached = calls >= nth;
+      failed += done ? 0 : 1;
+      CHECK(scene.is_whole(scene.directory.path().string()));
+      if (done) CHECK(scene.state_of(scene.path) == Scene::State::older);
+    }
+    CHECK(failed > 5);
+  }
+}
+
+// A power cut: for each change a disk is built on which only what was synced is certain, of files and of names.
+namespace {
+
+struct File {
+  std::string synced;
+  struct Pending {
+    bool truncate;
+    std::size_t offset;
+    std::string data;
+  };
+  std::vector<Pending> pending;
+
+  static void apply(std::string& content, const Pending& change) {
+    if (change.truncate) {
+      content.resize(change.offset, '\0');
+      return;
+    }
+    if (content.size() < change.offset + change.data.size()) content.resize(change.offset + change.data.size(), '\0');
+    content.replace(change.offset, change.data.size(), change.data);
+  }
+  void sync() {
+    for (const Pending& change : pending) apply(synced, change);
+    pending.clear();
+  }
+  std::string after_cut(std::mt19937& random) const {
+    std::string content = synced;
+    for (const Pending& change : pending) {
+      if (random() % 2 == 0) continue;
+      Pending part = change;
+      if (!part.truncate && random() % 2 == 0) part.data.resize(part.data.size() / 2);  // torn
+      apply(content, part);
+    }
+    return content;
+  }
+};
+
+class Disk {
+ public:
+  /// All that is in a directory, for certain.
+  explicit Disk(const TempDirectory& directory) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
+      if (entry.path().string().ends_with("-shm")) continue;
+      files_.push_back({content_of(entry.path().string()), {}});
+      names_[entry.path().string()] = files_.size() - 1;
+    }
+    durable_ = names_;
+  }
+
+  /// `syncing` false: as if it were not done, the control.
+  void change(const SystemCall& call, bool syncing) {
+    if (call.path.ends_with("-shm")) return;
+    switch (call.change) {
+      case Change::create:
+        files_.emplace_back();
+        [[fallthrough]];
+      case Change::rename:
+      case Change::exchange:
+      case Change::remove:
+        pending_.push_back({call.change, call.path, call.to, files_.size() - 1});
+        apply(names_, pending_.back());
+        break;
+      case Change::write:
+      case Change::truncate:
+        if (const auto name = names_.find(call.path); name != names_.end()) {
+          files_[name->second].pending.push_back(
+              {call.change == Change::truncate, static_cast<std::size_t>(call.offset), std::string(call.data)});
+        }
+        break;
+      case Change::sync:
+        if (const auto name = names_.find(call.path); syncing && name != names_.end()) files_[name->second].sync();
+        break;
+      case Change::sync_directory:
+        if (!syncing) break;
+        durable_ = names_;
+        pending_.clear();
+        break;
+    }
+  }
+
+  /// Writes what a cut leaves to another directory.
+  void cut(const TempDirectory& to, std::mt19937& random) const {
+    auto names = durable_;
+    for (const Naming& change : pending_) {
+      if (random() % 2 == 0) apply(names, change);
+    }
+    for (const auto& [name, file] : names) {
+      write_file(to.file(std::filesystem::path(name).filename().string()), files_[file].after_cut(random));
+    }
+  }
+
+ private:
+  struct Naming {
+    Change change;
+    std::string path;
+    std::string to;
+    std::size_t file;
+  };
+  using Names = std::map<std::string, std::size_t>;
+
+  static void apply(Names& names, const Naming& change) {
+    if (change.change == Change::create) {
+      names[change.path] = change.file;
+      return;
+    }
+    const auto from = names.find(change.path);
+    if (from == names.end()) return;
+    if (change.change == Change::exchange) {
+      if (const auto to = names.find(change.to); to != names.end()) std::swap(from->second, to->second);
+      return;
+    }
+    const std::size_t file = from->second;
+    names.erase(from);
+    if (change.change == Change::rename) names[change.to] = file;
+  }
+
+  std::vector<File> files_;
+  Names names_;
+  Names durable_;
+  std::vector<Naming> pending_;
+};
+
+/// Counts the cuts after which `holds` is not so.
+template <typename Run, typename Holds>
+std::pair<int, int> cut_everywhere(const Scene& scene, bool syncing, int times, Run run, Holds holds) {
+  std::vector<SystemCall> calls;
+  std::vector<std::string> data;  // what a write pointed to
+  const Disk before(scene.directory);
+  {
+    const Watch watch(scene.directory.path().string(), {{}, [&](const SystemCall& call) {
+                                                          calls.push_back(call);
+                                                          data.emplace_back(call.data);
+                                                        }});
+    REQUIRE(run());
+  }
+  std::mt19937 random(static_cast<unsigned>(calls.size()));
+  int cuts = 0;
+  int broken = 0;
+  for (std::size_t last = 0; last <= calls.size(); ++last) {
+    Disk disk = before;
+    for (std::size_t i = 0; i < last; ++i) {
+      calls[i].data = data[i];
+      disk.change(calls[i], syncing);
+    }
+    for (int time = 0; time < times; ++time) {
+      const TempDirectory after;
+      disk.cut(after, random);
+      ++cuts;
+      broken += holds(after, last == calls.size()) ? 0 : 1;
+    }
+  }
+  return {cuts, broken};
+}
+
+std::pair<int, int> cut_backups(bool syncing, int times) {
+  const Scene scene;
+  return cut_everywhere(
+      scene, syncing, times, [&] { return back_up(scene.path, scene.directory.file("second")).ok(); },
+      [&](const TempDirectory& after, bool finished) {
+        const std::string place = after.file("second");
+        const bool good = std::filesystem::exists(place) ? is_backup(place) : !finished;
+        return good && scene.state_of(after.file("store.db")) == Scene::State::newer;
+      });
+}
+
+std::pair<int, int> cut_restores(bool syncing, int times) {
+  const Scene scene;
+  // The old store has something in its -wal file, and is in use.
+  const auto store = open_file(scene.path);
+  return cut_everywhere(
+      scene, syncing, times, [&] { return restore(scene.backup, scene.path, true).ok(); },
+      [&](const TempDirectory& after, bool finished) {
+        if (finished && scene.state_of(after.file("store.db")) != Scene::State::older) return false;
+        return scene.is_whole(after.path().string());
+      });
+}
+
+}  // namespace
+
+TEST_CASE("A power cut at any change of a backup leaves a whole one or none, and of a finished one all") {
+  const auto [cuts, broken] = cut_backups(true, count_from("TOKENSTORE_TRANSFER_CUTS", 2));
+  CHECK(cuts > 50);
+  CHECK(broken == 0);
+}
+
+TEST_CASE("The power cut test of backups can fail: where nothing is synced, halves are found") {
+  CHECK(cut_backups(false, 2).second > 0);
+}
+
+TEST_CASE("A power cut at any change of a restore leaves the whole old store or the whole restored one") {
+  const auto [cuts, broken] = cut_restores(true, count_from("TOKENSTORE_TRANSFER_CUTS", 2));
+  CHECK(cuts > 70);
+  CHECK(broken == 0);
+}
+
+TEST_CASE("The power cut test of restores can fail: where nothing is synced, stores are lost") {
+  CHECK(cut_restores(false, 2).second > 0);
+}

@@ -1,0 +1,41 @@
+/// What this program and the libraries in it ask the system to change on disk, to be watched and kept from happening.
+///
+/// The functions of the same names in this program stand before the C library's. One watcher at a time; it is called by
+/// whatever thread makes the call.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace tokenstore::test {
+
+enum class Change : std::uint8_t { create, write, truncate, sync, sync_directory, rename, exchange, remove };
+
+struct SystemCall {
+  Change change;
+  std::string path;  ///< absolute
+  std::string to{};  ///< of rename and exchange
+  off_t offset = 0;  ///< of truncate: the new size
+  std::string_view data{};
+};
+
+/// Before the call: 0 lets it through, anything else is its error. After it, if it succeeded.
+struct Watcher {
+  std::function<int(const SystemCall&)> before{};
+  std::function<void(const SystemCall&)> after{};
+};
+
+/// Watches what happens under a directory for as long as it lives.
+class Watch {
+ public:
+  Watch(std::string directory, Watcher watcher);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+};
+
+}  // namespace tokenstore::test
