@@ -259,6 +259,7 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
   add_key_commands(app, chosen);
   add_upkeep_commands(app, chosen);
   add_copy_command(app, chosen);
+  add_backup_commands(app, chosen);
   add_completion_command(app, chosen);
   app.require_subcommand(1);
   app.footer(footer);

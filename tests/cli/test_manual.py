@@ -9,7 +9,7 @@ from support import COMMAND, OK, SOURCE, CommandCase
 
 ROOM = SOURCE / "src" / "cli"
 COMMANDS = ["init", "issue", "list", "show", "validate", "expire", "revoke", "delete", "purge", "owner", "policy", "key",
-            "check", "pattern", "stats", "copy", "keygen", "completion"]
+            "check", "pattern", "stats", "backup", "restore", "copy", "keygen", "completion"]
 GROUPS = {"owner": ["show", "list", "suspend", "resume", "allow", "revoke-all"], "policy": ["show", "set"],
           "key": ["list", "status", "add", "activate", "retire", "remove", "reseal"]}
 LEAVES = [[command] for command in COMMANDS if command not in GROUPS] + [
@@ -90,7 +90,7 @@ class Completion(CommandCase):
 
     def test_bash_completes_commands_options_and_values(self):
         self.assertEqual(sorted(self.complete_in_bash("")), sorted(COMMANDS))
-        self.assertEqual(self.complete_in_bash("re"), ["revoke"])
+        self.assertEqual(self.complete_in_bash("rev"), ["revoke"])
         self.assertEqual(self.complete_in_bash("owner", "re"), ["resume", "revoke-all"])
         self.assertEqual(self.complete_in_bash("--json", "policy", ""), ["show", "set"])
         self.assertEqual(self.complete_in_bash("--db", "x.db", "owner", "sus"), ["suspend"])

@@ -2,7 +2,7 @@
 
 _tokenstore_words() {
   case $1 in
-    "") echo "init issue list show validate expire revoke delete purge owner policy key check pattern stats copy keygen completion" ;;
+    "") echo "init issue list show validate expire revoke delete purge owner policy key check pattern stats backup restore copy keygen completion" ;;
     init | pattern | check | stats | show) echo "" ;;
     keygen | completion) echo "" ;;
     issue) echo "--scope --description --lifetime --not-before --metadata --metadata-file" ;;
@@ -12,6 +12,8 @@ _tokenstore_words() {
     revoke) echo "--reason" ;;
     delete) echo "--yes" ;;
     purge) echo "--before --yes" ;;
+    backup) echo "--overwrite" ;;
+    restore) echo "--overwrite --delete-extra" ;;
     copy) echo "--from --to --delete-extra" ;;
     owner) echo "show list suspend resume allow revoke-all" ;;
     policy) echo "show set" ;;
@@ -38,7 +40,7 @@ _tokenstore() {
       continue
     fi
     case $word in
-      --json | --quiet | -q | --read-only | --help | -h | --version | --all | --count | --yes | -y | --delete-extra) ;;
+      --json | --quiet | -q | --read-only | --help | -h | --version | --all | --count | --yes | -y | --delete-extra | --overwrite) ;;
       --*=*) ;;
       -*) skip=1 ;;
       *)
