@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_a55aee54ffdb
+#define tokenstore tokenstore_0_1_0_58329a24e70e
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -897,6 +897,91 @@ typedef struct tokenstore_statistics {
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_read_statistics(tokenstore_store* store,
                                                                       tokenstore_statistics* out_statistics,
                                                                       tokenstore_error** out_error);
+
+/* ---- Backup, restore and copy ------------------------------------------------------------------
+ * Everything that a store's storage holds, every workspace of it, and no key: keep the key file elsewhere.
+ * docs/backup.md says more. What is done to a whole storage is the host's to do (TOKENSTORE_ACTOR_HOST). `progress` is
+ * told pages or bytes of a file, or tokens; it and `context` may be NULL. */
+
+#define TOKENSTORE_PATH_MAX 4096 /* bytes of a path that the library hands out */
+
+/* What a backup says of itself, under its seal. */
+typedef struct tokenstore_backup_info {
+  size_t struct_size;
+  int64_t made_at;
+  uint64_t workspaces;
+  uint64_t owners;
+  uint64_t tokens;
+  uint64_t revision; /* of all workspaces together: how many changes were announced */
+  char store[40];    /* the store's id: 32 hexadecimal digits and a zero byte */
+} tokenstore_backup_info;
+#define TOKENSTORE_BACKUP_INFO_SIZE_1_0 (offsetof(tokenstore_backup_info, store) + 40)
+
+/* Writes the storage of an open store into one file, mode 0600, while it is in use, by any process. It is written
+ * beside, made durable and then given its name: there is a whole backup of that name or none. Of SQLite it is one
+ * moment's. Whatever was acknowledged before the call is in it. `overwrite`, a flag: an earlier backup of that name is
+ * replaced; nothing else ever is. `out_info` may be NULL. Errors: PERMISSION_DENIED, CONFLICT (something is there, or
+ * progress stopped it), CANNOT_OPEN, UNAVAILABLE, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_backup(tokenstore_store* store, const tokenstore_actor* actor,
+                                                             const char* place, size_t place_size, int32_t overwrite,
+                                                             tokenstore_progress progress, void* context,
+                                                             tokenstore_backup_info* out_info,
+                                                             tokenstore_error** out_error);
+/* Reads a backup to its end and verifies its seal. `out_info` may be NULL. Errors: CANNOT_OPEN, NOT_A_STORE (it is no
+ * backup, or was cut short), TAMPERED (it was altered, or is of another keyring's store), WRONG_KEY, UNAVAILABLE.
+ * Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_verify_backup(const char* backup, size_t backup_size,
+                                                                    const tokenstore_keyring* keyring,
+                                                                    tokenstore_backup_info* out_info,
+                                                                    tokenstore_error** out_error);
+
+typedef struct tokenstore_restore_summary {
+  size_t struct_size;
+  int64_t made_at; /* of the backup */
+  uint64_t tokens; /* in the backup */
+  uint64_t owners;
+  int32_t compared; /* 1: there was a store, and it could be read; what is lost is counted below */
+  int32_t reserved;
+  uint64_t lost_endings;               /* tokens that had ended or were deleted, and live again */
+  uint64_t lost_suspensions;           /* owners who were suspended, or might not use tokens, and may again */
+  uint64_t lost_tokens;                /* that were issued since */
+  uint64_t lost_changes;               /* other records that were changed since */
+  size_t kept_file_size;               /* 0: there was no database */
+  char kept_file[TOKENSTORE_PATH_MAX]; /* the database that was there */
+} tokenstore_restore_summary;
+#define TOKENSTORE_RESTORE_SUMMARY_SIZE_1_0 (offsetof(tokenstore_restore_summary, kept_file) + TOKENSTORE_PATH_MAX)
+
+/* Verifies a backup and puts what it holds in the place of a SQLite database, in one step, whoever uses that: whoever
+ * has the old file open is told UNAVAILABLE from the next call on, and opens the store again. The old file is kept.
+ * `overwrite`, a flag: a store that has what the backup has not, or cannot be read, is replaced too. Another store
+ * never is. Errors: as tokenstore_verify_backup, CONFLICT (the store that is there is newer, or cannot be read),
+ * REFUSED (it is another store), STORAGE_FULL, UNSUPPORTED (the file system cannot swap files). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_restore(const char* backup, size_t backup_size,
+                                                              const tokenstore_keyring* keyring, const char* database,
+                                                              size_t database_size, int32_t overwrite,
+                                                              tokenstore_progress progress, void* context,
+                                                              tokenstore_restore_summary* out_summary,
+                                                              tokenstore_error** out_error);
+
+typedef struct tokenstore_copy_summary {
+  size_t struct_size;
+  uint64_t workspaces;
+  uint64_t tokens; /* seen in the source */
+  uint64_t owners;
+  uint64_t written;   /* records put into the target, or removed there */
+  uint64_t different; /* records that changed in the source meanwhile: copy again */
+} tokenstore_copy_summary;
+#define TOKENSTORE_COPY_SUMMARY_SIZE_1_0 (offsetof(tokenstore_copy_summary, different) + sizeof(uint64_t))
+
+/* Makes a SQLite database hold what the storage of an open store holds, while it is in use: a new one, or an earlier
+ * copy. The same store is in both afterwards, under the same keys. `delete_extra`, a flag: tokens that only the
+ * target has are removed; else finding one is CONFLICT. Errors: PERMISSION_DENIED, CONFLICT (also: the target is
+ * another store, or holds newer records), CANNOT_OPEN, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_copy(tokenstore_store* store, const tokenstore_actor* actor,
+                                                           const char* database, size_t database_size,
+                                                           int32_t delete_extra, tokenstore_progress progress,
+                                                           void* context, tokenstore_copy_summary* out_summary,
+                                                           tokenstore_error** out_error);
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -2486,6 +2571,11 @@ class Backend {
 
   /// The storage's own integrity check. One line for each problem, at most `most`; empty: none.
   virtual Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) = 0;
+
+  /// Optional, for backups: writes everything, as it is at one moment, into an empty file of this name, as
+  /// sqlite_backup_backend() reads it. `conflict` if `progress` asked to stop. False: this storage cannot, and it is
+  /// read record by record instead.
+  virtual Result<bool> write_snapshot(const std::string& /*path*/, const Progress& /*progress*/) { return false; }
 };
 
 }  // namespace tokenstore
@@ -3079,7 +3169,7 @@ std::string_view reason_name(Reason reason) noexcept {
 
 /// Giving a file that was written aside its name: all of it or nothing, and never in another's place.
 ///
-/// Stateless; any thread. Every function answers 0 or the error's number.
+/// Any thread. Every function answers 0 or the error's number.
 
 
 namespace tokenstore::base {
@@ -3090,6 +3180,21 @@ int put_in_place(const std::string& from, const std::string& to) noexcept;
 
 /// Makes the names in the file's directory durable, where the file system can.
 int sync_directory_of(const std::string& path);
+
+/// The same for whoever must not fail for want of memory once a file is in place. Owns a descriptor.
+class DirectoryOf {
+ public:
+  explicit DirectoryOf(const std::string& path);
+  ~DirectoryOf();
+  DirectoryOf(const DirectoryOf&) = delete;
+  DirectoryOf& operator=(const DirectoryOf&) = delete;
+
+  int sync() const noexcept;
+
+ private:
+  int descriptor_;
+  int code_;  ///< why it could not be opened
+};
 
 }  // namespace tokenstore::base
 
@@ -3108,15 +3213,26 @@ int put_in_place(const std::string& from, const std::string& to) noexcept {
   return unsupported(errno) ? EOPNOTSUPP : errno;
 }
 
-int sync_directory_of(const std::string& path) {
+DirectoryOf::DirectoryOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return errno;
-  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
+  descriptor_ = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  code_ = descriptor_ < 0 ? errno : 0;
+}
+
+DirectoryOf::~DirectoryOf() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+int DirectoryOf::sync() const noexcept {
+  if (descriptor_ < 0) return code_;
+  const int code = ::fsync(descriptor_) == 0 ? 0 : errno;
   // Some file systems cannot sync a directory and say so; there is nothing more to be done there.
   return code == EINVAL ? 0 : code;
+}
+
+int sync_directory_of(const std::string& path) {
+  return DirectoryOf(path).sync();
 }
 
 }  // namespace tokenstore::base
@@ -3172,6 +3288,77 @@ void SecretText::wipe() noexcept {
 }
 
 }  // namespace tokenstore
+
+// ---- src/base/temporary_file.hpp -----------------------------------------------------------------------------
+
+/// A file under a name of its own beside another, until it is given that one's place. One thread.
+///
+/// It is of mode 0600 from its first moment, whatever the umask, and removed with all that SQLite puts beside it
+/// unless it was kept. A process that is killed leaves it: "<path>.new-<16 digits>".
+
+
+namespace tokenstore::base {
+
+class TemporaryFile {
+ public:
+  /// Nothing is made yet.
+  explicit TemporaryFile(const std::string& beside);
+  ~TemporaryFile();
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  /// Makes it. 0 or the error's number.
+  int create() const noexcept;
+  /// Makes what was written to it durable. 0 or the error's number.
+  int sync() const noexcept;
+  /// Empty if the system had no random octets for it.
+  const std::string& path() const noexcept { return names_.back(); }
+  /// It has another name now, or is somebody else's.
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  std::array<std::string, 4> names_;  ///< those that SQLite may put beside it, then its own
+  bool kept_ = false;
+};
+
+}  // namespace tokenstore::base
+
+// ---- src/base/temporary_file.cpp -----------------------------------------------------------------------------
+
+namespace tokenstore::base {
+
+TemporaryFile::TemporaryFile(const std::string& beside) {
+  std::uint64_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) return;
+  names_.back() = fmt::format("{}.new-{:016x}", beside, random);
+  // Here, because whoever removes them may have no memory left.
+  constexpr std::array<const char*, 3> suffixes = {"-journal", "-wal", "-shm"};
+  for (std::size_t i = 0; i < suffixes.size(); ++i) names_[i] = path() + suffixes[i];
+}
+
+TemporaryFile::~TemporaryFile() {
+  if (kept_ || path().empty()) return;
+  for (const std::string& name : names_) ::unlink(name.c_str());
+}
+
+int TemporaryFile::create() const noexcept {
+  if (path().empty()) return EIO;
+  const int file = ::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return errno;
+  const int code = ::fchmod(file, 0600) == 0 ? 0 : errno;
+  ::close(file);
+  return code;
+}
+
+int TemporaryFile::sync() const noexcept {
+  const int file = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno;
+  const int code = ::fsync(file) == 0 ? 0 : errno;
+  ::close(file);
+  return code;
+}
+
+}  // namespace tokenstore::base
 
 // ---- src/base/text_rules.hpp ---------------------------------------------------------------------------------
 
@@ -3651,6 +3838,26 @@ struct Place {
   Bytes16 workspace_birth{};  ///< WorkspaceRecord::birth
 };
 
+/// The seal of a backup: a MAC over all that its file holds, under a sub-key of its own. One thread.
+class BackupSeal {
+ public:
+  ~BackupSeal();
+  BackupSeal(BackupSeal&& other) noexcept;
+  BackupSeal(const BackupSeal&) = delete;
+  BackupSeal& operator=(const BackupSeal&) = delete;
+  BackupSeal& operator=(BackupSeal&&) = delete;
+
+  void add(std::string_view octets) noexcept;
+  /// Once, after everything.
+  Bytes32 finish() noexcept;
+
+ private:
+  friend class Sealer;
+  struct State;
+  explicit BackupSeal(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 class Sealer {
  public:
   /// `wrong_key` unless exactly one key is active.
@@ -3703,6 +3910,9 @@ class Sealer {
                                    const Bytes32& previous, std::string_view entry) const noexcept;
   /// What vouches for a frame of the journal (journal/frame.hpp), under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> journal_mac(std::string_view key_id, std::string_view octets) const noexcept;
+
+  /// Begins the seal of a backup under a key. Empty if the key is not held or retired. Allocates.
+  std::optional<BackupSeal> begin_backup_seal(std::string_view key_id) const;
 
  private:
   struct Impl;
@@ -4985,6 +5195,7 @@ struct SubKeys {
   MacState verifier;
   MacState row;
   MacState journal;
+  MacState backup;
 };
 
 /// Memory for keys: locked, left out of core dumps, between guard pages, wiped when freed.
@@ -5262,6 +5473,7 @@ Result<std::unique_ptr<Sealer>> Sealer::create(Keyring keyring) {
     set_sub_key(keys->verifier, master, "verifier");
     set_sub_key(keys->row, master, "row");
     set_sub_key(keys->journal, master, "journal");
+    set_sub_key(keys->backup, master, "backup");
   }
   return std::unique_ptr<Sealer>(new Sealer(std::move(impl)));
 }
@@ -5395,6 +5607,35 @@ std::optional<Bytes32> Sealer::journal_mac(std::string_view key_id, std::string_
   mac.add_octets(octets);
   mac.finish(whole);
   return whole;
+}
+
+struct BackupSeal::State {
+  explicit State(const MacState& keyed) noexcept : mac(keyed) {}
+  ~State() { base::wipe(&mac, sizeof(mac)); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  MacState mac;
+};
+
+BackupSeal::BackupSeal(std::unique_ptr<State> state) : state_(std::move(state)) {}
+BackupSeal::BackupSeal(BackupSeal&& other) noexcept = default;
+BackupSeal::~BackupSeal() = default;
+
+void BackupSeal::add(std::string_view octets) noexcept {
+  crypto_auth_hmacsha256_update(&state_->mac, octets_of(octets).data(), octets.size());
+}
+
+Bytes32 BackupSeal::finish() noexcept {
+  Bytes32 seal;
+  crypto_auth_hmacsha256_final(&state_->mac, seal.data());
+  return seal;
+}
+
+std::optional<BackupSeal> Sealer::begin_backup_seal(std::string_view key_id) const {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
+  return BackupSeal(std::make_unique<BackupSeal::State>(impl_->keys_of(*held).backup));
 }
 
 }  // namespace tokenstore::seal
@@ -11092,6 +11333,151 @@ class UpkeepThread final : private base::AtFork {
 
 }  // namespace tokenstore
 
+// ---- include/tokenstore/backends/sqlite.hpp ------------------------------------------------------------------
+
+/// The embedded default: one SQLite file, for one machine and many processes.
+
+
+
+namespace tokenstore {
+
+struct SqliteOptions {
+  std::string path{};
+  bool create = true;      ///< create the file (mode 0600) if it is missing
+  bool read_only = false;  ///< works on a read-only file system too; every write answers `read_only`
+  std::chrono::milliseconds busy_timeout{5000};  ///< how long a write waits for another process's
+  /// What commit() waits for. `full`: a power cut loses nothing. Weakening it has a name on purpose.
+  enum class Durability : std::uint8_t { full, survives_crash_but_not_power_cut } durability = Durability::full;
+  std::string vfs{};  ///< SQLite VFS name; empty: the default. For tests.
+};
+
+/// Opens or creates the file. Checks that it is ours, of a schema this version knows, and on a local
+/// file system; costs the same at ten tokens and at ten million.
+Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options);
+
+// What backup and restore (tokenstore/transfer.hpp) need of SQLite. A host calls those instead.
+
+/// Makes of a database, which nobody else has open, what a backup holds: one file, which is not opened as a store.
+Result<void> make_sqlite_backup(const std::string& path);
+/// What a backup holds, to be read. Its seal is not looked at. Nobody may write the file meanwhile.
+Result<std::shared_ptr<Backend>> sqlite_backup_backend(const std::string& path);
+
+/// How a database is replaced by what a backup holds.
+struct SqliteReplacement {
+  /// Writes the backup, without what follows the database in it, to an open file.
+  std::function<Result<void>(int file)> write{};
+  /// If set: may change the new database, which nobody else knows yet.
+  std::function<Result<void>(const std::string& path)> prepare{};
+  /// Asked before the change, and again, while nobody can write, if the database has changed since. Its answer, if not
+  /// OK, ends the replacement, and nothing has happened. Not asked if there is no database, or it cannot be read.
+  std::function<Result<void>()> judge{};
+  /// Replace what cannot be read as well; else that is `not_a_store`.
+  bool replace_damaged = false;
+};
+/// Writes a database beside another and swaps the two in one step: at no time is there half a database, or none.
+/// The old one is kept, with all that was committed in it. Who has it open gets `unavailable` from the next call that
+/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none.
+Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement);
+
+}  // namespace tokenstore
+
+// ---- include/tokenstore/transfer.hpp -------------------------------------------------------------------------
+
+/// A whole store on its way from one storage to another: copy, backup, restore. Every workspace, owner and token, and
+/// the store's own record, as they are: it is the same store afterwards, and every seal in it verifies.
+///
+/// Thread use: one thread calls; every backend may be used by others meanwhile. Nothing is owned. A keyring is the
+/// store's.
+
+
+
+namespace tokenstore {
+
+struct CopyOptions {
+  /// Tokens that only the target has are removed; else finding one is a `conflict`.
+  bool delete_extra = false;
+  /// Called now and then with the tokens of the workspace that were looked at. Returning false stops with `conflict`.
+  std::function<bool(const std::string& workspace, std::uint64_t tokens)> progress{};
+};
+
+struct CopyReport {
+  std::vector<std::string> workspaces;
+  std::uint64_t tokens = 0;     ///< seen in the source
+  std::uint64_t owners = 0;     ///< seen in the source
+  std::uint64_t written = 0;    ///< records put into the target, or removed there
+  std::uint64_t different = 0;  ///< records that changed in the source meanwhile: copy again
+};
+
+/// Makes `to` hold what `from` holds: an empty storage, or an earlier copy. The source's change feed is only followed
+/// where it is genuine, and the target's is told of what changes there. `wrong_key` if the keyring is not the store's,
+/// `conflict` if the target is another store, holds newer records or more tokens than the source.
+Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const CopyOptions& options = {});
+
+struct BackupOptions {
+  /// An earlier backup of this name is replaced; else that is a `conflict`. Anything else is never replaced.
+  bool overwrite = false;
+  /// With what is done and, if known, what there is to do. Returning false stops with `conflict`.
+  Progress progress{};
+};
+
+/// What a backup says of itself, under its seal.
+struct BackupInfo {
+  Bytes16 store{};  ///< StoreRecord::id
+  UnixMillis made_at = 0;
+  std::uint64_t workspaces = 0;
+  std::uint64_t owners = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t revision = 0;  ///< of all workspaces together: how many changes were announced
+  std::uint64_t size = 0;      ///< octets of the database in it
+};
+
+/// Writes a store into one file, mode 0600, while it is in use. It is written beside, made durable and then given its
+/// name: there is a whole backup of that name or none. Of SQLite it is one moment's; of other storage each record is as
+/// it was at some moment during the backup, and whatever was acknowledged before it began is in it. The keys are not:
+/// keep them elsewhere. `wrong_key` if the keyring is not the store's.
+Result<BackupInfo> backup_store(Backend& from, Keyring keyring, const std::string& path,
+                                const BackupOptions& options = {});
+/// Reads a backup to its end and verifies its seal. `not_a_store` if it is none, or was cut short; `tampered` if it was
+/// altered, or is of another keyring's store; `wrong_key` if the keyring has not the key of its seal.
+Result<BackupInfo> verify_backup(const std::string& path, Keyring keyring, const Progress& progress = {});
+
+/// What a store has and its backup does not: what is undone by restoring.
+struct Losses {
+  std::uint64_t endings = 0;      ///< tokens that had ended or were deleted, and live in the backup
+  std::uint64_t suspensions = 0;  ///< owners who were suspended, or might not use tokens, and may in the backup
+  std::uint64_t tokens = 0;       ///< that were issued since
+  std::uint64_t changes = 0;      ///< other records that were changed since
+  bool any() const noexcept { return endings + suspensions + tokens + changes != 0; }
+};
+
+struct RestoreOptions {
+  /// Where to; its `read_only`, `durability` and `create` are not looked at. A database that is there is replaced.
+  SqliteOptions sqlite{};
+  /// A store that has what the backup has not, or that cannot be read, is replaced too; else that is a `conflict`.
+  /// Another store never is.
+  bool overwrite = false;
+  /// Called with what the backup holds, before it takes its place: what is changed there is in place from the first
+  /// moment. An error ends the restoring, and nothing has happened.
+  std::function<Result<void>(Backend& restored)> heal{};
+  Progress progress{};
+};
+
+struct RestoreReport {
+  BackupInfo backup;
+  std::string kept_file;  ///< the database that was there; empty: there was none
+  bool compared = false;  ///< `lost` is known: there was a store, and it could be read
+  Losses lost;
+};
+
+/// Puts what a backup holds in the place of a SQLite database, once its seal is verified. It is written beside and
+/// swapped in one step; who has the old one open gets `unavailable`, and opens it again.
+Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options);
+/// The same into other storage: an empty one, or an earlier copy of the store, as copy_store().
+Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring keyring,
+                                const CopyOptions& options = {});
+
+}  // namespace tokenstore
+
 // ---- include/tokenstore/store.hpp ----------------------------------------------------------------------------
 
 /// TokenStore: issue, validate, list, expire, revoke and delete the tokens of one workspace.
@@ -11202,6 +11588,12 @@ class TokenStore {
 
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
+
+  /// Writes everything that the storage holds, every workspace of it, into one file, as backup_store() does. For the
+  /// host alone. restore_sqlite() makes a store of it again.
+  Result<BackupInfo> backup(const Actor& actor, const std::string& path, const BackupOptions& options = {});
+  /// Makes other storage hold what this one holds, as copy_store() does. For the host alone.
+  Result<CopyReport> copy_to(const Actor& actor, Backend& to, const CopyOptions& options = {});
 
   /// Housekeeping for about `budget`: writes out last uses that are due, lets the backend tidy up.
   /// True: there is more to do. A host without the upkeep thread calls it every few seconds.
@@ -13655,36 +14047,233 @@ void TokenStore::Impl::start_upkeep(std::chrono::milliseconds pause) {
 
 }  // namespace tokenstore
 
-// ---- include/tokenstore/transfer.hpp -------------------------------------------------------------------------
+// ---- src/transfer/transfer.hpp -------------------------------------------------------------------------------
 
-/// Copying a whole store from one storage to another while the first is in use: every workspace, owner and token, and
-/// the store's own record, so that the copy is the same store and every seal in it verifies.
+/// What tokenstore/transfer.hpp declares, for callers who have a sealer already. One thread; borrows everything.
+
+
+
+namespace tokenstore::transfer {
+
+Result<CopyReport> copy(Backend& from, Backend& to, const seal::Sealer& sealer, const CopyOptions& options);
+Result<BackupInfo> backup(Backend& from, const seal::Sealer& sealer, const std::string& path,
+                          const BackupOptions& options);
+
+Error not_this_key(std::string_view what);
+
+}  // namespace tokenstore::transfer
+
+// ---- src/store/transferring.cpp ------------------------------------------------------------------------------
+
+// Backup and copy: everything that the storage holds, and not this workspace alone.
+
+namespace tokenstore {
+namespace {
+
+Result<void> require_host(const Actor& actor) {
+  if (auto known = rules::require_administrator(actor); !known.ok()) return known;
+  if (actor.kind() == Actor::Kind::host) return {};
+  return Error(Status::permission_denied, "only the host may do this: it concerns every workspace");
+}
+
+/// What others have sealed by now with keys that this process does not know yet has to be believed.
+const seal::Sealer& newest(seal::LiveSealer& sealer) noexcept {
+  sealer.look(sealer.now(), seal::LiveSealer::Ask::by_mark);
+  return sealer.now();
+}
+
+}  // namespace
+
+Result<BackupInfo> TokenStore::backup(const Actor& actor, const std::string& path, const BackupOptions& options) {
+  if (auto good = require_host(actor); !good.ok()) return good.error();
+  return transfer::backup(*impl_->backend, newest(*impl_->sealer), path, options);
+}
+
+Result<CopyReport> TokenStore::copy_to(const Actor& actor, Backend& to, const CopyOptions& options) {
+  if (auto good = require_host(actor); !good.ok()) return good.error();
+  return transfer::copy(*impl_->backend, to, newest(*impl_->sealer), options);
+}
+
+}  // namespace tokenstore
+
+// ---- src/transfer/sealed_file.hpp ----------------------------------------------------------------------------
+
+/// The file of a backup: a database, and after it what the backup says of itself, in lines of fixed size, the last of
+/// which is a seal over all before it. docs/backup.md shows it.
 ///
-/// Thread use: one thread calls; both backends may be used by others meanwhile. Nothing is owned.
+/// One thread. A descriptor is the caller's.
+
+
+
+namespace tokenstore::transfer {
+
+/// Whether the file ends as a backup does.
+bool ends_as_backup(int file) noexcept;
+
+/// Appends what `info` says, and the seal under the active key. Sets `info.size`. `path` is for errors.
+Result<void> seal_file(int file, const std::string& path, BackupInfo& info, const seal::Sealer& sealer);
+
+/// Reads all of it, and hands each part of the database to `take`, if there is one, before it is known to be genuine.
+/// Answers what the backup says if the seal is genuine.
+using Take = std::function<Result<void>(std::string_view part)>;
+Result<BackupInfo> read_sealed_file(int file, const std::string& path, const seal::Sealer& sealer, const Take& take,
+                                    const Progress& progress);
+
+/// Writes all of it. 0 or the error's number.
+int write_all(int file, std::string_view octets) noexcept;
+
+}  // namespace tokenstore::transfer
+
+// ---- src/transfer/backup.cpp ---------------------------------------------------------------------------------
+
+// One file that holds a whole store, made while the store is in use.
 
 
 
 namespace tokenstore {
+namespace transfer {
+namespace {
 
-struct CopyOptions {
-  /// Tokens that only the target has are removed; else finding one is a `conflict`.
-  bool delete_extra = false;
-  /// Called now and then with the tokens of the workspace that were looked at. Returning false stops with `conflict`.
-  std::function<bool(const std::string& workspace, std::uint64_t tokens)> progress{};
-};
+constexpr std::size_t owners_at_once = 500;
 
-struct CopyReport {
-  std::vector<std::string> workspaces;
-  std::uint64_t tokens = 0;     ///< seen in the source
-  std::uint64_t owners = 0;     ///< seen in the source
-  std::uint64_t written = 0;    ///< records put into the target, or removed there
-  std::uint64_t different = 0;  ///< records that changed in the source meanwhile: copy again
-};
+Error cannot_write(const std::string& path, int code) {
+  if (code == ENOSPC || code == EDQUOT) {
+    return {Status::storage_full, fmt::format("no space for the backup '{}'; free some and try again", path)};
+  }
+  return {Status::cannot_open, fmt::format("the backup '{}' cannot be written ({}); name a file in a directory that is "
+                                           "there and can be written",
+                                           path, std::strerror(code))};  // NOLINT(concurrency-mt-unsafe)
+}
 
-/// Makes `to` hold what `from` holds: an empty storage, or an earlier copy. The keyring is the store's: the source's
-/// change feed is only followed where it is genuine, and the target's is told of what changes there. `wrong_key` if it
-/// is not, `conflict` if the target is another store, holds newer records or more tokens than the source.
-Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const CopyOptions& options = {});
+/// Whether a file may be given this name.
+Result<void> check_place(const std::string& path, bool overwrite) {
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return Error(Status::invalid_argument, "the path of the backup is empty or holds a NUL; name a file");
+  }
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) return errno == ENOENT ? Result<void>() : cannot_write(path, errno);
+  if (!overwrite) {
+    return Error(Status::conflict, fmt::format("'{}' is there already; name another file, or have it replaced", path));
+  }
+  const int file = S_ISREG(found.st_mode) ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+  const bool is_backup = file >= 0 && ends_as_backup(file);
+  if (file >= 0) ::close(file);
+  if (is_backup) return {};
+  return Error(Status::conflict, fmt::format("'{}' is not a backup, and so is not replaced; name another file", path));
+}
+
+/// Record by record, for storage that cannot write a snapshot of its own.
+Result<void> write_records(Backend& from, const seal::Sealer& sealer, const std::string& path,
+                           const Progress& progress) {
+  SqliteOptions sqlite;
+  sqlite.path = path;
+  // Made durable at once when it is complete.
+  sqlite.durability = SqliteOptions::Durability::survives_crash_but_not_power_cut;
+  auto to = sqlite_backend(sqlite);
+  if (!to.ok()) return to.error();
+  CopyOptions options;
+  options.delete_extra = true;  // tokens that go while they are being read
+  if (progress) options.progress = [&](const std::string&, std::uint64_t tokens) { return progress(tokens, 0); };
+  if (const auto copied = copy(from, **to, sealer, options); !copied.ok()) return copied.error();
+  to->reset();
+  return make_sqlite_backup(path);
+}
+
+Result<std::uint64_t> count_owners(Backend& backend, const std::string& workspace) {
+  std::uint64_t owners = 0;
+  std::string after;
+  for (bool more = true; more;) {
+    auto page = backend.list_owners(workspace, after, owners_at_once);
+    if (!page.ok()) return page.error();
+    owners += page->owners.size();
+    more = page->more && !page->owners.empty();
+    if (more) after = page->owners.back().owner;
+  }
+  return owners;
+}
+
+/// What the file holds, not what was in the store by now.
+Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer) {
+  const auto backend = sqlite_backup_backend(path);
+  if (!backend.ok()) return backend.error();
+  const auto store = (*backend)->load_store();
+  if (!store.ok()) return store.error();
+  if (!store->has_value()) return Error(Status::not_found, "there is no store to back up; name another one");
+  if (sealer.verify(**store) != seal::SealCheck::genuine) return not_this_key("the store's record");
+  BackupInfo info;
+  info.store = (*store)->id;
+  info.made_at = system_clock()->wall();
+  for (std::string after;;) {
+    const auto page = (*backend)->list_workspaces(after, owners_at_once);
+    if (!page.ok()) return page.error();
+    if (page->empty()) return info;
+    for (const WorkspaceRecord& workspace : *page) {
+      after = workspace.workspace;
+      const auto counts = (*backend)->count_tokens(after, {}, info.made_at);
+      if (!counts.ok()) return counts.error();
+      const auto owners = count_owners(**backend, after);
+      if (!owners.ok()) return owners.error();
+      const auto feed = (*backend)->changes(after, seal::far_ahead);
+      if (!feed.ok()) return feed.error();
+      ++info.workspaces;
+      info.owners += *owners;
+      info.tokens += counts->active + counts->pending + counts->expired + counts->revoked;
+      info.revision += feed->revision;
+    }
+  }
+}
+
+Result<BackupInfo> seal_durably(const base::TemporaryFile& written, const seal::Sealer& sealer) {
+  auto info = describe(written.path(), sealer);
+  if (!info.ok()) return info;
+  const int file = ::open(written.path().c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return cannot_write(written.path(), errno);
+  const Result<void> sealed = seal_file(file, written.path(), *info, sealer);
+  const int code = sealed.ok() && ::fsync(file) != 0 ? errno : 0;
+  ::close(file);
+  if (!sealed.ok()) return sealed.error();
+  if (code != 0) return cannot_write(written.path(), code);
+  return info;
+}
+
+}  // namespace
+
+Result<BackupInfo> backup(Backend& from, const seal::Sealer& sealer, const std::string& path,
+                          const BackupOptions& options) {
+  if (Result<void> free = check_place(path, options.overwrite); !free.ok()) return free.error();
+  base::TemporaryFile fresh(path);
+  if (const int code = fresh.create(); code != 0) return cannot_write(path, code);
+  const auto written = from.write_snapshot(fresh.path(), options.progress);
+  if (!written.ok()) return written.error();
+  if (!*written) {
+    ::unlink(fresh.path().c_str());  // empty: a database is made in its place
+    if (const auto copied = write_records(from, sealer, fresh.path(), options.progress); !copied.ok()) {
+      return copied.error();
+    }
+  }
+  auto info = seal_durably(fresh, sealer);
+  if (!info.ok()) return info;
+  const base::DirectoryOf directory(path);
+  // Asked again: somebody may have made it meanwhile.
+  if (Result<void> free = check_place(path, options.overwrite); !free.ok()) return free.error();
+  int code = 0;
+  if (options.overwrite) {
+    code = std::rename(fresh.path().c_str(), path.c_str()) == 0 ? 0 : errno;
+  } else {
+    code = base::put_in_place(fresh.path(), path);
+  }
+  if (code == 0) code = directory.sync();
+  if (code != 0) return cannot_write(path, code);
+  return info;
+}
+
+}  // namespace transfer
+
+Result<BackupInfo> backup_store(Backend& from, Keyring keyring, const std::string& path, const BackupOptions& options) {
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  return transfer::backup(from, **sealer, path, options);
+}
 
 }  // namespace tokenstore
 
@@ -13725,8 +14314,6 @@ class Mirror {
   Result<std::uint64_t> differences();
 
  private:
-  struct Pages;
-
   Result<void> copy_settings();
   Result<void> copy_owners();
   /// Walks both lists side by side.
@@ -13763,12 +14350,9 @@ class Mirror {
 namespace tokenstore {
 namespace {
 
-constexpr std::size_t workspaces_at_once = 100;
+using transfer::not_this_key;
 
-Error not_this_key(std::string_view what) {
-  return {Status::wrong_key,
-          fmt::format("{} does not verify under this keyring; give the keyring that the store was made with", what)};
-}
+constexpr std::size_t workspaces_at_once = 100;
 
 /// The record that makes both the same store, as it stands in the target afterwards.
 Result<StoreRecord> copy_record(Backend& from, Backend& to, const seal::Sealer& sealer,
@@ -13808,12 +14392,21 @@ Result<transfer::MirrorCounts> copy_until_equal(transfer::Mirror& mirror) {
 
 }  // namespace
 
+Error transfer::not_this_key(std::string_view what) {
+  return {Status::wrong_key,
+          fmt::format("{} does not verify under this keyring; give the keyring that the store was made with", what)};
+}
+
 // By value: the sealer takes the keys over.
 Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const CopyOptions& options) {
   auto sealer = seal::Sealer::create(std::move(keyring));
   if (!sealer.ok()) return sealer.error();
+  return transfer::copy(from, to, **sealer, options);
+}
+
+Result<CopyReport> transfer::copy(Backend& from, Backend& to, const seal::Sealer& sealer, const CopyOptions& options) {
   std::optional<Mutation> record;
-  auto store = copy_record(from, to, **sealer, record);
+  auto store = copy_record(from, to, sealer, record);
   if (!store.ok()) return store.error();
 
   CopyReport report;
@@ -13823,13 +14416,13 @@ Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const
     if (page->empty()) return report;
     for (const WorkspaceRecord& workspace : *page) {
       after = workspace.workspace;
-      if (!(*sealer)->is_genuine(store->id, workspace)) {
+      if (!sealer.is_genuine(store->id, workspace)) {
         return not_this_key(fmt::format("the record of the workspace \"{}\"", workspace.workspace));
       }
       const seal::Place place{store->id, workspace.workspace, workspace.birth};
       if (record) {
         // With the first workspace, in whose feed it is named.
-        seal::SealedAnnouncement announcement(**sealer, place);
+        seal::SealedAnnouncement announcement(sealer, place);
         announcement.name(RecordKind::store, {});
         const CommitResult done = to.commit(place.workspace, {&*record, 1}, &announcement);
         if (done.outcome != CommitOutcome::committed) {
@@ -13838,7 +14431,7 @@ Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const
         ++report.written;
         record.reset();
       }
-      transfer::Mirror mirror(from, to, **sealer, place, options.delete_extra, [&](std::uint64_t tokens) {
+      transfer::Mirror mirror(from, to, sealer, place, options.delete_extra, [&](std::uint64_t tokens) {
         return !options.progress || options.progress(place.workspace, tokens);
       });
       auto counts = copy_until_equal(mirror);
@@ -13853,6 +14446,154 @@ Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const
 }
 
 }  // namespace tokenstore
+
+// ---- src/transfer/losses.hpp ---------------------------------------------------------------------------------
+
+/// What would be undone if an older state of a store took the place of a newer one. One thread; borrows everything.
+
+
+namespace tokenstore::transfer {
+
+/// `now`: of a token whose time is up by itself nothing is lost.
+Result<Losses> losses_between(Backend& newer, Backend& older, UnixMillis now);
+
+}  // namespace tokenstore::transfer
+
+// ---- src/transfer/token_walk.hpp -----------------------------------------------------------------------------
+
+/// The tokens of a workspace from the highest id down, read a page at a time. One thread; borrows everything.
+
+
+
+namespace tokenstore::transfer {
+
+class TokenWalk {
+ public:
+  TokenWalk(Backend& from, const std::string& workspace) : backend_(from), workspace_(workspace) {
+    query_.limit = page_size;
+  }
+
+  /// Null: no more. Valid until the next step.
+  Result<const TokenRecord*> current() {
+    while (at_ == page_.tokens.size()) {
+      if (started_ && page_.next_before_id.empty()) return static_cast<const TokenRecord*>(nullptr);
+      query_.before_id = page_.next_before_id;
+      auto next = backend_.list_tokens(workspace_, query_);
+      if (!next.ok()) return next.error();
+      page_ = std::move(*next);
+      started_ = true;
+      at_ = 0;
+    }
+    return static_cast<const TokenRecord*>(&page_.tokens[at_]);
+  }
+  void step() noexcept { ++at_; }
+
+ private:
+  static constexpr std::size_t page_size = 500;
+
+  Backend& backend_;
+  const std::string& workspace_;
+  TokenQuery query_{};
+  TokenList page_{};
+  std::size_t at_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace tokenstore::transfer
+
+// ---- src/transfer/losses.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore::transfer {
+namespace {
+
+constexpr std::size_t records_at_once = 500;
+constexpr UnixMillis never = std::numeric_limits<UnixMillis>::max();
+
+class Comparison {
+ public:
+  Comparison(Backend& newer, Backend& older, UnixMillis now) : newer_(newer), older_(older), now_(now) {}
+
+  Result<Losses> run() {
+    for (std::string after;;) {
+      const auto page = newer_.list_workspaces(after, records_at_once);
+      if (!page.ok()) return page.error();
+      if (page->empty()) return losses_;
+      for (const WorkspaceRecord& workspace : *page) {
+        after = workspace.workspace;
+        if (auto done = compare_settings(workspace); !done.ok()) return done.error();
+        if (auto done = compare_owners(after); !done.ok()) return done.error();
+        if (auto done = compare_tokens(after); !done.ok()) return done.error();
+      }
+    }
+  }
+
+ private:
+  bool lives(const TokenRecord& token) const noexcept { return token.expired_at == never && token.ends_at() > now_; }
+  static bool may_use(const OwnerRecord& owner) noexcept { return owner.may_use && owner.suspended_at == never; }
+
+  Result<void> compare_settings(const WorkspaceRecord& there) {
+    const auto then = older_.load_workspace(there.workspace);
+    if (!then.ok()) return then.error();
+    if (!then->has_value() || (*then)->revision < there.revision) ++losses_.changes;
+    return {};
+  }
+
+  Result<void> compare_owners(const std::string& workspace) {
+    std::string after;
+    for (bool more = true; more;) {
+      const auto page = newer_.list_owners(workspace, after, records_at_once);
+      if (!page.ok()) return page.error();
+      more = page->more && !page->owners.empty();
+      for (const OwnerRecord& there : page->owners) {
+        after = there.owner;
+        const auto then = older_.load_owner(workspace, there.owner);
+        if (!then.ok()) return then.error();
+        if (then->has_value() && (*then)->revision >= there.revision) continue;
+        const bool worked = !then->has_value() || may_use(**then);
+        ++(worked && !may_use(there) ? losses_.suspensions : losses_.changes);
+      }
+    }
+    return {};
+  }
+
+  Result<void> compare_tokens(const std::string& workspace) {
+    TokenWalk newer(newer_, workspace);
+    TokenWalk older(older_, workspace);
+    for (;;) {
+      const auto there = newer.current();
+      if (!there.ok()) return there.error();
+      const auto then = older.current();
+      if (!then.ok()) return then.error();
+      const TokenRecord* is = *there;
+      const TokenRecord* was = *then;
+      if (is == nullptr && was == nullptr) return {};
+      if (was == nullptr || (is != nullptr && is->id > was->id)) {
+        ++losses_.tokens;
+        newer.step();
+      } else if (is == nullptr || was->id > is->id) {
+        ++(lives(*was) ? losses_.endings : losses_.changes);
+        older.step();
+      } else {
+        if (is->revision > was->revision) ++(lives(*was) && !lives(*is) ? losses_.endings : losses_.changes);
+        newer.step();
+        older.step();
+      }
+    }
+  }
+
+  Backend& newer_;
+  Backend& older_;
+  const UnixMillis now_;
+  Losses losses_;
+};
+
+}  // namespace
+
+Result<Losses> losses_between(Backend& newer, Backend& older, UnixMillis now) {
+  return Comparison(newer, older, now).run();
+}
+
+}  // namespace tokenstore::transfer
 
 // ---- src/transfer/mirror.cpp ---------------------------------------------------------------------------------
 
@@ -13886,32 +14627,6 @@ const Stored* pointer(const std::optional<Stored>& record) {
 }
 
 }  // namespace
-
-/// The tokens of a workspace from the highest id down, a page at a time.
-struct Mirror::Pages {
-  Pages(Backend& from, const std::string& name) : backend(from), workspace(name) { query.limit = page_size; }
-
-  /// Null: no more.
-  Result<const TokenRecord*> current() {
-    while (at == page.tokens.size()) {
-      if (started && page.next_before_id.empty()) return static_cast<const TokenRecord*>(nullptr);
-      query.before_id = page.next_before_id;
-      auto next = backend.list_tokens(workspace, query);
-      if (!next.ok()) return next.error();
-      page = std::move(*next);
-      started = true;
-      at = 0;
-    }
-    return static_cast<const TokenRecord*>(&page.tokens[at]);
-  }
-
-  Backend& backend;
-  const std::string& workspace;
-  TokenQuery query{};
-  TokenList page{};
-  std::size_t at = 0;
-  bool started = false;
-};
 
 Result<void> Mirror::flush() {
   if (!batch_.empty()) {
@@ -13993,8 +14708,8 @@ Result<void> Mirror::take_wanted(const TokenRecord& wanted, const TokenRecord* t
 }
 
 Result<void> Mirror::walk_tokens(bool only_count) {
-  Pages source(from_, workspace());
-  Pages target(to_, workspace());
+  TokenWalk source(from_, workspace());
+  TokenWalk target(to_, workspace());
   for (;;) {
     auto next = source.current();
     if (!next.ok()) return next.error();
@@ -14008,7 +14723,7 @@ Result<void> Mirror::walk_tokens(bool only_count) {
       if (!only_count) {
         if (auto done = take_extra(*there); !done.ok()) return done;
       }
-      ++target.at;
+      target.step();
       continue;
     }
     if (there != nullptr && wanted->id > there->id) there = nullptr;
@@ -14019,8 +14734,8 @@ Result<void> Mirror::walk_tokens(bool only_count) {
       if (progress_ && !progress_(counts_.tokens))
         return Error(Status::conflict, "the copy was stopped before its end");
     }
-    ++source.at;
-    if (there != nullptr) ++target.at;
+    source.step();
+    if (there != nullptr) target.step();
   }
   return flush();
 }
@@ -14103,6 +14818,372 @@ Result<std::uint64_t> Mirror::differences() {
   });
   if (!walked.ok()) return walked.error();
   return different_;
+}
+
+}  // namespace tokenstore::transfer
+
+// ---- src/transfer/restore.cpp --------------------------------------------------------------------------------
+
+// A backup becomes a store again.
+
+
+
+namespace tokenstore {
+namespace transfer {
+namespace {
+
+/// Held open, so that what is verified is what is restored.
+class BackupFile {
+ public:
+  explicit BackupFile(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), code_(errno) {}
+  ~BackupFile() {
+    if (file_ >= 0) ::close(file_);
+  }
+  BackupFile(const BackupFile&) = delete;
+  BackupFile& operator=(const BackupFile&) = delete;
+
+  int descriptor() const noexcept { return file_; }
+  /// Why it cannot be opened; 0 if it is.
+  int code() const noexcept { return file_ >= 0 ? 0 : code_; }
+
+ private:
+  int file_;
+  int code_;
+};
+
+Result<BackupInfo> verify(const BackupFile& file, const std::string& path, const seal::Sealer& sealer,
+                          const Progress& progress) {
+  if (file.code() != 0) {
+    return Error(Status::cannot_open, fmt::format("the backup '{}' cannot be opened ({}); name another file", path,
+                                                  std::strerror(file.code())));  // NOLINT(concurrency-mt-unsafe)
+  }
+  return read_sealed_file(file.descriptor(), path, sealer, {}, progress);
+}
+
+class Restoring {
+ public:
+  Restoring(const std::string& path, const seal::Sealer& sealer, const RestoreOptions& options)
+      : path_(path), sealer_(sealer), options_(options), file_(path) {}
+
+  Result<RestoreReport> run();
+
+ private:
+  /// Of what is there: may it be replaced?
+  Result<void> judge();
+  /// The store that is there, if it can be read.
+  Result<Losses> compare() const;
+  Result<void> write(int to) const;
+  Result<void> heal(const std::string& restored) const;
+
+  const std::string& path_;
+  const seal::Sealer& sealer_;
+  const RestoreOptions& options_;
+  const BackupFile file_;
+  RestoreReport report_;
+};
+
+Result<Losses> Restoring::compare() const {
+  SqliteOptions there = options_.sqlite;
+  there.create = there.read_only = false;
+  const auto present = sqlite_backend(there);
+  if (!present.ok()) return present.error();
+  const auto store = (*present)->load_store();
+  if (!store.ok()) return store.error();
+  if (!store->has_value()) return Losses();
+  if (sealer_.verify(**store) != seal::SealCheck::genuine) return not_this_key("the record of the store that is there");
+  if ((*store)->id != report_.backup.store) {
+    return Error(Status::refused,
+                 "the backup is of another store than the one that is there; move that away first, or "
+                 "name another place");
+  }
+  const auto backup = sqlite_backup_backend(path_);
+  if (!backup.ok()) return backup.error();
+  return losses_between(**present, **backup, system_clock()->wall());
+}
+
+Result<void> Restoring::judge() {
+  const auto lost = compare();
+  report_.compared = lost.ok();
+  if (!lost.ok()) {
+    // Another store is never replaced; and a key that does not fit says that it may be one.
+    if (lost.status() == Status::refused || lost.status() == Status::wrong_key) return lost.error();
+    if (options_.overwrite) return {};
+    return Error(Status::conflict,
+                 fmt::format("what is there cannot be compared with the backup ({}); have it replaced, which keeps the "
+                             "file, or name another place",
+                             lost.error().message()));
+  }
+  report_.lost = *lost;
+  if (!lost->any() || options_.overwrite) return {};
+  return Error(
+      Status::conflict,
+      fmt::format("the store that is there is newer than the backup: {} endings, {} suspensions, {} new tokens "
+                  "and {} other changes would be lost; have it replaced, which keeps the file, or name "
+                  "another place",
+                  lost->endings, lost->suspensions, lost->tokens, lost->changes));
+}
+
+Result<void> Restoring::write(int to) const {
+  const Take take = [&](std::string_view part) -> Result<void> {
+    const int code = write_all(to, part);
+    if (code == 0) return {};
+    const bool full = code == ENOSPC || code == EDQUOT;
+    return Error(full ? Status::storage_full : Status::unavailable,
+                 fmt::format("'{}' cannot be written ({}); free space or check the disk, and restore again",
+                             options_.sqlite.path, std::strerror(code)));  // NOLINT(concurrency-mt-unsafe)
+  };
+  // Verified once more as it is written: the file may have changed since.
+  const auto read = read_sealed_file(file_.descriptor(), path_, sealer_, take, options_.progress);
+  return read.ok() ? Result<void>() : read.error();
+}
+
+Result<void> Restoring::heal(const std::string& restored) const {
+  SqliteOptions here = options_.sqlite;
+  here.path = restored;
+  here.create = here.read_only = false;
+  const auto backend = sqlite_backend(here);
+  return backend.ok() ? options_.heal(**backend) : backend.error();
+}
+
+Result<RestoreReport> Restoring::run() {
+  auto verified = verify(file_, path_, sealer_, {});
+  if (!verified.ok()) return verified.error();
+  report_.backup = *verified;
+  SqliteReplacement replacement;
+  replacement.write = [this](int to) { return write(to); };
+  replacement.judge = [this] { return judge(); };
+  if (options_.heal) replacement.prepare = [this](const std::string& restored) { return heal(restored); };
+  replacement.replace_damaged = options_.overwrite;
+  auto kept = replace_sqlite(options_.sqlite, replacement);
+  if (!kept.ok()) return kept.error();
+  report_.kept_file = std::move(*kept);
+  return std::move(report_);
+}
+
+}  // namespace
+}  // namespace transfer
+
+Result<BackupInfo> verify_backup(const std::string& path, Keyring keyring, const Progress& progress) {
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  const transfer::BackupFile file(path);
+  return transfer::verify(file, path, **sealer, progress);
+}
+
+Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options) {
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  return transfer::Restoring(backup, **sealer, options).run();
+}
+
+Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring keyring, const CopyOptions& options) {
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  const transfer::BackupFile file(backup);
+  if (const auto verified = transfer::verify(file, backup, **sealer, {}); !verified.ok()) return verified.error();
+  const auto from = sqlite_backup_backend(backup);
+  if (!from.ok()) return from.error();
+  return transfer::copy(**from, to, **sealer, options);
+}
+
+}  // namespace tokenstore
+
+// ---- src/transfer/sealed_file.cpp ----------------------------------------------------------------------------
+
+namespace tokenstore::transfer {
+namespace {
+
+constexpr std::string_view first_line = "\ntokenstore backup 1\n";
+constexpr std::size_t part_size = 1U << 18U;
+
+template <std::size_t Size>
+std::string hexadecimal(const std::array<std::uint8_t, Size>& octets) {
+  std::string text;
+  for (const std::uint8_t octet : octets) text += fmt::format("{:02x}", octet);
+  return text;
+}
+
+std::string without_seal(const BackupInfo& info, std::string_view key_id) {
+  return fmt::format(
+      "{}store {}\nmade {:020}\nworkspaces {:020}\nowners {:020}\ntokens {:020}\nrevision {:020}\nsize {:020}\nkey "
+      "{}\nseal ",
+      first_line, hexadecimal(info.store), info.made_at, info.workspaces, info.owners, info.tokens, info.revision,
+      info.size, key_id);
+}
+
+/// Every one has the same size.
+std::size_t end_size() {
+  static const std::size_t size = without_seal({}, "00").size() + 2 * sizeof(Bytes32) + 1;
+  return size;
+}
+
+/// Reads words of known names and sizes, one after the other.
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : rest_(text) {}
+
+  std::string_view word(std::string_view name, std::size_t size) {
+    const std::string_view all = rest_.substr(0, name.size() + 1 + size);
+    rest_.remove_prefix(std::min(rest_.size(), all.size() + 1));
+    return all.substr(std::min(all.size(), name.size() + 1));
+  }
+  std::uint64_t number(std::string_view name) {
+    std::uint64_t value = 0;
+    // Eighteen digits fit; a larger number is written anew otherwise than it was read, and refused for it.
+    for (const char digit : word(name, 20)) value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+    return value;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+std::uint8_t value_of(char digit) noexcept {
+  return static_cast<std::uint8_t>(digit >= 'a' ? digit - 'a' + 10 : digit - '0');
+}
+
+struct End {
+  BackupInfo info;
+  std::string key_id;
+};
+
+/// What the end of a file says; empty if it is not written exactly so.
+std::optional<End> parse(std::string_view text) {
+  if (!text.starts_with(first_line)) return std::nullopt;
+  Reader reader(text.substr(first_line.size()));
+  End end;
+  const std::string_view store = reader.word("store", 2 * sizeof(Bytes16));
+  for (std::size_t i = 0; i + 1 < store.size(); i += 2) {
+    end.info.store[i / 2] = static_cast<std::uint8_t>(value_of(store[i]) << 4 | value_of(store[i + 1]));
+  }
+  end.info.made_at = static_cast<UnixMillis>(reader.number("made"));
+  end.info.workspaces = reader.number("workspaces");
+  end.info.owners = reader.number("owners");
+  end.info.tokens = reader.number("tokens");
+  end.info.revision = reader.number("revision");
+  end.info.size = reader.number("size");
+  end.key_id = reader.word("key", 2);
+  if (without_seal(end.info, end.key_id) != text.substr(0, text.size() - 2 * sizeof(Bytes32) - 1)) return std::nullopt;
+  return end;
+}
+
+Error not_a_backup(const std::string& path) {
+  return {Status::not_a_store, fmt::format("'{}' is not a backup, or was cut short; name a whole one", path)};
+}
+
+Error cannot(std::string_view what, const std::string& path, int code) {
+  const std::string why = std::strerror(code);  // NOLINT(concurrency-mt-unsafe): glibc's is thread-safe here
+  if (code == ENOSPC || code == EDQUOT) {
+    return {Status::storage_full, fmt::format("no space for '{}'; free some and try again", path)};
+  }
+  return {Status::unavailable, fmt::format("'{}' cannot be {} ({}); check the disk and try again", path, what, why)};
+}
+
+/// Size of an open file, or -1.
+std::int64_t size_of(int file) noexcept {
+  struct stat facts {};
+  return ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) ? static_cast<std::int64_t>(facts.st_size) : -1;
+}
+
+/// Reads `size` octets at `offset`. 0 or the error's number.
+int read_at(int file, std::int64_t offset, std::string& octets, std::size_t size) {
+  octets.resize(size);
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t got = ::pread(file, octets.data() + done, size - done, offset + static_cast<std::int64_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno;
+    if (got == 0) return EIO;
+    done += static_cast<std::size_t>(got);
+  }
+  return 0;
+}
+
+/// Seals the first `size` octets.
+Result<void> add_database(int file, const std::string& path, std::uint64_t size, seal::BackupSeal& seal,
+                          const Take& take, const Progress& progress) {
+  std::string part;
+  for (std::uint64_t at = 0; at < size; at += part.size()) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(part_size, size - at));
+    if (const int code = read_at(file, static_cast<std::int64_t>(at), part, wanted); code != 0) {
+      return cannot("read", path, code);
+    }
+    seal.add(part);
+    if (take) {
+      if (Result<void> taken = take(part); !taken.ok()) return taken;
+    }
+    if (progress && !progress(at + part.size(), size)) {
+      return Error(Status::conflict, "the restoring was stopped before its end");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+int write_all(int file, std::string_view octets) noexcept {
+  while (!octets.empty()) {
+    const ssize_t written = ::write(file, octets.data(), octets.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    octets.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+bool ends_as_backup(int file) noexcept {
+  const std::int64_t size = size_of(file);
+  const auto end = static_cast<std::int64_t>(end_size());
+  std::array<char, first_line.size()> start{};
+  return size > end && ::pread(file, start.data(), start.size(), size - end) == static_cast<ssize_t>(start.size()) &&
+         std::string_view(start.data(), start.size()) == first_line;
+}
+
+Result<void> seal_file(int file, const std::string& path, BackupInfo& info, const seal::Sealer& sealer) {
+  const std::int64_t size = size_of(file);
+  auto seal = sealer.begin_backup_seal(sealer.active_key_id());
+  if (size < 0 || !seal) return cannot("sealed", path, EIO);
+  info.size = static_cast<std::uint64_t>(size);
+  if (Result<void> added = add_database(file, path, info.size, *seal, {}, {}); !added.ok()) return added;
+  std::string end = without_seal(info, sealer.active_key_id());
+  seal->add(end);
+  end += hexadecimal(seal->finish()) + "\n";
+  if (::lseek(file, size, SEEK_SET) < 0) return cannot("written", path, errno);
+  if (const int code = write_all(file, end); code != 0) return cannot("written", path, code);
+  return {};
+}
+
+Result<BackupInfo> read_sealed_file(int file, const std::string& path, const seal::Sealer& sealer, const Take& take,
+                                    const Progress& progress) {
+  const std::int64_t size = size_of(file);
+  const auto end_at = size - static_cast<std::int64_t>(end_size());
+  if (end_at <= 0) return not_a_backup(path);
+  std::string text;
+  if (const int code = read_at(file, end_at, text, end_size()); code != 0) return cannot("read", path, code);
+  const std::optional<End> end = parse(text);
+  if (!end || end->info.size != static_cast<std::uint64_t>(end_at)) return not_a_backup(path);
+  auto seal = sealer.begin_backup_seal(end->key_id);
+  if (!seal) {
+    return Error(Status::wrong_key,
+                 fmt::format("'{}' is sealed with a key that the keyring does not hold, or that is retired; give the "
+                             "keyring of its store",
+                             path));
+  }
+  if (Result<void> added = add_database(file, path, end->info.size, *seal, take, progress); !added.ok()) {
+    return added.error();
+  }
+  seal->add(std::string_view(text).substr(0, text.size() - 2 * sizeof(Bytes32) - 1));
+  const std::string expected = hexadecimal(seal->finish()) + "\n";
+  const std::string_view found = std::string_view(text).substr(text.size() - expected.size());
+  const auto octets_of = [](std::string_view view) {
+    return std::span(reinterpret_cast<const std::uint8_t*>(view.data()), view.size());
+  };
+  if (!base::equal_constant_time(octets_of(expected), octets_of(found))) {
+    return Error(Status::tampered,
+                 fmt::format("the seal of '{}' does not verify: it was altered since it was made, or is the backup of "
+                             "another store; use another backup, or give the keyring of its store",
+                             path));
+  }
+  return end->info;
 }
 
 }  // namespace tokenstore::transfer
@@ -15016,6 +16097,9 @@ Error error_of(int code, std::string_view doing);
 /// As above while opening: a damaged or foreign file is `not_a_store`, an unreachable one `cannot_open`.
 Error opening_error_of(int code, const std::string& path);
 
+/// A system call's error while a new file is made.
+Error creation_error(const std::string& path, int code);
+
 /// If a file of the database is somebody else's and may not be written: which, whose, and what to do.
 std::optional<Error> denied_file(const std::string& path);
 
@@ -15055,10 +16139,11 @@ Result<std::unique_ptr<Connection>> Connection::open(const Target& target) {
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
   flags |= target.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   if (target.immutable) flags |= SQLITE_OPEN_URI;
-  sqlite3* handle = nullptr;
+  // Before the handle, which would be lost if there were no memory for its owner.
+  std::unique_ptr<Connection> connection(new Connection(nullptr));
+  sqlite3*& handle = connection->handle_;
   const std::string name = target.immutable ? immutable_uri(target.path) : target.path;
   const int code = sqlite3_open_v2(name.c_str(), &handle, flags, target.vfs.empty() ? nullptr : target.vfs.c_str());
-  std::unique_ptr<Connection> connection(new Connection(handle));
   if (code != SQLITE_OK) return opening_error_of(code, target.path);
   connection->busy_timeout_ = target.busy_timeout;
   connection->jitter_ = static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;
@@ -15233,8 +16318,12 @@ namespace tokenstore::sqlite {
 
 /// In the file's header (PRAGMA application_id): "tkst".
 inline constexpr std::int64_t application_id = 0x746b7374;
+/// The same of what a backup holds, so that nobody opens it as a store: "tkbk".
+inline constexpr std::int64_t backup_application_id = 0x746b626b;
 /// In the file's header (PRAGMA user_version). 1 was the first.
 inline constexpr std::int64_t schema_version = 1;
+
+enum class FileKind : std::uint8_t { store, backup };
 
 /// Makes the tables in an empty file and switches it to WAL. The file is complete on return.
 int create_schema(Connection& connection);
@@ -15242,11 +16331,13 @@ int create_schema(Connection& connection);
 /// Reads the header alone, without a lock and without waking SQLite's recovery: a file that is refused
 /// here has not been touched. Answers `not_a_store` or `newer_schema`.
 /// `path` as the caller knows it, `resolved` as it is.
-Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved);
+Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved,
+                          FileKind kind = FileKind::store);
 
 /// Whether the committed state (the WAL included) is a schema that this version can work with, after
 /// bringing it up to date if `may_write`.
-Result<void> check_schema(Connection& connection, const std::string& path, bool may_write);
+Result<void> check_schema(Connection& connection, const std::string& path, bool may_write,
+                          FileKind kind = FileKind::store);
 
 /// Whether the schema is this version's to the letter: an index, constraint, trigger, view or column that is not ours
 /// could swallow what is written. What ANALYZE gathers is let be. `not_a_store` names what is not ours.
@@ -15260,51 +16351,10 @@ Result<void> check_unchanged(Connection& connection, const std::string& path);
 // ---- src/backends/sqlite/create.cpp --------------------------------------------------------------------------
 
 namespace tokenstore::sqlite {
-namespace {
-
-Error creation_error(const std::string& path, int code) {
-  if (code == ENOSPC || code == EDQUOT) {
-    return Error(Status::storage_full, fmt::format("no space to create '{}'; free some and try again", path));
-  }
-  return Error(Status::cannot_open,
-               fmt::format("'{}' cannot be created ({}); its directory must be writable", path,
-                           std::strerror(code)));  // NOLINT(concurrency-mt-unsafe): glibc's is thread-safe here
-}
-
-/// A file under a name of its own, removed with all that SQLite puts beside it.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
-  ~TemporaryFile() {
-    for (const char* suffix : {"-journal", "-wal", "-shm", ""}) ::unlink((path_ + suffix).c_str());
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  /// 0 or errno. Mode 0600 whatever the umask.
-  int create() const noexcept {
-    const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0) return errno;
-    const int code = ::fchmod(file, 0600) == 0 ? 0 : errno;
-    ::close(file);
-    return code;
-  }
-  const std::string& path() const noexcept { return path_; }
-
- private:
-  std::string path_;
-};
-
-}  // namespace
-
 Result<void> create_database(const Location& location, const Target& target) {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-    return creation_error(location.path, errno);
-  }
   // Made by root in somebody's directory, it is theirs: they could replace it, and could not use it otherwise.
   const ActingOwner owner(location.directory);
-  const TemporaryFile temporary(fmt::format("{}.new-{:016x}", location.path, random));
+  const base::TemporaryFile temporary(location.path);
   if (const int code = temporary.create(); code != 0) return creation_error(location.path, code);
   {
     Target building = target;
@@ -15661,30 +16711,6 @@ class CommitQueue {
 
 }  // namespace tokenstore::base
 
-// ---- include/tokenstore/backends/sqlite.hpp ------------------------------------------------------------------
-
-/// The embedded default: one SQLite file, for one machine and many processes.
-
-
-
-namespace tokenstore {
-
-struct SqliteOptions {
-  std::string path{};
-  bool create = true;      ///< create the file (mode 0600) if it is missing
-  bool read_only = false;  ///< works on a read-only file system too; every write answers `read_only`
-  std::chrono::milliseconds busy_timeout{5000};  ///< how long a write waits for another process's
-  /// What commit() waits for. `full`: a power cut loses nothing. Weakening it has a name on purpose.
-  enum class Durability : std::uint8_t { full, survives_crash_but_not_power_cut } durability = Durability::full;
-  std::string vfs{};  ///< SQLite VFS name; empty: the default. For tests.
-};
-
-/// Opens or creates the file. Checks that it is ours, of a schema this version knows, and on a local
-/// file system; costs the same at ten tokens and at ten million.
-Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options);
-
-}  // namespace tokenstore
-
 // ---- src/backends/sqlite/engine.hpp --------------------------------------------------------------------------
 
 /// Everything that an open database consists of in one process: connections, queue, pulse, watch.
@@ -15710,6 +16736,9 @@ class Engine {
  public:
   /// Opens an existing or (if the options say so) new database. `first_counter` is the pulse's.
   static Result<std::unique_ptr<Engine>> open(const SqliteOptions& options, std::uint64_t first_counter);
+
+  /// What a backup holds.
+  static Result<std::unique_ptr<Engine>> open_backup(const std::string& path, std::uint64_t first_counter);
 
   Engine(Target target, std::unique_ptr<Connection> keeper, std::unique_ptr<Connection> writer,
          std::uint64_t* wal_header, bool pulse_trusted, std::uint64_t first_counter);
@@ -15776,6 +16805,9 @@ struct OpenedFile {
 /// Opens the database that the options name, and makes it if they say so and there is none.
 Result<OpenedFile> open_file(const SqliteOptions& options);
 
+/// Opens what a backup holds: immutable, without locks, wherever it lies.
+Result<OpenedFile> open_backup_file(const std::string& path);
+
 /// One more connection to a file that is open.
 Result<std::unique_ptr<Connection>> open_configured(const Target& target);
 
@@ -15813,6 +16845,13 @@ Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::
   const bool trusted = !file.target.immutable && (header != nullptr || !file.target.read_only);
   return std::make_unique<Engine>(std::move(file.target), std::move(file.keeper), std::move(file.writer), header,
                                   trusted, first_counter);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open_backup(const std::string& path, std::uint64_t first_counter) {
+  Result<OpenedFile> opened = open_backup_file(path);
+  if (!opened) return opened.error();
+  return std::make_unique<Engine>(std::move(opened->target), std::move(opened->keeper), nullptr, nullptr, false,
+                                  first_counter);
 }
 
 Engine::Engine(Target opened, std::unique_ptr<Connection> keeper_connection,
@@ -15940,6 +16979,15 @@ Meaning meaning_of(int code) {
 }
 
 }  // namespace
+
+Error creation_error(const std::string& path, int code) {
+  if (code == ENOSPC || code == EDQUOT) {
+    return Error(Status::storage_full, fmt::format("no space to create '{}'; free some and try again", path));
+  }
+  return Error(Status::cannot_open,
+               fmt::format("'{}' cannot be created ({}); its directory must be writable", path,
+                           std::strerror(code)));  // NOLINT(concurrency-mt-unsafe): glibc's is thread-safe here
+}
 
 Error error_of(int code, std::string_view doing) {
   // Short enough for the string to need no memory of its own.
@@ -16465,8 +17513,10 @@ namespace tokenstore::sqlite {
 class SqliteBackend final : public Backend, private base::AtFork {
  public:
   static Result<std::shared_ptr<Backend>> open(const SqliteOptions& options);
-  /// Only open() makes one: it has no engine yet.
-  explicit SqliteBackend(SqliteOptions options) : options_(std::move(options)) {}
+  static Result<std::shared_ptr<Backend>> open_backup(const std::string& path);
+  /// Only these make one: it has no engine yet.
+  explicit SqliteBackend(SqliteOptions options, bool is_backup = false)
+      : options_(std::move(options)), is_backup_(is_backup) {}
   ~SqliteBackend() override;
 
   std::string_view name() const noexcept override { return "sqlite"; }
@@ -16491,6 +17541,7 @@ class SqliteBackend final : public Backend, private base::AtFork {
   Result<void> record_uses(std::string_view workspace, std::span<const Use> uses) override;
   Result<bool> maintain(std::chrono::milliseconds budget) override;
   Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) override;
+  Result<bool> write_snapshot(const std::string& path, const Progress& progress) override;
 
  private:
   void rest(std::chrono::steady_clock::time_point deadline) noexcept override;
@@ -16522,11 +17573,16 @@ class SqliteBackend final : public Backend, private base::AtFork {
   /// In a forked child, once: replaces the inherited engine. An error if it cannot be had.
   std::optional<Error> adopt();
   std::optional<Error> adopt_engine();
+  Result<std::unique_ptr<Engine>> open_engine(const SqliteOptions& options, std::uint64_t first_counter) const {
+    return is_backup_ ? Engine::open_backup(options.path, first_counter) : Engine::open(options, first_counter);
+  }
+  static Result<std::shared_ptr<Backend>> opened(std::shared_ptr<SqliteBackend> backend);
 
   template <typename T, typename Action>
   Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
 
   SqliteOptions options_;
+  const bool is_backup_;
   base::ForkGuard guard_;
   std::atomic<Engine*> engine_{nullptr};
   std::atomic<int> inside_{0};
@@ -16608,10 +17664,11 @@ int checkpoint(Connection& connection, std::uint64_t wal_size, bool& more) {
   return code;
 }
 
-int trim_one(Connection& connection, const OverlongFeed& feed, std::int64_t from) {
+int trim_one(Engine& engine, Connection& connection, const OverlongFeed& feed, std::int64_t from) {
   int code = Query(connection, Sql::begin_write).run();
   if (code != SQLITE_OK) return code;
-  code = Query(connection, Sql::drop_changes).text(1, feed.workspace).number(2, from).run();
+  if (engine.check_files(true)) code = SQLITE_ABORT;
+  if (code == SQLITE_OK) code = Query(connection, Sql::drop_changes).text(1, feed.workspace).number(2, from).run();
   if (code == SQLITE_OK) code = Query(connection, Sql::set_feed_from).text(1, feed.workspace).number(2, from).run();
   if (code == SQLITE_OK) code = Query(connection, Sql::commit).run();
   if (code != SQLITE_OK && connection.in_transaction()) Query(connection, Sql::rollback).run();
@@ -16619,7 +17676,7 @@ int trim_one(Connection& connection, const OverlongFeed& feed, std::int64_t from
 }
 
 /// Commits trim their own feed as they go; this is for what they left, in steps that hold the lock briefly.
-int trim_feeds(Connection& connection, SteadyClock::time_point deadline, bool& more) {
+int trim_feeds(Engine& engine, Connection& connection, SteadyClock::time_point deadline, bool& more) {
   std::vector<OverlongFeed> feeds;
   {
     Query row(connection, Sql::overlong_feeds);
@@ -16638,7 +17695,7 @@ int trim_feeds(Connection& connection, SteadyClock::time_point deadline, bool& m
         return SQLITE_OK;
       }
       from = std::min<std::int64_t>(from + feed_slack, target);
-      const int code = trim_one(connection, feed, from);
+      const int code = trim_one(engine, connection, feed, from);
       if (code != SQLITE_OK) return code;
     }
   }
@@ -16676,13 +17733,14 @@ Result<bool> SqliteBackend::maintain(std::chrono::milliseconds budget) {
   const Result<Connection*> connection = visit->upkeep_connection();
   if (!connection) return connection.error();
   bool more = false;
-  int code = trim_feeds(**connection, deadline, more);
+  int code = trim_feeds(*visit, **connection, deadline, more);
   if ((code & 0xff) == SQLITE_BUSY) {
     more = true;
     code = SQLITE_OK;
   }
   if (code == SQLITE_OK) code = checkpoint(**connection, visit->watch.wal_size(), more);
   if (code == SQLITE_OK) return more;
+  if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
   if (spoils_connection(code)) visit->upkeep.reset();
   return error_of(code, "tidying up");
 }
@@ -16836,6 +17894,21 @@ Result<OpenedFile> Opening::run() {
 
 Result<OpenedFile> open_file(const SqliteOptions& options) {
   return Opening(options).run();
+}
+
+Result<OpenedFile> open_backup_file(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
+  if (!resolved) return opening_error_of(SQLITE_CANTOPEN, path);
+  Target target;
+  target.path = resolved.get();
+  target.read_only = target.immutable = true;
+  Result<std::unique_ptr<Connection>> opened = Connection::open(target);
+  if (!opened) return opened.error();
+  std::unique_ptr<Connection> keeper = std::move(*opened);
+  if (const Result<void> ours = check_header(*keeper, path, target.path, FileKind::backup); !ours) return ours.error();
+  if (const Result<void> known = check_schema(*keeper, path, false, FileKind::backup); !known) return known.error();
+  if (const int code = keeper->configure(target); code != SQLITE_OK) return opening_error_of(code, path);
+  return OpenedFile{std::move(target), std::move(keeper), nullptr};
 }
 
 Result<std::unique_ptr<Connection>> open_configured(const Target& target) {
@@ -17287,6 +18360,312 @@ void bind_store(Query& query, const StoreRecord& store) noexcept {
 
 }  // namespace tokenstore::sqlite
 
+// ---- src/backends/sqlite/replacing.cpp -----------------------------------------------------------------------
+
+// A database in the place of another, which may be in use.
+//
+// What the -wal file holds belongs to one database alone, and so does what processes share of it in the -shm file. So
+// the two files go in between: while the write lock is held, and the -wal file is known to be empty. And nobody may
+// begin to use the old file meanwhile, who would make them anew: SQLite's pending lock keeps newcomers waiting.
+
+
+
+namespace tokenstore::sqlite {
+namespace {
+
+constexpr int pending_lock = 3;    // as SQLITE_FCNTL_LOCKSTATE names it
+constexpr int exclusive_lock = 4;  // asked for while others read, it ends as a pending one
+
+Error cannot_replace(const std::string& path, int code) {
+  return {Status::unavailable, fmt::format("'{}' could not be replaced ({}); check the directory and restore again",
+                                           path, std::strerror(code))};  // NOLINT(concurrency-mt-unsafe)
+}
+
+/// Removes a name; 0 also if there is none.
+int remove_name(const std::string& path) noexcept {
+  return ::unlink(path.c_str()) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+bool is_there(const std::string& path) noexcept {
+  struct stat found {};
+  return ::lstat(path.c_str(), &found) == 0 || errno != ENOENT;
+}
+
+/// A name that is free, and says when it was given.
+std::string name_for_the_old(const std::string& path) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char stamp[32];
+  static_cast<void>(std::strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc));
+  const std::string name = fmt::format("{}.before-restore-{}", path, stamp);
+  std::string free = name;
+  for (int number = 2; is_there(free) || is_there(free + "-wal"); ++number) free = fmt::format("{}-{}", name, number);
+  return free;
+}
+
+/// What a backup holds becomes a store's database.
+Result<void> become_store(const std::string& path, const std::string& shown) {
+  Target target;
+  target.path = path;
+  Result<std::unique_ptr<Connection>> connection = Connection::open(target);
+  if (!connection) return connection.error();
+  if (Result<void> ours = check_header(**connection, shown, path, FileKind::backup); !ours) return ours;
+  if (Result<void> known = check_schema(**connection, shown, false, FileKind::backup); !known) return known;
+  int code = (*connection)->execute(fmt::format("PRAGMA application_id = {}", application_id).c_str());
+  if (code == SQLITE_OK) code = (*connection)->execute("PRAGMA journal_mode = WAL");
+  if (code != SQLITE_OK) return error_of(code, "restoring");
+  return {};
+}
+
+/// The database that is to go, held so that nobody can write it or begin to use it.
+class OldDatabase {
+ public:
+  OldDatabase(const std::string& path, std::chrono::milliseconds patience) : path_(path), patience_(patience) {}
+
+  Result<void> open();
+  /// Nobody writes from now on, and all that was committed is in the file itself.
+  Result<void> stop_writers();
+  /// Whether anybody has written since this was asked last.
+  Result<bool> has_changed();
+  /// Nobody begins to use it from now on.
+  Result<void> stop_newcomers();
+  /// Everybody who has it open looks at the files before they answer again, whatever they remember.
+  void tell_everybody() noexcept;
+  /// The files beside its name are another's now.
+  void leave_name() noexcept { connection_->leave_wal_on_close(); }
+
+ private:
+  const std::string& path_;
+  const std::chrono::milliseconds patience_;
+  std::unique_ptr<Connection> connection_;
+  std::int64_t version_ = 0;
+};
+
+Result<void> OldDatabase::open() {
+  Target target;
+  target.path = path_;
+  target.busy_timeout = patience_;
+  Result<std::unique_ptr<Connection>> opened = Connection::open(target);
+  if (!opened) return opened.error();
+  connection_ = std::move(*opened);
+  if (Result<void> ours = check_header(*connection_, path_, path_); !ours) return ours;
+  int code = SQLITE_OK;
+  connection_->number("SELECT count(*) FROM sqlite_schema", code);
+  if (code != SQLITE_ROW) return opening_error_of(code, path_);
+  const Result<bool> first = has_changed();
+  return first ? Result<void>() : first.error();
+}
+
+Result<bool> OldDatabase::has_changed() {
+  int code = SQLITE_OK;
+  const std::int64_t version = connection_->number("PRAGMA data_version", code);
+  if (code != SQLITE_ROW) return error_of(code, "restoring");
+  return std::exchange(version_, version) != version;
+}
+
+Result<void> OldDatabase::stop_writers() {
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  for (;;) {
+    int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code == SQLITE_OK) code = connection_->execute("BEGIN IMMEDIATE");
+    if (code == SQLITE_OK) {
+      struct stat wal {};
+      const bool empty = ::stat((path_ + "-wal").c_str(), &wal) != 0 ? errno == ENOENT : wal.st_size == 0;
+      if (empty) return {};
+      // Somebody wrote in between.
+      connection_->execute("ROLLBACK");
+    } else if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
+      return opening_error_of(code, path_);
+    } else if ((code & 0xff) != SQLITE_BUSY) {
+      return error_of(code, "restoring");
+    }
+    if (std::chrono::steady_clock::now() >= deadline) return error_of(SQLITE_BUSY, "restoring");
+  }
+}
+
+Result<void> OldDatabase::stop_newcomers() {
+  sqlite3_file* file = connection_->file();
+  if (file == nullptr) return error_of(SQLITE_CANTOPEN, "restoring");
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  constexpr int reserved_lock = 2;
+  int code = file->pMethods->xLock(file, reserved_lock);
+  while (code == SQLITE_OK || code == SQLITE_BUSY) {
+    // SQLite's own steps. That others have it open keeps the last from being had, and the one before is kept.
+    if (code == SQLITE_OK) code = file->pMethods->xLock(file, exclusive_lock);
+    int state = 0;
+    file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &state);
+    if (state >= pending_lock) return {};
+    if (std::chrono::steady_clock::now() >= deadline) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    code = file->pMethods->xLock(file, reserved_lock);
+  }
+  return error_of(code == SQLITE_OK ? SQLITE_BUSY : code, "restoring");
+}
+
+void OldDatabase::tell_everybody() noexcept {
+  // A commit moves the pulse in everybody's memory; this one says again what the file says already.
+  static_assert(schema_version == 1);
+  // Who cannot be told so finds out with the next upkeep.
+  static_cast<void>(connection_->execute("PRAGMA user_version = 1; COMMIT"));
+}
+
+class Replacing {
+ public:
+  Replacing(const SqliteOptions& options, const SqliteReplacement& replacement)
+      : options_(options), replacement_(replacement) {}
+
+  Result<std::string> run();
+
+ private:
+  Result<void> write_new();
+  Result<std::string> place_alone();
+  Result<std::string> swap_with(OldDatabase& old);
+  Result<std::string> swap_with_damaged();
+  /// The two names, in one step; then the old file gets its own.
+  Result<std::string> swap(std::string kept, OldDatabase* old);
+
+  const SqliteOptions& options_;
+  const SqliteReplacement& replacement_;
+  Location location_;
+  std::optional<base::TemporaryFile> fresh_;
+};
+
+Result<void> Replacing::write_new() {
+  fresh_.emplace(location_.path);
+  if (const int code = fresh_->create(); code != 0) return creation_error(location_.path, code);
+  const int file = ::open(fresh_->path().c_str(), O_WRONLY | O_CLOEXEC);
+  if (file < 0) return creation_error(location_.path, errno);
+  Result<void> written = replacement_.write(file);
+  ::close(file);
+  if (!written) return written;
+  if (Result<void> made = become_store(fresh_->path(), options_.path); !made) return made;
+  if (replacement_.prepare) {
+    if (Result<void> prepared = replacement_.prepare(fresh_->path()); !prepared) return prepared;
+  }
+  if (const int code = fresh_->sync(); code != 0) return creation_error(location_.path, code);
+  return {};
+}
+
+Result<std::string> Replacing::place_alone() {
+  // A -wal file without its database: SQLite would take what it holds for the new one's.
+  const std::string wal = location_.path + "-wal";
+  if (is_there(wal) && ::rename(wal.c_str(), (name_for_the_old(location_.path) + "-wal").c_str()) != 0) {
+    return cannot_replace(options_.path, errno);
+  }
+  const base::DirectoryOf directory(location_.path);
+  int code = remove_name(location_.path + "-shm");
+  if (code == 0) code = directory.sync();
+  if (code == 0) code = base::put_in_place(fresh_->path(), location_.path);
+  if (code == EEXIST) {
+    return Error(Status::conflict,
+                 fmt::format("'{}' was made by somebody else meanwhile; restore again", options_.path));
+  }
+  if (code == 0) code = directory.sync();
+  if (code != 0) return cannot_replace(options_.path, code);
+  return std::string();
+}
+
+Result<std::string> Replacing::swap(std::string kept, OldDatabase* old) {
+  const base::DirectoryOf directory(location_.path);
+  std::string unnamed = fresh_->path();
+  int code = directory.sync();
+  if (code != 0) return cannot_replace(options_.path, code);
+  if (::renameat2(AT_FDCWD, fresh_->path().c_str(), AT_FDCWD, location_.path.c_str(), RENAME_EXCHANGE) != 0) {
+    if (errno != EINVAL && errno != ENOSYS) return cannot_replace(options_.path, errno);
+    return Error(Status::unsupported,
+                 fmt::format("the file system cannot swap two files; stop whoever uses '{}', move it away and restore "
+                             "again",
+                             options_.path));
+  }
+  // It is done: from here on nothing asks for memory.
+  fresh_->keep();  // it is the old one now
+  code = directory.sync();
+  if (old != nullptr) {
+    old->leave_name();
+    old->tell_everybody();
+  }
+  if (::renameat2(AT_FDCWD, fresh_->path().c_str(), AT_FDCWD, kept.c_str(), RENAME_NOREPLACE) != 0) {
+    return unnamed;
+  }
+  if (code == 0) code = directory.sync();
+  if (code != 0) return cannot_replace(options_.path, code);
+  return kept;
+}
+
+Result<std::string> Replacing::swap_with(OldDatabase& old) {
+  if (replacement_.judge) {
+    if (Result<void> judged = replacement_.judge(); !judged) return judged.error();
+  }
+  if (Result<void> stopped = old.stop_writers(); !stopped) return stopped.error();
+  const Result<bool> changed = old.has_changed();
+  if (!changed) return changed.error();
+  if (*changed && replacement_.judge) {
+    if (Result<void> judged = replacement_.judge(); !judged) return judged.error();
+  }
+  if (Result<void> stopped = old.stop_newcomers(); !stopped) return stopped.error();
+  // That it is empty has to last, too: SQLite does not sync it after cutting it.
+  const std::string wal = location_.path + "-wal";
+  if (const int file = ::open(wal.c_str(), O_RDONLY | O_CLOEXEC); file >= 0) {
+    const int code = ::fsync(file) == 0 ? 0 : errno;
+    ::close(file);
+    if (code != 0) return cannot_replace(options_.path, code);
+  }
+  int code = remove_name(location_.path + "-shm");
+  if (code == 0) code = remove_name(wal);
+  if (code != 0) return cannot_replace(options_.path, code);
+  return swap(name_for_the_old(location_.path), &old);
+}
+
+Result<std::string> Replacing::swap_with_damaged() {
+  const std::string kept = name_for_the_old(location_.path);
+  const std::string wal = location_.path + "-wal";
+  if (is_there(wal) && ::rename(wal.c_str(), (kept + "-wal").c_str()) != 0) {
+    return cannot_replace(options_.path, errno);
+  }
+  if (const int code = remove_name(location_.path + "-shm"); code != 0) return cannot_replace(options_.path, code);
+  return swap(kept, nullptr);
+}
+
+Result<std::string> Replacing::run() {
+  Result<Location> location = locate(options_.path);
+  if (!location) return location.error();
+  location_ = std::move(*location);
+  const ActingOwner owner(location_.exists ? location_.path : location_.directory);
+  std::optional<OldDatabase> old;
+  if (location_.exists) {
+    old.emplace(location_.path, options_.busy_timeout);
+    if (const Result<void> opened = old->open(); !opened) {
+      if (opened.status() != Status::not_a_store) return opened.error();
+      if (!replacement_.replace_damaged) {
+        return Error(Status::conflict, fmt::format("what is there cannot be read ({}); have it replaced, which keeps "
+                                                   "the file, or name another place",
+                                                   opened.error().message()));
+      }
+      old.reset();
+    }
+  }
+  if (Result<void> written = write_new(); !written) return written.error();
+  if (!location_.exists) return place_alone();
+  if (old) {
+    Result<std::string> swapped = swap_with(*old);
+    if (swapped || swapped.status() != Status::not_a_store || !replacement_.replace_damaged) return swapped;
+    old.reset();
+  }
+  return swap_with_damaged();
+}
+
+}  // namespace
+}  // namespace tokenstore::sqlite
+
+namespace tokenstore {
+
+Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement) {
+  return sqlite::Replacing(options, replacement).run();
+}
+
+}  // namespace tokenstore
+
 // ---- src/backends/sqlite/schema.cpp --------------------------------------------------------------------------
 
 namespace tokenstore::sqlite {
@@ -17411,6 +18790,20 @@ Error foreign(const std::string& path) {
   return Error(Status::not_a_store, fmt::format("'{}' belongs to another application; name another path", path));
 }
 
+/// A file with another application id than was wanted.
+Error not_wanted(const std::string& path, std::int64_t id) {
+  if (id == backup_application_id) {
+    return Error(Status::not_a_store,
+                 fmt::format("'{}' is a backup, which is not used itself; restore it to another path", path));
+  }
+  if (id == application_id) {
+    return Error(Status::not_a_store, fmt::format("'{}' is a store and not a backup; name a backup", path));
+  }
+  return foreign(path);
+}
+std::int64_t id_of(FileKind kind) {
+  return kind == FileKind::backup ? backup_application_id : application_id;
+}
 Error newer(const std::string& path, std::int64_t version) {
   return Error(Status::newer_schema, fmt::format("'{}' has schema {}, this version knows up to {}; upgrade the library",
                                                  path, version, schema_version));
@@ -17441,7 +18834,7 @@ int create_schema(Connection& connection) {
   return code;
 }
 
-Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved) {
+Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved, FileKind kind) {
   sqlite3_file* file = connection.file();
   if (file == nullptr) return opening_error_of(SQLITE_CANTOPEN, path);
   sqlite3_int64 size = 0;
@@ -17457,24 +18850,26 @@ Result<void> check_header(Connection& connection, const std::string& path, const
   if (code != SQLITE_OK) return opening_error_of(code, path);
   constexpr std::string_view magic("SQLite format 3\0", 16);
   if (!std::equal(magic.begin(), magic.end(), header.begin())) return opening_error_of(SQLITE_NOTADB, path);
-  if (big_endian_32(&header[68]) != application_id) return foreign(path);
+  if (const std::int64_t id = big_endian_32(&header[68]); id != id_of(kind)) return not_wanted(path, id);
   const std::int64_t version = big_endian_32(&header[60]);
   if (version > schema_version) return newer(path, version);
   if (version < 1) return damaged(path);
   // A page cut in two: SQLite would take the rest for zeroes. With a WAL it may be a checkpoint under way.
   const std::int64_t page = std::int64_t{header[16]} << 8 | std::int64_t{header[17]};
   const std::int64_t page_size = page == 1 ? 65536 : page;
+  if (page_size < 512) return damaged(path);
+  if (kind == FileKind::backup) return {};  // it goes on after its last page
   struct stat wal {};
   const bool has_wal = ::stat((resolved + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
-  if (page_size < 512 || (size % page_size != 0 && !has_wal)) return damaged(path);
+  if (size % page_size != 0 && !has_wal) return damaged(path);
   return {};
 }
 
-Result<void> check_schema(Connection& connection, const std::string& path, bool may_write) {
+Result<void> check_schema(Connection& connection, const std::string& path, bool may_write, FileKind kind) {
   int code = SQLITE_OK;
   const std::int64_t id = connection.number("PRAGMA application_id", code);
   if (code != SQLITE_ROW) return opening_error_of(code, path);
-  if (id != application_id) return foreign(path);
+  if (id != id_of(kind)) return not_wanted(path, id);
   const std::int64_t version = connection.number("PRAGMA user_version", code);
   if (code != SQLITE_ROW) return opening_error_of(code, path);
   if (version > schema_version) return newer(path, version);
@@ -17520,6 +18915,101 @@ Result<void> check_unchanged(Connection& connection, const std::string& path) {
 }
 
 }  // namespace tokenstore::sqlite
+
+// ---- src/backends/sqlite/snapshot.cpp ------------------------------------------------------------------------
+
+// What a backup holds: the whole database in one file, as it was at one moment.
+
+
+namespace tokenstore::sqlite {
+namespace {
+
+constexpr int pages_at_once = 256;
+
+/// The file is nobody else's, and lies where SQLite's locks may not hold. It is made durable when it is complete.
+Result<std::unique_ptr<Connection>> open_unshared(const std::string& path, const std::string& vfs) {
+  Target target;
+  target.path = path;
+  target.vfs = vfs.empty() ? "unix-none" : vfs;
+  Result<std::unique_ptr<Connection>> connection = Connection::open(target);
+  if (!connection) return connection;
+  // Exclusive: without locks there is no shared memory, which a -wal file would need.
+  if (const int code = (*connection)->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF");
+      code != SQLITE_OK) {
+    return error_of(code, "preparing a backup");
+  }
+  return connection;
+}
+
+/// So that nothing lies beside it, and nobody opens it as a store.
+int become_backup(Connection& connection) {
+  int code = connection.execute("PRAGMA journal_mode = MEMORY");
+  if (code == SQLITE_OK) {
+    code = connection.execute(fmt::format("PRAGMA application_id = {}", backup_application_id).c_str());
+  }
+  return code;
+}
+
+enum class Copied : std::uint8_t { whole, stopped };
+
+/// Every page of the transaction that `from` is in.
+int copy_pages(Connection& from, Connection& to, const Progress& progress, Copied& copied) {
+  sqlite3_backup* copying = sqlite3_backup_init(to.handle(), "main", from.handle(), "main");
+  if (copying == nullptr) return sqlite3_extended_errcode(to.handle());
+  int code = SQLITE_OK;
+  try {
+    while ((code = sqlite3_backup_step(copying, pages_at_once)) == SQLITE_OK) {
+      const auto total = static_cast<std::uint64_t>(sqlite3_backup_pagecount(copying));
+      const auto left = static_cast<std::uint64_t>(sqlite3_backup_remaining(copying));
+      if (progress && !progress(total - left, total)) {
+        copied = Copied::stopped;
+        break;
+      }
+    }
+  } catch (...) {
+    sqlite3_backup_finish(copying);
+    throw;
+  }
+  const int finished = sqlite3_backup_finish(copying);
+  return code == SQLITE_DONE ? finished : code;
+}
+
+}  // namespace
+
+Result<bool> SqliteBackend::write_snapshot(const std::string& path, const Progress& progress) {
+  Result<std::unique_ptr<Connection>> to = open_unshared(path, options_.vfs);
+  if (!to) return to.error();
+  const auto copied = look_up<Copied>(true, "backing up", [&](Connection& from, Copied& answer) {
+    answer = Copied::whole;
+    int code = from.execute("BEGIN");
+    if (code == SQLITE_OK) {
+      // Reading makes it this moment: whoever writes meanwhile neither waits nor is seen.
+      from.number("SELECT count(*) FROM store", code);
+      if (code == SQLITE_ROW) code = copy_pages(from, **to, progress, answer);
+    }
+    if (from.in_transaction()) from.execute("ROLLBACK");
+    return code;
+  });
+  if (!copied) return copied.error();
+  if (*copied == Copied::stopped) return Error(Status::conflict, "the backup was stopped before its end");
+  if (const int code = become_backup(**to); code != SQLITE_OK) return error_of(code, "backing up");
+  return true;
+}
+
+}  // namespace tokenstore::sqlite
+
+namespace tokenstore {
+
+Result<void> make_sqlite_backup(const std::string& path) {
+  auto connection = sqlite::open_unshared(path, {});
+  if (!connection) return connection.error();
+  if (const int code = sqlite::become_backup(**connection); code != SQLITE_OK) {
+    return sqlite::error_of(code, "backing up");
+  }
+  return {};
+}
+
+}  // namespace tokenstore
 
 // ---- src/backends/sqlite/sql.cpp -----------------------------------------------------------------------------
 
@@ -17692,9 +19182,20 @@ Error orphaned() {
 }  // namespace
 
 Result<std::shared_ptr<Backend>> SqliteBackend::open(const SqliteOptions& options) {
-  auto backend = std::make_shared<SqliteBackend>(options);
+  return opened(std::make_shared<SqliteBackend>(options));
+}
+
+Result<std::shared_ptr<Backend>> SqliteBackend::open_backup(const std::string& path) {
+  SqliteOptions options;
+  options.path = path;
+  options.create = false;
+  options.read_only = true;
+  return opened(std::make_shared<SqliteBackend>(std::move(options), true));
+}
+
+Result<std::shared_ptr<Backend>> SqliteBackend::opened(std::shared_ptr<SqliteBackend> backend) {
   const Visit visit = backend->come_in();
-  Result<std::unique_ptr<Engine>> engine = Engine::open(options, 1);
+  Result<std::unique_ptr<Engine>> engine = backend->open_engine(backend->options_, 1);
   if (!engine) return engine.error();
   // A relative path means the directory of now, also for a child that opens the file anew later.
   backend->options_.path = (*engine)->target.path;
@@ -17771,7 +19272,7 @@ std::optional<Error> SqliteBackend::adopt_engine() {
   }
   SqliteOptions options = options_;
   options.create = false;
-  Result<std::unique_ptr<Engine>> engine = Engine::open(options, counter_.load(std::memory_order_acquire));
+  Result<std::unique_ptr<Engine>> engine = open_engine(options, counter_.load(std::memory_order_acquire));
   if (!engine) return engine.error();
   if (!(*engine)->target.immutable && !holds_shared_lock((*engine)->target.path)) {
     // Another store on this file is still as it was inherited, so SQLite took no locks of its own.
@@ -17813,6 +19314,10 @@ namespace tokenstore {
 
 Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options) {
   return sqlite::SqliteBackend::open(options);
+}
+
+Result<std::shared_ptr<Backend>> sqlite_backup_backend(const std::string& path) {
+  return sqlite::SqliteBackend::open_backup(path);
 }
 
 }  // namespace tokenstore
@@ -18089,13 +19594,19 @@ CommitOutcome settle(Connection& connection, std::span<CommitTicket* const> grou
 
 /// The whole group in one transaction. False: one of several batches could not be run, and nothing
 /// happened; each is to be tried by itself.
-bool try_group(Connection& connection, const std::string& path, std::span<CommitTicket* const> group,
-               int& spoiling_code, CommitOutcome& if_memory_runs_out) {
+bool try_group(Engine& engine, Connection& connection, std::span<CommitTicket* const> group, int& spoiling_code,
+               CommitOutcome& if_memory_runs_out) {
+  const std::string& path = engine.target.path;
   Transaction transaction(connection);
   int code = transaction.begin();
   if (code != SQLITE_OK) {
     spoiling_code = code;
     fail_all(group, CommitOutcome::failed, error_of(code, "waiting to write"));
+    return true;
+  }
+  // Whoever replaces the file does so while nobody can write: what waited for that must not go on in the old one.
+  if (std::optional<Error> error = engine.check_files(true)) {
+    fail_all(group, CommitOutcome::failed, *error);
     return true;
   }
   if (const Result<void> ours = check_unchanged(connection, path); !ours) {
@@ -18131,9 +19642,10 @@ bool try_group(Connection& connection, const std::string& path, std::span<Commit
   return true;
 }
 
-int note_uses(Connection& connection, std::string_view workspace, std::span<const Use> uses) {
+int note_uses(Engine& engine, Connection& connection, std::string_view workspace, std::span<const Use> uses) {
   Transaction transaction(connection);
   if (const int code = transaction.begin(); code != SQLITE_OK) return code;
+  if (engine.check_files(true)) return SQLITE_ABORT;
   for (const Use& use : uses) {
     Query query(connection, Sql::note_use);
     query.text(1, workspace).text(2, use.id).number(3, use.used_at).text(4, use.used_from);
@@ -18165,7 +19677,7 @@ bool Engine::run_group(std::span<CommitTicket* const> group) noexcept {
       return true;
     }
     int code = SQLITE_OK;
-    const bool settled = try_group(**connection, target.path, group, code, if_memory_runs_out);
+    const bool settled = try_group(*this, **connection, group, code, if_memory_runs_out);
     if (spoils_connection(code)) discard_writer();
     return settled;
   } catch (const std::bad_alloc&) {
@@ -18190,8 +19702,9 @@ Result<void> SqliteBackend::record_uses(std::string_view workspace, std::span<co
     const std::lock_guard lock(visit->writer_mutex);
     const Result<Connection*> connection = visit->writer_connection();
     if (!connection) return connection.error();
-    const int code = note_uses(**connection, workspace, slice);
+    const int code = note_uses(*visit, **connection, workspace, slice);
     if (code != SQLITE_OK) {
+      if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
       if (spoils_connection(code)) visit->discard_writer();
       return error_of(code, "writing last uses");
     }
@@ -19721,6 +21234,134 @@ extern "C" TOKENSTORE_API int32_t tokenstore_delete(tokenstore_store* store, con
   return guard(out_error, [&] {
     TokenStore& opened = opened_store(store);
     take(opened.remove(capi::actor(actor), text(id, id_size, "the id")));
+  });
+}
+
+}  // namespace tokenstore::capi
+
+// ---- capi/src/transfer.cpp -----------------------------------------------------------------------------------
+
+// Backup, restore and copy.
+
+
+
+
+
+
+namespace tokenstore::capi {
+
+namespace {
+
+Progress progress_of(tokenstore_progress progress, void* context) {
+  if (progress == nullptr) return {};
+  return [progress, context](std::uint64_t done, std::uint64_t total) { return progress(context, done, total) == 0; };
+}
+
+std::string file(const char* data, std::size_t size, std::string_view what) {
+  std::string name = path(data, size, what);
+  if (name.empty()) refuse(std::string(what) + " is empty: name a file");
+  return name;
+}
+
+/// A copy, because the sealer takes the keys over.
+Keyring copy_of(const tokenstore_keyring* keyring) {
+  return take(Keyring::from_text(need(keyring, "the keyring").keyring.reveal_text().reveal()));
+}
+
+void write_info(tokenstore_backup_info* out_info, const BackupInfo& info) {
+  if (out_info == nullptr) return;
+  tokenstore_backup_info out{0, info.made_at, info.workspaces, info.owners, info.tokens, info.revision, {}};
+  for (std::size_t i = 0; i < info.store.size(); ++i) {
+    constexpr char digits[] = "0123456789abcdef";
+    out.store[2 * i] = digits[info.store[i] >> 4U];
+    out.store[2 * i + 1] = digits[info.store[i] & 15U];
+  }
+  TOKENSTORE_WRITE(tokenstore_backup_info, BACKUP_INFO, out_info, "the description", out);
+}
+
+/// Outputs are looked at before anything is done.
+void check_info(const tokenstore_backup_info* out_info) {
+  if (out_info != nullptr) {
+    struct_size_of(out_info, TOKENSTORE_BACKUP_INFO_SIZE_1_0, sizeof *out_info, "the description");
+  }
+}
+
+}  // namespace
+
+extern "C" TOKENSTORE_API int32_t tokenstore_backup(tokenstore_store* store, const tokenstore_actor* actor, const char* place, size_t place_size,
+                          int32_t overwrite, tokenstore_progress progress, void* context,
+                          tokenstore_backup_info* out_info, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    TokenStore& opened = opened_store(store);
+    check_info(out_info);
+    BackupOptions options;
+    options.overwrite = flag(overwrite, "overwrite");
+    options.progress = progress_of(progress, context);
+    write_info(out_info,
+               take(opened.backup(capi::actor(actor), file(place, place_size, "the path of the backup"), options)));
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_verify_backup(const char* backup, size_t backup_size, const tokenstore_keyring* keyring,
+                                 tokenstore_backup_info* out_info, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    check_info(out_info);
+    const std::string from = file(backup, backup_size, "the path of the backup");
+    write_info(out_info, take(verify_backup(from, copy_of(keyring))));
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_restore(const char* backup, size_t backup_size, const tokenstore_keyring* keyring,
+                           const char* database, size_t database_size, int32_t overwrite, tokenstore_progress progress,
+                           void* context, tokenstore_restore_summary* out_summary, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    struct_size_of(out_summary, TOKENSTORE_RESTORE_SUMMARY_SIZE_1_0, sizeof *out_summary, "the summary");
+    const std::string from = file(backup, backup_size, "the path of the backup");
+    RestoreOptions options;
+    options.sqlite.path = file(database, database_size, "the path of the database");
+    options.overwrite = flag(overwrite, "overwrite");
+    options.progress = progress_of(progress, context);
+    const RestoreReport done = take(restore_sqlite(from, copy_of(keyring), options));
+    tokenstore_restore_summary out{0,
+                                   done.backup.made_at,
+                                   done.backup.tokens,
+                                   done.backup.owners,
+                                   flag(done.compared),
+                                   0,
+                                   done.lost.endings,
+                                   done.lost.suspensions,
+                                   done.lost.tokens,
+                                   done.lost.changes,
+                                   0,
+                                   {}};
+    // It was given a name by the system, whose names are shorter.
+    out.kept_file_size = done.kept_file.copy(out.kept_file, sizeof out.kept_file - 1);
+    TOKENSTORE_WRITE(tokenstore_restore_summary, RESTORE_SUMMARY, out_summary, "the summary", out);
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_copy(tokenstore_store* store, const tokenstore_actor* actor, const char* database,
+                        size_t database_size, int32_t delete_extra, tokenstore_progress progress, void* context,
+                        tokenstore_copy_summary* out_summary, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    TokenStore& opened = opened_store(store);
+    struct_size_of(out_summary, TOKENSTORE_COPY_SUMMARY_SIZE_1_0, sizeof *out_summary, "the summary");
+    const Actor who = capi::actor(actor);
+    SqliteOptions target;
+    target.path = file(database, database_size, "the path of the database");
+    CopyOptions options;
+    options.delete_extra = flag(delete_extra, "delete_extra");
+    if (progress != nullptr) {
+      options.progress = [progress, context](const std::string&, std::uint64_t tokens) {
+        return progress(context, tokens, 0) == 0;
+      };
+    }
+    if (who.kind() != Actor::Kind::host) fail(Status::permission_denied, "only the host may copy a store");
+    const auto to = take(sqlite_backend(target));
+    const CopyReport done = take(opened.copy_to(who, *to, options));
+    const tokenstore_copy_summary out{0,           done.workspaces.size(), done.tokens,
+                                      done.owners, done.written,           done.different};
+    TOKENSTORE_WRITE(tokenstore_copy_summary, COPY_SUMMARY, out_summary, "the summary", out);
   });
 }
 

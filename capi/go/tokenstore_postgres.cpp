@@ -47,6 +47,8 @@
 #include <string_view>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -61,7 +63,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_e410ae70b9ff
+#define tokenstore tokenstore_postgres_0_1_0_fde1f0454947
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -878,6 +880,91 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_read_statistics(tokenstore
                                                                       tokenstore_statistics* out_statistics,
                                                                       tokenstore_error** out_error);
 
+/* ---- Backup, restore and copy ------------------------------------------------------------------
+ * Everything that a store's storage holds, every workspace of it, and no key: keep the key file elsewhere.
+ * docs/backup.md says more. What is done to a whole storage is the host's to do (TOKENSTORE_ACTOR_HOST). `progress` is
+ * told pages or bytes of a file, or tokens; it and `context` may be NULL. */
+
+#define TOKENSTORE_PATH_MAX 4096 /* bytes of a path that the library hands out */
+
+/* What a backup says of itself, under its seal. */
+typedef struct tokenstore_backup_info {
+  size_t struct_size;
+  int64_t made_at;
+  uint64_t workspaces;
+  uint64_t owners;
+  uint64_t tokens;
+  uint64_t revision; /* of all workspaces together: how many changes were announced */
+  char store[40];    /* the store's id: 32 hexadecimal digits and a zero byte */
+} tokenstore_backup_info;
+#define TOKENSTORE_BACKUP_INFO_SIZE_1_0 (offsetof(tokenstore_backup_info, store) + 40)
+
+/* Writes the storage of an open store into one file, mode 0600, while it is in use, by any process. It is written
+ * beside, made durable and then given its name: there is a whole backup of that name or none. Of SQLite it is one
+ * moment's. Whatever was acknowledged before the call is in it. `overwrite`, a flag: an earlier backup of that name is
+ * replaced; nothing else ever is. `out_info` may be NULL. Errors: PERMISSION_DENIED, CONFLICT (something is there, or
+ * progress stopped it), CANNOT_OPEN, UNAVAILABLE, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_backup(tokenstore_store* store, const tokenstore_actor* actor,
+                                                             const char* place, size_t place_size, int32_t overwrite,
+                                                             tokenstore_progress progress, void* context,
+                                                             tokenstore_backup_info* out_info,
+                                                             tokenstore_error** out_error);
+/* Reads a backup to its end and verifies its seal. `out_info` may be NULL. Errors: CANNOT_OPEN, NOT_A_STORE (it is no
+ * backup, or was cut short), TAMPERED (it was altered, or is of another keyring's store), WRONG_KEY, UNAVAILABLE.
+ * Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_verify_backup(const char* backup, size_t backup_size,
+                                                                    const tokenstore_keyring* keyring,
+                                                                    tokenstore_backup_info* out_info,
+                                                                    tokenstore_error** out_error);
+
+typedef struct tokenstore_restore_summary {
+  size_t struct_size;
+  int64_t made_at; /* of the backup */
+  uint64_t tokens; /* in the backup */
+  uint64_t owners;
+  int32_t compared; /* 1: there was a store, and it could be read; what is lost is counted below */
+  int32_t reserved;
+  uint64_t lost_endings;               /* tokens that had ended or were deleted, and live again */
+  uint64_t lost_suspensions;           /* owners who were suspended, or might not use tokens, and may again */
+  uint64_t lost_tokens;                /* that were issued since */
+  uint64_t lost_changes;               /* other records that were changed since */
+  size_t kept_file_size;               /* 0: there was no database */
+  char kept_file[TOKENSTORE_PATH_MAX]; /* the database that was there */
+} tokenstore_restore_summary;
+#define TOKENSTORE_RESTORE_SUMMARY_SIZE_1_0 (offsetof(tokenstore_restore_summary, kept_file) + TOKENSTORE_PATH_MAX)
+
+/* Verifies a backup and puts what it holds in the place of a SQLite database, in one step, whoever uses that: whoever
+ * has the old file open is told UNAVAILABLE from the next call on, and opens the store again. The old file is kept.
+ * `overwrite`, a flag: a store that has what the backup has not, or cannot be read, is replaced too. Another store
+ * never is. Errors: as tokenstore_verify_backup, CONFLICT (the store that is there is newer, or cannot be read),
+ * REFUSED (it is another store), STORAGE_FULL, UNSUPPORTED (the file system cannot swap files). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_restore(const char* backup, size_t backup_size,
+                                                              const tokenstore_keyring* keyring, const char* database,
+                                                              size_t database_size, int32_t overwrite,
+                                                              tokenstore_progress progress, void* context,
+                                                              tokenstore_restore_summary* out_summary,
+                                                              tokenstore_error** out_error);
+
+typedef struct tokenstore_copy_summary {
+  size_t struct_size;
+  uint64_t workspaces;
+  uint64_t tokens; /* seen in the source */
+  uint64_t owners;
+  uint64_t written;   /* records put into the target, or removed there */
+  uint64_t different; /* records that changed in the source meanwhile: copy again */
+} tokenstore_copy_summary;
+#define TOKENSTORE_COPY_SUMMARY_SIZE_1_0 (offsetof(tokenstore_copy_summary, different) + sizeof(uint64_t))
+
+/* Makes a SQLite database hold what the storage of an open store holds, while it is in use: a new one, or an earlier
+ * copy. The same store is in both afterwards, under the same keys. `delete_extra`, a flag: tokens that only the
+ * target has are removed; else finding one is CONFLICT. Errors: PERMISSION_DENIED, CONFLICT (also: the target is
+ * another store, or holds newer records), CANNOT_OPEN, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_copy(tokenstore_store* store, const tokenstore_actor* actor,
+                                                           const char* database, size_t database_size,
+                                                           int32_t delete_extra, tokenstore_progress progress,
+                                                           void* context, tokenstore_copy_summary* out_summary,
+                                                           tokenstore_error** out_error);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
@@ -1358,14 +1445,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_e410ae70b9ff_tokenstore_check_report
+#define tokenstore_store tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_check_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -2529,6 +2616,11 @@ class Backend {
 
   /// The storage's own integrity check. One line for each problem, at most `most`; empty: none.
   virtual Result<std::vector<std::string>> check_integrity(std::size_t most, const Progress& progress) = 0;
+
+  /// Optional, for backups: writes everything, as it is at one moment, into an empty file of this name, as
+  /// sqlite_backup_backend() reads it. `conflict` if `progress` asked to stop. False: this storage cannot, and it is
+  /// read record by record instead.
+  virtual Result<bool> write_snapshot(const std::string& /*path*/, const Progress& /*progress*/) { return false; }
 };
 
 }  // namespace tokenstore
@@ -3122,7 +3214,7 @@ std::string_view reason_name(Reason reason) noexcept {
 
 /// Giving a file that was written aside its name: all of it or nothing, and never in another's place.
 ///
-/// Stateless; any thread. Every function answers 0 or the error's number.
+/// Any thread. Every function answers 0 or the error's number.
 
 
 namespace tokenstore::base {
@@ -3133,6 +3225,21 @@ int put_in_place(const std::string& from, const std::string& to) noexcept;
 
 /// Makes the names in the file's directory durable, where the file system can.
 int sync_directory_of(const std::string& path);
+
+/// The same for whoever must not fail for want of memory once a file is in place. Owns a descriptor.
+class DirectoryOf {
+ public:
+  explicit DirectoryOf(const std::string& path);
+  ~DirectoryOf();
+  DirectoryOf(const DirectoryOf&) = delete;
+  DirectoryOf& operator=(const DirectoryOf&) = delete;
+
+  int sync() const noexcept;
+
+ private:
+  int descriptor_;
+  int code_;  ///< why it could not be opened
+};
 
 }  // namespace tokenstore::base
 
@@ -3151,15 +3258,26 @@ int put_in_place(const std::string& from, const std::string& to) noexcept {
   return unsupported(errno) ? EOPNOTSUPP : errno;
 }
 
-int sync_directory_of(const std::string& path) {
+DirectoryOf::DirectoryOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return errno;
-  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
+  descriptor_ = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  code_ = descriptor_ < 0 ? errno : 0;
+}
+
+DirectoryOf::~DirectoryOf() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+int DirectoryOf::sync() const noexcept {
+  if (descriptor_ < 0) return code_;
+  const int code = ::fsync(descriptor_) == 0 ? 0 : errno;
   // Some file systems cannot sync a directory and say so; there is nothing more to be done there.
   return code == EINVAL ? 0 : code;
+}
+
+int sync_directory_of(const std::string& path) {
+  return DirectoryOf(path).sync();
 }
 
 }  // namespace tokenstore::base
@@ -3215,6 +3333,77 @@ void SecretText::wipe() noexcept {
 }
 
 }  // namespace tokenstore
+
+// ---- src/base/temporary_file.hpp -----------------------------------------------------------------------------
+
+/// A file under a name of its own beside another, until it is given that one's place. One thread.
+///
+/// It is of mode 0600 from its first moment, whatever the umask, and removed with all that SQLite puts beside it
+/// unless it was kept. A process that is killed leaves it: "<path>.new-<16 digits>".
+
+
+namespace tokenstore::base {
+
+class TemporaryFile {
+ public:
+  /// Nothing is made yet.
+  explicit TemporaryFile(const std::string& beside);
+  ~TemporaryFile();
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  /// Makes it. 0 or the error's number.
+  int create() const noexcept;
+  /// Makes what was written to it durable. 0 or the error's number.
+  int sync() const noexcept;
+  /// Empty if the system had no random octets for it.
+  const std::string& path() const noexcept { return names_.back(); }
+  /// It has another name now, or is somebody else's.
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  std::array<std::string, 4> names_;  ///< those that SQLite may put beside it, then its own
+  bool kept_ = false;
+};
+
+}  // namespace tokenstore::base
+
+// ---- src/base/temporary_file.cpp -----------------------------------------------------------------------------
+
+namespace tokenstore::base {
+
+TemporaryFile::TemporaryFile(const std::string& beside) {
+  std::uint64_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) return;
+  names_.back() = fmt::format("{}.new-{:016x}", beside, random);
+  // Here, because whoever removes them may have no memory left.
+  constexpr std::array<const char*, 3> suffixes = {"-journal", "-wal", "-shm"};
+  for (std::size_t i = 0; i < suffixes.size(); ++i) names_[i] = path() + suffixes[i];
+}
+
+TemporaryFile::~TemporaryFile() {
+  if (kept_ || path().empty()) return;
+  for (const std::string& name : names_) ::unlink(name.c_str());
+}
+
+int TemporaryFile::create() const noexcept {
+  if (path().empty()) return EIO;
+  const int file = ::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return errno;
+  const int code = ::fchmod(file, 0600) == 0 ? 0 : errno;
+  ::close(file);
+  return code;
+}
+
+int TemporaryFile::sync() const noexcept {
+  const int file = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno;
+  const int code = ::fsync(file) == 0 ? 0 : errno;
+  ::close(file);
+  return code;
+}
+
+}  // namespace tokenstore::base
 
 // ---- src/base/text_rules.hpp ---------------------------------------------------------------------------------
 
@@ -6993,6 +7182,151 @@ struct Unavailability {
 
 }  // namespace tokenstore
 
+// ---- include/tokenstore/backends/sqlite.hpp ------------------------------------------------------------------
+
+/// The embedded default: one SQLite file, for one machine and many processes.
+
+
+
+namespace tokenstore {
+
+struct SqliteOptions {
+  std::string path{};
+  bool create = true;      ///< create the file (mode 0600) if it is missing
+  bool read_only = false;  ///< works on a read-only file system too; every write answers `read_only`
+  std::chrono::milliseconds busy_timeout{5000};  ///< how long a write waits for another process's
+  /// What commit() waits for. `full`: a power cut loses nothing. Weakening it has a name on purpose.
+  enum class Durability : std::uint8_t { full, survives_crash_but_not_power_cut } durability = Durability::full;
+  std::string vfs{};  ///< SQLite VFS name; empty: the default. For tests.
+};
+
+/// Opens or creates the file. Checks that it is ours, of a schema this version knows, and on a local
+/// file system; costs the same at ten tokens and at ten million.
+Result<std::shared_ptr<Backend>> sqlite_backend(const SqliteOptions& options);
+
+// What backup and restore (tokenstore/transfer.hpp) need of SQLite. A host calls those instead.
+
+/// Makes of a database, which nobody else has open, what a backup holds: one file, which is not opened as a store.
+Result<void> make_sqlite_backup(const std::string& path);
+/// What a backup holds, to be read. Its seal is not looked at. Nobody may write the file meanwhile.
+Result<std::shared_ptr<Backend>> sqlite_backup_backend(const std::string& path);
+
+/// How a database is replaced by what a backup holds.
+struct SqliteReplacement {
+  /// Writes the backup, without what follows the database in it, to an open file.
+  std::function<Result<void>(int file)> write{};
+  /// If set: may change the new database, which nobody else knows yet.
+  std::function<Result<void>(const std::string& path)> prepare{};
+  /// Asked before the change, and again, while nobody can write, if the database has changed since. Its answer, if not
+  /// OK, ends the replacement, and nothing has happened. Not asked if there is no database, or it cannot be read.
+  std::function<Result<void>()> judge{};
+  /// Replace what cannot be read as well; else that is `not_a_store`.
+  bool replace_damaged = false;
+};
+/// Writes a database beside another and swaps the two in one step: at no time is there half a database, or none.
+/// The old one is kept, with all that was committed in it. Who has it open gets `unavailable` from the next call that
+/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none.
+Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement);
+
+}  // namespace tokenstore
+
+// ---- include/tokenstore/transfer.hpp -------------------------------------------------------------------------
+
+/// A whole store on its way from one storage to another: copy, backup, restore. Every workspace, owner and token, and
+/// the store's own record, as they are: it is the same store afterwards, and every seal in it verifies.
+///
+/// Thread use: one thread calls; every backend may be used by others meanwhile. Nothing is owned. A keyring is the
+/// store's.
+
+
+
+namespace tokenstore {
+
+struct CopyOptions {
+  /// Tokens that only the target has are removed; else finding one is a `conflict`.
+  bool delete_extra = false;
+  /// Called now and then with the tokens of the workspace that were looked at. Returning false stops with `conflict`.
+  std::function<bool(const std::string& workspace, std::uint64_t tokens)> progress{};
+};
+
+struct CopyReport {
+  std::vector<std::string> workspaces;
+  std::uint64_t tokens = 0;     ///< seen in the source
+  std::uint64_t owners = 0;     ///< seen in the source
+  std::uint64_t written = 0;    ///< records put into the target, or removed there
+  std::uint64_t different = 0;  ///< records that changed in the source meanwhile: copy again
+};
+
+/// Makes `to` hold what `from` holds: an empty storage, or an earlier copy. The source's change feed is only followed
+/// where it is genuine, and the target's is told of what changes there. `wrong_key` if the keyring is not the store's,
+/// `conflict` if the target is another store, holds newer records or more tokens than the source.
+Result<CopyReport> copy_store(Backend& from, Backend& to, Keyring keyring, const CopyOptions& options = {});
+
+struct BackupOptions {
+  /// An earlier backup of this name is replaced; else that is a `conflict`. Anything else is never replaced.
+  bool overwrite = false;
+  /// With what is done and, if known, what there is to do. Returning false stops with `conflict`.
+  Progress progress{};
+};
+
+/// What a backup says of itself, under its seal.
+struct BackupInfo {
+  Bytes16 store{};  ///< StoreRecord::id
+  UnixMillis made_at = 0;
+  std::uint64_t workspaces = 0;
+  std::uint64_t owners = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t revision = 0;  ///< of all workspaces together: how many changes were announced
+  std::uint64_t size = 0;      ///< octets of the database in it
+};
+
+/// Writes a store into one file, mode 0600, while it is in use. It is written beside, made durable and then given its
+/// name: there is a whole backup of that name or none. Of SQLite it is one moment's; of other storage each record is as
+/// it was at some moment during the backup, and whatever was acknowledged before it began is in it. The keys are not:
+/// keep them elsewhere. `wrong_key` if the keyring is not the store's.
+Result<BackupInfo> backup_store(Backend& from, Keyring keyring, const std::string& path,
+                                const BackupOptions& options = {});
+/// Reads a backup to its end and verifies its seal. `not_a_store` if it is none, or was cut short; `tampered` if it was
+/// altered, or is of another keyring's store; `wrong_key` if the keyring has not the key of its seal.
+Result<BackupInfo> verify_backup(const std::string& path, Keyring keyring, const Progress& progress = {});
+
+/// What a store has and its backup does not: what is undone by restoring.
+struct Losses {
+  std::uint64_t endings = 0;      ///< tokens that had ended or were deleted, and live in the backup
+  std::uint64_t suspensions = 0;  ///< owners who were suspended, or might not use tokens, and may in the backup
+  std::uint64_t tokens = 0;       ///< that were issued since
+  std::uint64_t changes = 0;      ///< other records that were changed since
+  bool any() const noexcept { return endings + suspensions + tokens + changes != 0; }
+};
+
+struct RestoreOptions {
+  /// Where to; its `read_only`, `durability` and `create` are not looked at. A database that is there is replaced.
+  SqliteOptions sqlite{};
+  /// A store that has what the backup has not, or that cannot be read, is replaced too; else that is a `conflict`.
+  /// Another store never is.
+  bool overwrite = false;
+  /// Called with what the backup holds, before it takes its place: what is changed there is in place from the first
+  /// moment. An error ends the restoring, and nothing has happened.
+  std::function<Result<void>(Backend& restored)> heal{};
+  Progress progress{};
+};
+
+struct RestoreReport {
+  BackupInfo backup;
+  std::string kept_file;  ///< the database that was there; empty: there was none
+  bool compared = false;  ///< `lost` is known: there was a store, and it could be read
+  Losses lost;
+};
+
+/// Puts what a backup holds in the place of a SQLite database, once its seal is verified. It is written beside and
+/// swapped in one step; who has the old one open gets `unavailable`, and opens it again.
+Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options);
+/// The same into other storage: an empty one, or an earlier copy of the store, as copy_store().
+Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring keyring,
+                                const CopyOptions& options = {});
+
+}  // namespace tokenstore
+
 // ---- include/tokenstore/store.hpp ----------------------------------------------------------------------------
 
 /// TokenStore: issue, validate, list, expire, revoke and delete the tokens of one workspace.
@@ -7103,6 +7437,12 @@ class TokenStore {
 
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
+
+  /// Writes everything that the storage holds, every workspace of it, into one file, as backup_store() does. For the
+  /// host alone. restore_sqlite() makes a store of it again.
+  Result<BackupInfo> backup(const Actor& actor, const std::string& path, const BackupOptions& options = {});
+  /// Makes other storage hold what this one holds, as copy_store() does. For the host alone.
+  Result<CopyReport> copy_to(const Actor& actor, Backend& to, const CopyOptions& options = {});
 
   /// Housekeeping for about `budget`: writes out last uses that are due, lets the backend tidy up.
   /// True: there is more to do. A host without the upkeep thread calls it every few seconds.

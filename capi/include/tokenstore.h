@@ -812,6 +812,91 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_read_statistics(tokenstore
                                                                       tokenstore_statistics* out_statistics,
                                                                       tokenstore_error** out_error);
 
+/* ---- Backup, restore and copy ------------------------------------------------------------------
+ * Everything that a store's storage holds, every workspace of it, and no key: keep the key file elsewhere.
+ * docs/backup.md says more. What is done to a whole storage is the host's to do (TOKENSTORE_ACTOR_HOST). `progress` is
+ * told pages or bytes of a file, or tokens; it and `context` may be NULL. */
+
+#define TOKENSTORE_PATH_MAX 4096 /* bytes of a path that the library hands out */
+
+/* What a backup says of itself, under its seal. */
+typedef struct tokenstore_backup_info {
+  size_t struct_size;
+  int64_t made_at;
+  uint64_t workspaces;
+  uint64_t owners;
+  uint64_t tokens;
+  uint64_t revision; /* of all workspaces together: how many changes were announced */
+  char store[40];    /* the store's id: 32 hexadecimal digits and a zero byte */
+} tokenstore_backup_info;
+#define TOKENSTORE_BACKUP_INFO_SIZE_1_0 (offsetof(tokenstore_backup_info, store) + 40)
+
+/* Writes the storage of an open store into one file, mode 0600, while it is in use, by any process. It is written
+ * beside, made durable and then given its name: there is a whole backup of that name or none. Of SQLite it is one
+ * moment's. Whatever was acknowledged before the call is in it. `overwrite`, a flag: an earlier backup of that name is
+ * replaced; nothing else ever is. `out_info` may be NULL. Errors: PERMISSION_DENIED, CONFLICT (something is there, or
+ * progress stopped it), CANNOT_OPEN, UNAVAILABLE, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_backup(tokenstore_store* store, const tokenstore_actor* actor,
+                                                             const char* place, size_t place_size, int32_t overwrite,
+                                                             tokenstore_progress progress, void* context,
+                                                             tokenstore_backup_info* out_info,
+                                                             tokenstore_error** out_error);
+/* Reads a backup to its end and verifies its seal. `out_info` may be NULL. Errors: CANNOT_OPEN, NOT_A_STORE (it is no
+ * backup, or was cut short), TAMPERED (it was altered, or is of another keyring's store), WRONG_KEY, UNAVAILABLE.
+ * Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_verify_backup(const char* backup, size_t backup_size,
+                                                                    const tokenstore_keyring* keyring,
+                                                                    tokenstore_backup_info* out_info,
+                                                                    tokenstore_error** out_error);
+
+typedef struct tokenstore_restore_summary {
+  size_t struct_size;
+  int64_t made_at; /* of the backup */
+  uint64_t tokens; /* in the backup */
+  uint64_t owners;
+  int32_t compared; /* 1: there was a store, and it could be read; what is lost is counted below */
+  int32_t reserved;
+  uint64_t lost_endings;               /* tokens that had ended or were deleted, and live again */
+  uint64_t lost_suspensions;           /* owners who were suspended, or might not use tokens, and may again */
+  uint64_t lost_tokens;                /* that were issued since */
+  uint64_t lost_changes;               /* other records that were changed since */
+  size_t kept_file_size;               /* 0: there was no database */
+  char kept_file[TOKENSTORE_PATH_MAX]; /* the database that was there */
+} tokenstore_restore_summary;
+#define TOKENSTORE_RESTORE_SUMMARY_SIZE_1_0 (offsetof(tokenstore_restore_summary, kept_file) + TOKENSTORE_PATH_MAX)
+
+/* Verifies a backup and puts what it holds in the place of a SQLite database, in one step, whoever uses that: whoever
+ * has the old file open is told UNAVAILABLE from the next call on, and opens the store again. The old file is kept.
+ * `overwrite`, a flag: a store that has what the backup has not, or cannot be read, is replaced too. Another store
+ * never is. Errors: as tokenstore_verify_backup, CONFLICT (the store that is there is newer, or cannot be read),
+ * REFUSED (it is another store), STORAGE_FULL, UNSUPPORTED (the file system cannot swap files). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_restore(const char* backup, size_t backup_size,
+                                                              const tokenstore_keyring* keyring, const char* database,
+                                                              size_t database_size, int32_t overwrite,
+                                                              tokenstore_progress progress, void* context,
+                                                              tokenstore_restore_summary* out_summary,
+                                                              tokenstore_error** out_error);
+
+typedef struct tokenstore_copy_summary {
+  size_t struct_size;
+  uint64_t workspaces;
+  uint64_t tokens; /* seen in the source */
+  uint64_t owners;
+  uint64_t written;   /* records put into the target, or removed there */
+  uint64_t different; /* records that changed in the source meanwhile: copy again */
+} tokenstore_copy_summary;
+#define TOKENSTORE_COPY_SUMMARY_SIZE_1_0 (offsetof(tokenstore_copy_summary, different) + sizeof(uint64_t))
+
+/* Makes a SQLite database hold what the storage of an open store holds, while it is in use: a new one, or an earlier
+ * copy. The same store is in both afterwards, under the same keys. `delete_extra`, a flag: tokens that only the
+ * target has are removed; else finding one is CONFLICT. Errors: PERMISSION_DENIED, CONFLICT (also: the target is
+ * another store, or holds newer records), CANNOT_OPEN, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_copy(tokenstore_store* store, const tokenstore_actor* actor,
+                                                           const char* database, size_t database_size,
+                                                           int32_t delete_extra, tokenstore_progress progress,
+                                                           void* context, tokenstore_copy_summary* out_summary,
+                                                           tokenstore_error** out_error);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

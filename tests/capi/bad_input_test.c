@@ -59,6 +59,7 @@ static void null_handles(void) {
   BAD(tokenstore_policy_set(NULL, &host, &policy, NULL));
   BAD(tokenstore_purge(NULL, &host, 1, 0, &removed, &complete, NULL));
   BAD(tokenstore_reseal(NULL, &host, NULL, 0, 0, &resealed, NULL));
+  BAD(tokenstore_backup(NULL, &host, "place", 5, 0, NULL, NULL, NULL, NULL));
   BAD(tokenstore_maintain(NULL, 0, NULL, NULL));
   BAD(tokenstore_check(NULL, &host, NULL, NULL, &report, NULL));
   BAD(tokenstore_check_report_read(NULL, &summary, NULL));
@@ -149,6 +150,16 @@ static void null_arguments(void) {
   BAD(tokenstore_reseal(store, &host, NULL, 4, 0, &resealed, NULL));
   BAD(tokenstore_reseal(store, &host, "no cursor", 9, 0, &resealed, NULL));
   BAD(tokenstore_reseal(store, &host, NULL, 0, -1, &resealed, NULL));
+  tokenstore_restore_summary restored = {.struct_size = sizeof restored};
+  tokenstore_copy_summary copied = {.struct_size = sizeof copied};
+  BAD(tokenstore_backup(store, &host, NULL, 0, 0, NULL, NULL, NULL, NULL));
+  BAD(tokenstore_backup(store, &host, "a\0b", 3, 0, NULL, NULL, NULL, NULL));
+  BAD(tokenstore_backup(store, &host, "place", 5, 2, NULL, NULL, NULL, NULL));
+  BAD(tokenstore_backup(store, NULL, "place", 5, 0, NULL, NULL, NULL, NULL));
+  BAD(tokenstore_verify_backup("place", 5, NULL, NULL, NULL));
+  BAD(tokenstore_restore("place", 5, NULL, "b.db", 4, 0, NULL, NULL, &restored, NULL));
+  BAD(tokenstore_copy(store, &host, NULL, 0, 0, NULL, NULL, &copied, NULL));
+  BAD(tokenstore_copy(store, &host, "b.db", 4, 0, NULL, NULL, NULL, NULL));
   BAD(tokenstore_maintain(store, -1, NULL, NULL));
   BAD(tokenstore_check(store, &host, NULL, NULL, NULL, NULL));
   BAD(tokenstore_read_statistics(store, NULL, NULL));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "small_backend.h"
 
@@ -235,6 +236,43 @@ static int32_t go_on(void* context, uint64_t done, uint64_t total) {
   (void)total;
   return 0;
 }
+static void remove_database(const char* path) {
+  char beside[300];
+  remove(path);
+  snprintf(beside, sizeof beside, "%s-wal", path);
+  remove(beside);
+  snprintf(beside, sizeof beside, "%s-shm", path);
+  remove(beside);
+}
+static int32_t call_backup(world* w) {
+  tokenstore_backup_info info = {.struct_size = sizeof info};
+  remove_database(w->place);
+  return tokenstore_backup(w->store, &host, w->place, strlen(w->place), 0, go_on, NULL, &info, &w->last_error);
+}
+/* One is enough for all that read it. */
+static int32_t make_backup(world* w) {
+  if (access(w->backup, F_OK) == 0) return TOKENSTORE_OK;
+  return tokenstore_backup(w->store, &host, w->backup, strlen(w->backup), 0, NULL, NULL, NULL, &w->last_error);
+}
+static int32_t call_verify_backup(world* w) {
+  const int32_t made = make_backup(w);
+  tokenstore_backup_info info = {.struct_size = sizeof info};
+  if (made != TOKENSTORE_OK) return made;
+  return tokenstore_verify_backup(w->backup, strlen(w->backup), w->keyring, &info, &w->last_error);
+}
+static int32_t call_restore(world* w) {
+  const int32_t made = make_backup(w);
+  tokenstore_restore_summary summary = {.struct_size = sizeof summary};
+  if (made != TOKENSTORE_OK) return made;
+  remove_database(w->place);
+  return tokenstore_restore(w->backup, strlen(w->backup), w->keyring, w->place, strlen(w->place), 0, go_on, NULL,
+                            &summary, &w->last_error);
+}
+static int32_t call_copy(world* w) {
+  tokenstore_copy_summary summary = {.struct_size = sizeof summary};
+  remove_database(w->place);
+  return tokenstore_copy(w->store, &host, w->place, strlen(w->place), 0, go_on, NULL, &summary, &w->last_error);
+}
 STATUS_CALL(check, w->store, &host, go_on, NULL, &w->second_report)
 static int32_t call_check_report_read(world* w) {
   tokenstore_check_summary summary = {.struct_size = sizeof summary};
@@ -324,6 +362,10 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, check_report_key),
     ENTRY(CALL_RELEASE, check_report_free),
     ENTRY(CALL_STATUS, read_statistics),
+    ENTRY(CALL_STATUS, backup),
+    ENTRY(CALL_STATUS, verify_backup),
+    ENTRY(CALL_STATUS, restore),
+    ENTRY(CALL_STATUS, copy),
 };
 const size_t every_calls_count = sizeof every_calls / sizeof every_calls[0];
 
@@ -339,6 +381,8 @@ int world_make(world* w, const char* folder, const char* path) {
   if (realpath(folder, credentials) == NULL || setenv("CREDENTIALS_DIRECTORY", credentials, 0) != 0) return 0;
   snprintf(w->key_file, sizeof w->key_file, "%s/world.key", folder);
   snprintf(w->new_file, sizeof w->new_file, "%s/new.key", folder);
+  snprintf(w->backup, sizeof w->backup, "%s/world.backup", folder);
+  snprintf(w->place, sizeof w->place, "%s/world.place", folder);
   remove(w->key_file);
   remove(w->new_file);
   REQUIRED(tokenstore_keyring_from_bytes(master, sizeof master, NULL, 0, &w->keyring, NULL));

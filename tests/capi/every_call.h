@@ -31,6 +31,8 @@ typedef struct world {
   int64_t now;        /* later than the end of a token that has ended */
   char key_file[256]; /* exists; written by world_make */
   char new_file[256]; /* does not exist */
+  char backup[256];   /* made by the calls that read one */
+  char place[256];    /* what a call makes there is removed before the next */
   char key_text[4096];
   size_t key_text_size;
   tokenstore_error* last_error; /* of the call */

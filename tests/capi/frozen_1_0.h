@@ -457,4 +457,38 @@ typedef struct frozen_conformance_subject {
   uint32_t exemptions;
 } frozen_conformance_subject;
 
+typedef struct frozen_backup_info {
+  size_t struct_size;
+  int64_t made_at;
+  uint64_t workspaces;
+  uint64_t owners;
+  uint64_t tokens;
+  uint64_t revision;
+  char store[40];
+} frozen_backup_info;
+
+typedef struct frozen_restore_summary {
+  size_t struct_size;
+  int64_t made_at;
+  uint64_t tokens;
+  uint64_t owners;
+  int32_t compared;
+  int32_t reserved;
+  uint64_t lost_endings;
+  uint64_t lost_suspensions;
+  uint64_t lost_tokens;
+  uint64_t lost_changes;
+  size_t kept_file_size;
+  char kept_file[4096];
+} frozen_restore_summary;
+
+typedef struct frozen_copy_summary {
+  size_t struct_size;
+  uint64_t workspaces;
+  uint64_t tokens;
+  uint64_t owners;
+  uint64_t written;
+  uint64_t different;
+} frozen_copy_summary;
+
 #endif

@@ -69,6 +69,10 @@ WAYS = {
     "tokenstore_purge": "TokenStore.purge",
     "tokenstore_maintain": "TokenStore.maintain",
     "tokenstore_reseal": "TokenStore.reseal",
+    "tokenstore_backup": "TokenStore.backup",
+    "tokenstore_verify_backup": "verify_backup",
+    "tokenstore_restore": "restore",
+    "tokenstore_copy": "TokenStore.copy",
     "tokenstore_check": "TokenStore.check",
     "tokenstore_check_report_read": "CheckReport",
     "tokenstore_check_report_problem": "CheckReport",
@@ -192,6 +196,9 @@ def test_values_have_the_fields_of_the_header():
     assert names(_values.Token) == fields("tokenstore_token_info")
     assert names(_values.KeyUsage) == fields("tokenstore_key_usage")
     assert names(_values.Resealed) == fields("tokenstore_reseal_summary")
+    assert names(_values.BackupInfo) == fields("tokenstore_backup_info")
+    assert names(_values.Restored) == fields("tokenstore_restore_summary")
+    assert names(_values.Copied) == fields("tokenstore_copy_summary")
     assert names(_values.KeyInfo) == fields("tokenstore_key_info")
     assert sorted(names(_values.Request)) == sorted(
         name.replace("lifetime_ms", "lifetime") for name in fields("tokenstore_issue_request")

@@ -267,6 +267,52 @@ def test_upkeep_purges_reseals_and_checks(store):
     assert store.maintain() in (True, False)
 
 
+def test_a_backup_comes_back(tmp_path):
+    path, place = tmp_path / "tokens.db", tmp_path / "backup"
+    key = tokenstore.Keyring.generate()
+    told = []
+    with tokenstore.open(path, key=key) as store:
+        issued = store.issue(ALICE, scopes=["read"])
+        made = store.backup(HOST, place, progress=lambda done, total: told.append((done, total)))
+        assert (made.workspaces, made.owners, made.tokens) == (1, 1, 1)
+        assert tokenstore.verify_backup(place, key) == made
+        with pytest.raises(tokenstore.Conflict):
+            store.backup(HOST, place)
+        with pytest.raises(tokenstore.PermissionDenied):
+            store.backup(ROOT, place, overwrite=True)
+        store.revoke(ALICE, issued.id)
+        with pytest.raises(tokenstore.Conflict, match="1 endings"):
+            tokenstore.restore(place, path, key)
+        restored = tokenstore.restore(place, path, key, overwrite=True)
+        assert (restored.compared, restored.lost_endings, restored.lost_tokens) == (True, 1, 0)
+        assert restored.kept_file is not None and restored.kept_file.exists()
+        assert store.validate(issued.text, "read").outcome is tokenstore.Outcome.UNAVAILABLE
+    with tokenstore.open(path, key=key) as store:
+        assert store.validate(issued.text, "read").valid
+        copied = store.copy(HOST, tmp_path / "copy.db")
+        assert (copied.workspaces, copied.tokens, copied.different) == (1, 1, 0)
+    with tokenstore.open(tmp_path / "copy.db", key=key) as store:
+        assert store.validate(issued.text, "read").valid
+    place.write_bytes(place.read_bytes()[:-1])
+    with pytest.raises(tokenstore.NotAStore):
+        tokenstore.verify_backup(place, key)
+    with pytest.raises(TypeError):
+        tokenstore.restore(place, path, b"k" * 32)
+
+
+def test_an_exception_of_a_progress_function_ends_a_backup(tmp_path):
+    with tokenstore.open(tmp_path / "tokens.db") as store:
+        for _ in range(4):
+            store.issue_many(HOST, [Request("alice", ["read"]) for _ in range(1000)])
+
+        def stop(done, total):
+            raise KeyError(done)
+
+        with pytest.raises(KeyError):
+            store.backup(HOST, tmp_path / "backup", progress=stop)
+        assert not (tmp_path / "backup").exists()
+
+
 def test_an_exception_of_a_progress_function_ends_the_check(tmp_path):
     with tokenstore.open(tmp_path / "tokens.db") as store:
         for _ in range(60):

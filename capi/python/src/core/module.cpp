@@ -120,7 +120,7 @@ int module_exec(PyObject* module) {
   const bool done = intern("text", state.text) && intern("scope", state.scope) &&
                     intern("client_address", state.client_address) && add_verdict(module, state) &&
                     add_secret_text(module, state) && add_clock(module, state) && add_faults(module, state) &&
-                    add_keyring(module, state) && add_store(module, state) &&
+                    add_keyring(module, state) && add_store(module, state) && add_transfer(module) &&
                     PyModule_AddStringConstant(module, "version", tokenstore_version()) == 0 &&
                     PyModule_AddIntConstant(module, "version_number", tokenstore_version_number()) == 0 &&
                     PyModule_AddIntConstant(module, "abi_version", tokenstore_abi_version()) == 0;

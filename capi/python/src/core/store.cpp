@@ -243,6 +243,8 @@ PyMethodDef methods[] = {
     fast("_maintain", store_maintain),
     fast("_reseal", store_reseal),
     fast("_check", store_check),
+    fast("_backup", store_backup),
+    fast("_copy", store_copy),
     plain("_statistics", store_statistics),
     plain("_now", store_now),
     plain("_scanner_pattern", store_scanner_pattern),

@@ -104,6 +104,8 @@ PyObject* store_purge(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_maintain(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_reseal(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_check(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_backup(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_copy(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_statistics(PyObject* self, PyObject* unused);
 PyObject* store_now(PyObject* self, PyObject* unused);
 PyObject* store_scanner_pattern(PyObject* self, PyObject* unused);

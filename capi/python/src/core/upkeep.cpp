@@ -1,6 +1,7 @@
 // Upkeep: purging, resealing, checking, and what a store says of itself.
 #include <array>
 
+#include "progress.hpp"
 #include "store.hpp"
 
 namespace tokenstore::python {
@@ -9,31 +10,6 @@ namespace {
 
 using Report = Handle<tokenstore_check_report, tokenstore_check_report_free>;
 
-// A check calls back on the thread that asked for it.
-struct Progress {
-  PyObject* function;
-  StoreObject* store;
-  PyThreadState* thread;
-  bool raised;
-};
-
-int32_t tell(void* context, uint64_t done, uint64_t total) {
-  auto& progress = *static_cast<Progress*>(context);
-  if (progress.raised) return 1;
-  PyEval_RestoreThread(progress.thread);
-  progress.store->telling = PyThread_get_thread_ident();
-  const Ref answer(total == 0
-                       ? PyObject_CallFunction(progress.function, "KO", static_cast<unsigned long long>(done), Py_None)
-                       : PyObject_CallFunction(progress.function, "KK", static_cast<unsigned long long>(done),
-                                               static_cast<unsigned long long>(total)));
-  progress.store->telling = 0;
-  progress.raised = !answer || PyErr_CheckSignals() != 0;
-  const int32_t stop = progress.raised ? 1 : 0;
-  progress.thread = PyEval_SaveThread();
-  return stop;
-}
-
-// A second check in another thread would have to wait for the first one's function: each store tells one at a time.
 PyObject* lines_of(const tokenstore_check_report* report, std::uint64_t noted) {
   Ref lines(PyList_New(0));
   for (std::size_t i = 0; lines && i < noted; ++i) {
@@ -116,17 +92,13 @@ PyObject* store_check(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   Call call(self);
   tokenstore_actor actor;
   if (!call || !takes("_check", count, 3) || !read_actor(args, actor)) return nullptr;
-  const bool tells = args[2] != Py_None;
-  if (tells && PyCallable_Check(args[2]) == 0) {
-    refuse_type(args[2], "progress", "a function or None");
-    return nullptr;
-  }
-  Progress progress = {args[2], &call.store(), PyEval_SaveThread(), false};
+  Progress progress;
+  if (!progress.read(args[2])) return nullptr;
   Report report;
-  const int32_t status =
-      tokenstore_check(call.handle(), &actor, tells ? tell : nullptr, &progress, report.out(), call.error().out());
-  PyEval_RestoreThread(progress.thread);
-  if (progress.raised || !call.succeeded(status)) return nullptr;
+  const int32_t status = progress.run(&call.store(), [&] {
+    return tokenstore_check(call.handle(), &actor, progress.function(), &progress, report.out(), call.error().out());
+  });
+  if (progress.raised() || !call.succeeded(status)) return nullptr;
   tokenstore_check_summary summary{};
   summary.struct_size = sizeof summary;
   if (!call.succeeded(tokenstore_check_report_read(report.get(), &summary, call.error().out()))) return nullptr;

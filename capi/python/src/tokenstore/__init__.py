@@ -43,12 +43,15 @@ from ._errors import (
 )
 from ._keyring import Keyring
 from ._open import open, open_memory, open_postgres
+from ._restore import restore, verify_backup
 from ._store import TokenStore
 from ._times import from_ms as _from_ms
 from ._values import (
     PAGE_MAX,
     Actor,
+    BackupInfo,
     CheckReport,
+    Copied,
     Counts,
     Issued,
     KeyInfo,
@@ -59,6 +62,7 @@ from ._values import (
     Purged,
     Request,
     Resealed,
+    Restored,
     Statistics,
     Token,
     Unavailability,
@@ -72,11 +76,13 @@ _core.register(BY_STATUS, tuple(Outcome), tuple(Reason), Closed, _from_ms)
 __all__ = [
     "PAGE_MAX",
     "Actor",
+    "BackupInfo",
     "BufferTooSmall",
     "CannotOpen",
     "CheckReport",
     "Closed",
     "Conflict",
+    "Copied",
     "Counts",
     "Durability",
     "Error",
@@ -107,6 +113,7 @@ __all__ = [
     "Refused",
     "Request",
     "Resealed",
+    "Restored",
     "SecretText",
     "State",
     "Statistics",
@@ -123,4 +130,6 @@ __all__ = [
     "open",
     "open_memory",
     "open_postgres",
+    "restore",
+    "verify_backup",
 ]

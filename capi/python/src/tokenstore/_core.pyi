@@ -14,6 +14,9 @@ abi_version: int
 _Raw = Tuple[Any, ...]
 # owner, description, scopes, metadata, lifetime, not before
 _Request = Tuple[str, str, str, bytes, int, int]
+# made at, workspaces, owners, tokens, revision, store
+_BackupInfo = Tuple[int, int, int, int, int, str]
+_Progress = Callable[[int, Optional[int]], object]
 _StoreType = TypeVar("_StoreType", bound=Store)
 _KeyringType = TypeVar("_KeyringType", bound=Keyring)
 _ClockType = TypeVar("_ClockType", bound=Clock)
@@ -107,12 +110,22 @@ class Store:
     def _maintain(self, budget: int, /) -> bool: ...
     def _reseal(self, kind: int, name: str, cursor: str, budget: int, /) -> Tuple[int, int, int, str]: ...
     def _check(
-        self, kind: int, name: str, progress: Optional[Callable[[int, Optional[int]], object]], /
+        self, kind: int, name: str, progress: Optional[_Progress], /
     ) -> Tuple[int, int, int, List[str], List[Tuple[str, int, int]]]: ...
+    def _backup(
+        self, kind: int, name: str, path: str, overwrite: bool, progress: Optional[_Progress], /
+    ) -> _BackupInfo: ...
+    def _copy(
+        self, kind: int, name: str, path: str, delete_extra: bool, progress: Optional[_Progress], /
+    ) -> Tuple[int, int, int, int, int]: ...
     def _statistics(self) -> Tuple[int, ...]: ...
     def _now(self) -> int: ...
     def _scanner_pattern(self) -> str: ...
 
+def verify_backup(backup: str, keyring: Keyring, /) -> _BackupInfo: ...
+def restore(
+    backup: str, keyring: Keyring, path: str, overwrite: bool, progress: Optional[_Progress], /
+) -> Tuple[int, int, int, bool, int, int, int, int, str]: ...
 def make_keyring(
     cls: Type[_KeyringType],
     source: int,

@@ -24,10 +24,13 @@ from typing import (
 
 from . import _core, _times
 from ._enums import Lifetime, State
+from ._keyring import path_text
 from ._values import (
     PAGE_MAX,
     Actor,
+    BackupInfo,
     CheckReport,
+    Copied,
     Counts,
     Issued,
     KeyUsage,
@@ -40,6 +43,7 @@ from ._values import (
     Statistics,
     Token,
     Unavailability,
+    backup_info,
     page_of,
 )
 
@@ -280,6 +284,33 @@ class TokenStore(_core.Store):
         """
         tokens, owners, problems, lines, keys = self._check(*_raw(actor), progress)
         return CheckReport(tokens, owners, problems, tuple(lines), tuple(KeyUsage(*key) for key in keys))
+
+    def backup(
+        self,
+        actor: Actor,
+        path: Union[str, os.PathLike[str]],
+        overwrite: bool = False,
+        progress: Optional[Callable[[int, Optional[int]], object]] = None,
+    ) -> BackupInfo:
+        """Writes every workspace of the storage into one sealed file, while it is in use; for the host alone.
+
+        ``overwrite``: an earlier backup of that name is replaced. ``progress`` is as for ``check``. The keys are not in
+        it. ``tokenstore.restore`` makes a store of it again.
+        """
+        return backup_info(self._backup(*_raw(actor), path_text("path", path), overwrite, progress))
+
+    def copy(
+        self,
+        actor: Actor,
+        path: Union[str, os.PathLike[str]],
+        delete_extra: bool = False,
+        progress: Optional[Callable[[int, Optional[int]], object]] = None,
+    ) -> Copied:
+        """Makes a SQLite database, new or an earlier copy, hold what this storage holds; for the host alone.
+
+        ``delete_extra``: tokens that only the copy has are removed; else finding one is a Conflict.
+        """
+        return Copied(*self._copy(*_raw(actor), path_text("path", path), delete_extra, progress))
 
     def statistics(self) -> Statistics:
         """Counters since the store was opened, in this process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Generic, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union, overload
 
 from . import _core
@@ -225,6 +226,49 @@ class Resealed:
     kept: int  #: under the active key already
     refused: int  #: not genuine: left as they are, for check() to name
     next: str  #: for ``cursor=`` of the next call; empty: all is done
+
+
+@dataclass(frozen=True)
+class BackupInfo:
+    """What a backup says of itself, under its seal."""
+
+    made_at: datetime
+    workspaces: int
+    owners: int
+    tokens: int
+    revision: int  #: of all workspaces together: how many changes were announced
+    store: str  #: the store's id
+
+
+def backup_info(raw: Tuple[int, int, int, int, int, str]) -> BackupInfo:
+    made_at, workspaces, owners, tokens, revision, store = raw
+    return BackupInfo(from_ms(made_at), workspaces, owners, tokens, revision, store)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored, and what that undid."""
+
+    made_at: datetime  #: of the backup
+    tokens: int  #: in the backup
+    owners: int
+    compared: bool  #: there was a store, and it could be read: what is lost is counted below
+    lost_endings: int  #: tokens that had ended or were deleted, and live again
+    lost_suspensions: int  #: owners who were suspended, or might not use tokens, and may again
+    lost_tokens: int  #: that were issued since
+    lost_changes: int  #: other records that were changed since
+    kept_file: Optional[Path]  #: the database that was there
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy did."""
+
+    workspaces: int
+    tokens: int  #: seen in the source
+    owners: int
+    written: int  #: records put into the target, or removed there
+    different: int  #: records that changed in the source meanwhile: copy again
 
 
 @dataclass(frozen=True)

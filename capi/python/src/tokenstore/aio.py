@@ -49,7 +49,9 @@ from ._enums import Lifetime, State
 from ._store import TokenStore
 from ._values import (
     Actor,
+    BackupInfo,
     CheckReport,
+    Copied,
     Counts,
     Issued,
     Owner,
@@ -301,6 +303,26 @@ class AsyncTokenStore:
     ) -> CheckReport:
         """Verifies every seal of the workspace. ``progress`` is called in the thread that does it."""
         return await self._run(self._store.check, actor, progress)
+
+    async def backup(
+        self,
+        actor: Actor,
+        path: Union[str, os.PathLike[str]],
+        overwrite: bool = False,
+        progress: Optional[Callable[[int, Optional[int]], object]] = None,
+    ) -> BackupInfo:
+        """Writes every workspace of the storage into one sealed file. ``progress`` is called in the thread that does it."""
+        return await self._run(self._store.backup, actor, path, overwrite, progress)
+
+    async def copy(
+        self,
+        actor: Actor,
+        path: Union[str, os.PathLike[str]],
+        delete_extra: bool = False,
+        progress: Optional[Callable[[int, Optional[int]], object]] = None,
+    ) -> Copied:
+        """Makes a SQLite database hold what this storage holds. ``progress`` is called in the thread that does it."""
+        return await self._run(self._store.copy, actor, path, delete_extra, progress)
 
     async def statistics(self) -> Statistics:
         """Counters since the store was opened, in this process."""
