@@ -94,5 +94,51 @@ TEST_CASE("a target that is in use is not overwritten") {
   CHECK(copy(*file, *other, true).status() == Status::conflict);
 }
 
+TEST_CASE("a backup of a server in use holds all that was acknowledged before, and goes into an empty database") {
+  const TempDirectory directory;
+  const PostgresCluster cluster;
+  PostgresOptions options = options_for(cluster.conninfo());
+  options.deadline = std::chrono::seconds(20);
+  const auto server = open_backend(options);
+  const auto store = open_store(server);
+  std::vector<Issued> living;
+  for (int number = 0; number < 300; ++number)
+    living.push_back(issue_one(*store, "owner" + std::to_string(number % 7)));
+  const Issued ended = issue_one(*store);
+  REQUIRE(store->revoke(Actor::host(), ended.info.id).ok());
+
+  std::atomic<bool> stop{false};
+  std::thread user([&] {
+    while (!stop) {
+      const Issued late = issue_one(*store, "late");
+      CHECK(store->revoke(Actor::host(), late.info.id).ok());
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  });
+  const std::string place = directory.file("backup");
+  const auto made = store->backup(Actor::host(), place);
+  stop = true;
+  user.join();
+  REQUIRE(made.ok());
+  CHECK(made->tokens >= 301);
+
+  PostgresOptions elsewhere = options;
+  elsewhere.schema = "elsewhere";
+  const auto target = open_backend(elsewhere);
+  const auto restored = restore_into(place, *target, test_keyring());
+  REQUIRE(restored.ok());
+  CHECK(restored->tokens == made->tokens);
+  const auto again = open_store(target);
+  CHECK(again->check(Actor::host())->problem_count == 0);
+  std::size_t lost = 0;
+  for (const Issued& each : living) {
+    if (!again->validate(each.text.reveal(), Demand("read")).valid()) ++lost;
+  }
+  CHECK(lost == 0);
+  CHECK(again->get(Actor::host(), ended.info.id)->state == TokenState::revoked);
+  // The server has gone on since: what it has is not put back.
+  CHECK(restore_into(place, *server, test_keyring()).status() == Status::conflict);
+}
+
 }  // namespace
 }  // namespace tokenstore::test
