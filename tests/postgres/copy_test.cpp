@@ -102,6 +102,7 @@ TEST_CASE("a backup of a server in use holds all that was acknowledged before, a
   const auto server = open_backend(options);
   const auto store = open_store(server);
   std::vector<Issued> living;
+  living.reserve(300);
   for (int number = 0; number < 300; ++number)
     living.push_back(issue_one(*store, "owner" + std::to_string(number % 7)));
   const Issued ended = issue_one(*store);
