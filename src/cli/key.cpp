@@ -31,9 +31,9 @@ const std::string& checked_key_id(const std::string& id) {
   throw usage_failure("a key is named by its id, two of 0-9 A-Z a-z: see tokenstore key list");
 }
 
-struct ListOptions {};
+struct ListKeysOptions {};
 
-ExitCode run_list_keys(Session& session, const ListOptions&) {
+ExitCode run_list_keys(Session& session, const ListKeysOptions&) {
   const std::string& database = session.globals().database;
   const bool beside = !database.empty() && !is_postgres(database);
   const Keyring keyring = beside ? session.keyring(database + ".key", database) : session.keyring();
@@ -151,7 +151,7 @@ void add_key_commands(CLI::App& app, Run& chosen) {
   CLI::App* group = app.add_subcommand("key", "Show keys, and change them while the store is in use");
   group->require_subcommand(1)->fallthrough();
 
-  std::shared_ptr<ListOptions> list;
+  std::shared_ptr<ListKeysOptions> list;
   add_command(*group, chosen, "list", "Show the keys of the key file; needs no database", run_list_keys, list);
   std::shared_ptr<StatusOptions> status;
   add_command(*group, chosen, "status", "Show how many records and living tokens of the store hang on which key",
