@@ -258,6 +258,74 @@ func ExampleStore_Maintain() {
 	// Output: false <nil>
 }
 
+func ExampleStore_AddKey() {
+	ctx, host := context.Background(), tokenstore.Host()
+	directory, err := os.MkdirTemp("", "tokenstore-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+	store, err := tokenstore.Open(directory + "/tokens.db")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	id, err := store.AddKey(ctx, host)
+	if err == nil {
+		err = store.ActivateKey(ctx, host, id)
+	}
+	if err == nil {
+		_, err = store.Reseal(ctx, host, "", 0)
+	}
+	if err == nil {
+		err = store.RetireKey(ctx, host, "0A")
+	}
+	if err == nil {
+		err = store.RemoveKey(ctx, host, "0A")
+	}
+	keys, _ := store.KeyStatus(ctx, host)
+	fmt.Println(id, len(keys), keys[0].Use == tokenstore.KeyActive, err)
+	// Output: 0B 1 true <nil>
+}
+
+func ExampleStore_ActivateKey() {
+	store := example()
+	defer store.Close()
+	fmt.Println(errors.Is(store.ActivateKey(context.Background(), tokenstore.Host(), "0A"), tokenstore.ErrUnsupported))
+	// Output: true
+}
+
+func ExampleStore_RetireKey() {
+	store := example()
+	defer store.Close()
+	fmt.Println(errors.Is(store.RetireKey(context.Background(), tokenstore.Host(), "0A"), tokenstore.ErrUnsupported))
+	// Output: true
+}
+
+func ExampleStore_RemoveKey() {
+	store := example()
+	defer store.Close()
+	fmt.Println(errors.Is(store.RemoveKey(context.Background(), tokenstore.Host(), "0A"), tokenstore.ErrUnsupported))
+	// Output: true
+}
+
+func ExampleStore_KeyStatus() {
+	store := example()
+	defer store.Close()
+	exampleToken(store)
+	keys, err := store.KeyStatus(context.Background(), tokenstore.Host())
+	fmt.Println(keys[0].KeyID, keys[0].LivingTokens, err)
+	// Output: 0A 1 <nil>
+}
+
+func ExampleStore_ReloadKeys() {
+	store := example()
+	defer store.Close()
+	_, err := store.ReloadKeys(context.Background())
+	fmt.Println(errors.Is(err, tokenstore.ErrUnsupported))
+	// Output: true
+}
+
 func ExampleStore_Reseal() {
 	store := example()
 	defer store.Close()

@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_58329a24e70e
+#define tokenstore tokenstore_0_1_0_48cff4e9e5d6
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -262,6 +262,7 @@ typedef struct tokenstore_page tokenstore_page;                 /* several of th
 typedef struct tokenstore_owner tokenstore_owner;               /* an owner's settings */
 typedef struct tokenstore_owner_page tokenstore_owner_page;     /* several of them */
 typedef struct tokenstore_check_report tokenstore_check_report; /* what tokenstore_check found */
+typedef struct tokenstore_key_report tokenstore_key_report;     /* what hangs on each key of a store */
 
 /* One impersonal line in English that says what to do; it never holds a token or a key. Valid until
  * the error is freed; "" for NULL. `out_size`, its size, may be NULL. Never fails. Since 0.1. */
@@ -379,9 +380,24 @@ typedef struct tokenstore_clock {
 } tokenstore_clock;
 #define TOKENSTORE_CLOCK_SIZE_1_0 (offsetof(tokenstore_clock, context) + sizeof(void*))
 
-/* How to open a store. The key is one of `keyring`, `key_bytes`, `key_file` and `key_credential`; with none of them
- * SQLite takes the file "<path>.key", which is created together with a new database (see tokenstore_created_key_file),
- * and memory makes a key of its own. */
+/* Where keys come from that a store asks for: a key management service, say. `ask` is called when the store is opened,
+ * perhaps more than once, and again on notice: when a key id is met that is not known, at most once in `pause_ms`; when
+ * somebody announces in storage that keys have changed; and by tokenstore_keys_reload. It is called from any thread
+ * that uses the store, by one at a time, must not throw, and may not call the store. It puts a keyring of its own into
+ * `*out_keyring`, which the library frees, and returns TOKENSTORE_OK, or a status for why it has none: the keys then
+ * stay what they are. `context` is handed on as it is; all of it must outlive the store. */
+typedef struct tokenstore_key_source {
+  size_t struct_size;
+  int32_t (*ask)(void* context, tokenstore_keyring** out_keyring);
+  void* context;
+  int64_t pause_ms; /* 0: 1000 */
+} tokenstore_key_source;
+#define TOKENSTORE_KEY_SOURCE_SIZE_1_0 (offsetof(tokenstore_key_source, pause_ms) + sizeof(int64_t))
+
+/* How to open a store. The key is one of `keyring`, `key_bytes`, `key_file`, `key_credential` and `key_source`; with
+ * none of them SQLite takes the file "<path>.key", which is created together with a new database (see
+ * tokenstore_created_key_file), and memory makes a key of its own. A key file, but an inherited descriptor, and a
+ * credential are sources of keys too: when they change, the open store takes the new keys (docs/keys.md). */
 typedef struct tokenstore_open_options {
   size_t struct_size;
   const char* path; /* SQLite: the database file. Required */
@@ -413,6 +429,7 @@ typedef struct tokenstore_open_options {
   size_t key_credential_size;
   int32_t key_file_trust; /* TOKENSTORE_KEY_FILE_... added up: which key files are taken */
   int32_t reserved;
+  const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -822,6 +839,40 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
                                                              tokenstore_reseal_summary* out_summary,
                                                              tokenstore_error** out_error);
 
+/* ---- Keys ------------------------------------------------------------------------------------
+ * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
+ * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). Those that change keys answer
+ * UNSUPPORTED unless they are in a key file. After an error the change may have happened: look, or ask again. Other
+ * processes take part as soon as they look at storage again. */
+
+/* Adds a new key, verify-only, and writes its id, two characters and a zero byte, into your buffer. `*out_size` is the
+ * size of the id, or on BUFFER_TOO_SMALL the buffer size that is needed: nothing was added then. Errors:
+ * PERMISSION_DENIED, READ_ONLY, UNSUPPORTED, WRONG_KEY, CANNOT_OPEN, CONFLICT, REFUSED (every id is taken),
+ * UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_add(tokenstore_store* store, const tokenstore_actor* actor,
+                                                              char* buffer, size_t buffer_size, size_t* out_size,
+                                                              tokenstore_error** out_error);
+/* Makes a key the active one, and the one that was verify-only. When it has returned OK, nobody who takes part issues
+ * or seals with another one. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is retired). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_activate(tokenstore_store* store,
+                                                                   const tokenstore_actor* actor, const char* id,
+                                                                   size_t id_size, tokenstore_error** out_error);
+/* Ends the tokens of a verify-only key for good. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED
+ * (it is active, or seals what outlives it). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_retire(tokenstore_store* store, const tokenstore_actor* actor,
+                                                                 const char* id, size_t id_size,
+                                                                 tokenstore_error** out_error);
+/* Takes a key out. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or something
+ * hangs on it). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_store* store, const tokenstore_actor* actor,
+                                                                 const char* id, size_t id_size,
+                                                                 tokenstore_error** out_error);
+/* Asks the source of the keys outright, for hosts that know that there are others. `out_changed` may be NULL; 1: others
+ * are in use now. Errors say why the keys stay what they were: UNSUPPORTED (the store was opened with a keyring),
+ * WRONG_KEY, CANNOT_OPEN, UNAVAILABLE, or what `ask` returned. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keys_reload(tokenstore_store* store, int32_t* out_changed,
+                                                                  tokenstore_error** out_error);
+
 /* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
  * anything else to stop. Must not call the store that calls it. */
 typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
@@ -868,6 +919,35 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_check_report_key(const tok
 /* Frees a report; NULL is fine. Since 0.1. */
 TOKENSTORE_API void tokenstore_check_report_free(tokenstore_check_report* report);
 
+/* A key and what hangs on it in a whole store. */
+typedef struct tokenstore_key_state {
+  size_t struct_size;
+  const char* key_id;
+  size_t key_id_size;
+  uint64_t seals;         /* records that it sealed */
+  uint64_t living_tokens; /* tokens of its own that have not ended: they end with it */
+  int32_t use;            /* TOKENSTORE_KEY_...; 0: the keyring does not hold it */
+  int32_t reserved;
+} tokenstore_key_state;
+#define TOKENSTORE_KEY_STATE_SIZE_1_0 (offsetof(tokenstore_key_state, reserved) + sizeof(int32_t))
+
+/* Counts what hangs on each key, in all workspaces. Reads every record. `progress` and `context` may be NULL. Free the
+ * report with tokenstore_key_report_free. Errors: PERMISSION_DENIED, TAMPERED, CONFLICT (`progress` has stopped it),
+ * UNAVAILABLE. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_status(tokenstore_store* store, const tokenstore_actor* actor,
+                                                                 tokenstore_progress progress, void* context,
+                                                                 tokenstore_key_report** out_report,
+                                                                 tokenstore_error** out_error);
+/* How many keys the report holds; 0 for NULL. Never fails. Since 0.1. */
+TOKENSTORE_API size_t tokenstore_key_report_count(const tokenstore_key_report* report);
+/* Describes the key at `index`, from 0: those of the keyring in its order, then those that it does not hold. The text
+ * is valid until the report is freed. NOT_FOUND past the last. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_report_key(const tokenstore_key_report* report, size_t index,
+                                                                     tokenstore_key_state* out_state,
+                                                                     tokenstore_error** out_error);
+/* Frees a report; NULL is fine. Since 0.1. */
+TOKENSTORE_API void tokenstore_key_report_free(tokenstore_key_report* report);
+
 /* Counters of a store since it was opened, in this process. */
 typedef struct tokenstore_statistics {
   size_t struct_size;
@@ -890,6 +970,8 @@ typedef struct tokenstore_statistics {
   /* Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
    * library, or an older state was put back. Everything was forgotten then. */
   uint64_t feed_mismatches;
+  uint64_t keys_taken;   /* times that others came into use in place of the keys */
+  uint64_t keys_refused; /* times that the source of the keys gave none that could be taken */
 } tokenstore_statistics;
 #define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, feed_mismatches) + sizeof(uint64_t))
 
@@ -5076,13 +5158,13 @@ namespace tokenstore::seal {
 
 LiveSealer::LiveSealer(std::unique_ptr<Sealer> first, std::shared_ptr<KeySource> source,
                        std::optional<KeySource::Mark> mark)
-    : source_(std::move(source)),
-      current_(new Published{std::move(first), nullptr}),
-      clock_(system_clock()),
-      turn_(new Turn) {
-  Turn& own = *turn_.load();
-  own.mark = mark;
-  if (source_) own.not_before = clock_->coarse_monotonic() + source_->pause().count();
+    : source_(std::move(source)), current_(nullptr), clock_(system_clock()), turn_(nullptr) {
+  auto published = std::make_unique<Published>(Published{std::move(first), nullptr});
+  auto turn = std::make_unique<Turn>();
+  turn->mark = mark;
+  if (source_) turn->not_before = clock_->coarse_monotonic() + source_->pause().count();
+  current_.store(published.release());
+  turn_.store(turn.release());
 }
 
 LiveSealer::~LiveSealer() {
@@ -20002,6 +20084,10 @@ struct tokenstore_check_report {
   tokenstore::CheckReport report;
 };
 
+struct tokenstore_key_report {
+  std::vector<tokenstore::KeyStatus> keys;
+};
+
 // ---- capi/src/guard.hpp --------------------------------------------------------------------------------------
 
 /// The one place where C++ ends: every exported function runs its body in one of these guards, which
@@ -20156,6 +20242,9 @@ inline std::int64_t zero_if_absent(const std::optional<UnixMillis>& time) noexce
 
 Actor actor(const tokenstore_actor* given);
 
+/// Empty of NULL.
+Progress progress_of(tokenstore_progress progress, void* context);
+
 /// Writes `text` and a zero byte into the caller's buffer. `*out_size` becomes its size, or the buffer size
 /// that is needed if this one is too small.
 void write_text(std::string_view text, char* buffer, std::size_t buffer_size, std::size_t* out_size);
@@ -20223,8 +20312,12 @@ std::string key_file_of(const tokenstore_open_options& options);
 KeyFileTrust key_file_trust_of(std::int32_t trust);
 /// The name of systemd's credential; empty if the options name none.
 std::string key_credential_of(const tokenstore_open_options& options);
-/// The keyring that the options hold or name a file of, for storage that keeps no key file beside it.
-std::optional<Keyring> keyring_or_file_of(const tokenstore_open_options& options);
+/// The host's own source of keys; null if the options have none.
+std::shared_ptr<KeySource> key_source_of(const tokenstore_open_options& options);
+/// That, or a key file or credential that they name, for storage that keeps no key file beside it; null: none of them.
+std::shared_ptr<KeySource> any_key_source_of(const tokenstore_open_options& options);
+/// What can be read only once: the keyring that the options hold, or a descriptor's.
+std::optional<Keyring> keyring_or_descriptor_of(const tokenstore_open_options& options);
 StoreOptions store_options_of(const tokenstore_open_options& options);
 /// Refuses what only SQLite understands.
 void refuse_sqlite_options(const tokenstore_open_options& options, std::string_view instead);
@@ -20422,6 +20515,85 @@ extern "C" TOKENSTORE_API int32_t tokenstore_keyring_reveal_text(const tokenstor
 
 extern "C" TOKENSTORE_API void tokenstore_keyring_free(tokenstore_keyring* keyring) {
   guard_free(keyring);
+}
+
+}  // namespace tokenstore::capi
+
+// ---- capi/src/keys.cpp ---------------------------------------------------------------------------------------
+
+// The keys of an open store: changing them, and what hangs on each.
+
+
+
+
+
+namespace tokenstore::capi {
+
+extern "C" TOKENSTORE_API int32_t tokenstore_key_add(tokenstore_store* store, const tokenstore_actor* actor, char* buffer, size_t buffer_size,
+                           size_t* out_size, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    TokenStore& opened = opened_store(store);
+    constexpr std::size_t id_size = 2;
+    need_room(id_size, buffer, buffer_size, out_size);
+    write_text(take(opened.add_key(capi::actor(actor))), buffer, buffer_size, out_size);
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_key_activate(tokenstore_store* store, const tokenstore_actor* actor, const char* id, size_t id_size,
+                                tokenstore_error** out_error) {
+  return guard(out_error,
+               [&] { take(opened_store(store).activate_key(capi::actor(actor), text(id, id_size, "the key id"))); });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_key_retire(tokenstore_store* store, const tokenstore_actor* actor, const char* id, size_t id_size,
+                              tokenstore_error** out_error) {
+  return guard(out_error,
+               [&] { take(opened_store(store).retire_key(capi::actor(actor), text(id, id_size, "the key id"))); });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_key_remove(tokenstore_store* store, const tokenstore_actor* actor, const char* id, size_t id_size,
+                              tokenstore_error** out_error) {
+  return guard(out_error,
+               [&] { take(opened_store(store).remove_key(capi::actor(actor), text(id, id_size, "the key id"))); });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_keys_reload(tokenstore_store* store, int32_t* out_changed, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    if (out_changed != nullptr) *out_changed = 0;
+    const bool changed = take(opened_store(store).reload_keys());
+    if (out_changed != nullptr) *out_changed = flag(changed);
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_key_status(tokenstore_store* store, const tokenstore_actor* actor, tokenstore_progress progress,
+                              void* context, tokenstore_key_report** out_report, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    auto*& out = need_output(out_report);
+    TokenStore& opened = opened_store(store);
+    auto report = std::make_unique<tokenstore_key_report>();
+    report->keys = take(opened.key_status(capi::actor(actor), progress_of(progress, context)));
+    out = report.release();
+  });
+}
+
+extern "C" TOKENSTORE_API size_t tokenstore_key_report_count(const tokenstore_key_report* report) {
+  return guard_value(std::size_t{0}, [&] { return report == nullptr ? 0 : report->keys.size(); });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_key_report_key(const tokenstore_key_report* report, size_t index, tokenstore_key_state* out_state,
+                                  tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    const std::vector<KeyStatus>& keys = need(report, "the report").keys;
+    if (index >= keys.size()) fail(Status::not_found, "the report has no key at this index");
+    const KeyStatus& key = keys[index];
+    const std::int32_t use = key.use ? static_cast<std::int32_t>(*key.use) : 0;
+    const tokenstore_key_state out{0, key.id.c_str(), key.id.size(), key.seals, key.living_tokens, use, 0};
+    TOKENSTORE_WRITE(tokenstore_key_state, KEY_STATE, out_state, "the state", out);
+  });
+}
+
+extern "C" TOKENSTORE_API void tokenstore_key_report_free(tokenstore_key_report* report) {
+  guard_free(report);
 }
 
 }  // namespace tokenstore::capi
@@ -20662,12 +20834,17 @@ Opened open_of_sqlite(const tokenstore_open_options& options) {
   request.key_file = key_file_of(options);
   request.key_file_trust = key_file_trust_of(options.key_file_trust);
   request.key_credential = key_credential_of(options);
+  request.key_source = key_source_of(options);
   return take(open_sqlite(std::move(request)));
 }
 
 Opened open_of_memory(const tokenstore_open_options& options) {
   refuse_sqlite_options(options, "in memory");
-  auto keyring = keyring_or_file_of(options);
+  auto keyring = keyring_of(options);
+  if (const auto source = any_key_source_of(options)) {
+    return {take(TokenStore::open(memory_backend(), source, store_options_of(options))), {}};
+  }
+  if (!keyring) keyring = keyring_or_descriptor_of(options);
   return take(open_memory(store_options_of(options), std::move(keyring)));
 }
 
@@ -20761,6 +20938,26 @@ std::shared_ptr<Clock> clock_of(const tokenstore_clock* given) {
   return std::make_shared<CallbackClock>(known);
 }
 
+std::shared_ptr<KeySource> source_of(const tokenstore_key_source* given) {
+  const auto known = TOKENSTORE_READ(tokenstore_key_source, KEY_SOURCE, given, "the key source");
+  if (known.ask == nullptr) refuse("the function of the key source is NULL");
+  if (known.pause_ms < 0 || known.pause_ms > latest_time) refuse("pause_ms of the key source is out of range");
+  const auto ask = [known]() -> Result<Keyring> {
+    tokenstore_keyring* keyring = nullptr;
+    const std::int32_t status = known.ask(known.context, &keyring);
+    const std::unique_ptr<tokenstore_keyring> owned(keyring);
+    if (status == TOKENSTORE_OK && owned) return std::move(owned->keyring);
+    const bool worded = status > TOKENSTORE_OK && status <= TOKENSTORE_INTERNAL;
+    return Error(worded ? static_cast<Status>(status) : Status::internal,
+                 "the host's function that gives the keys has given none: see its log");
+  };
+  return key_callback_source(ask, std::chrono::milliseconds(known.pause_ms == 0 ? 1000 : known.pause_ms));
+}
+
+bool is_descriptor(const std::string& key_file) {
+  return key_file.starts_with("/dev/fd/") || key_file.starts_with("/proc/self/fd/");
+}
+
 std::span<const std::uint8_t> master_of(const Keyring::Key& key) {
   const std::string_view master = key.master.reveal();
   return {reinterpret_cast<const std::uint8_t*>(master.data()), master.size()};
@@ -20781,8 +20978,9 @@ std::optional<Keyring> keyring_of(const tokenstore_open_options& options) {
   const bool has_file = options.key_file_size != 0;
   const bool has_keyring = options.keyring != nullptr;
   const bool has_credential = options.key_credential_size != 0;
-  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) + flag(has_credential) > 1) {
-    refuse("the key is given twice: set one of keyring, key_bytes, key_file and key_credential");
+  const bool has_source = options.key_source != nullptr;
+  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) + flag(has_credential) + flag(has_source) > 1) {
+    refuse("the key is given twice: set one of keyring, key_bytes, key_file, key_credential and key_source");
   }
   need_zero(options.reserved, "the options");
   if (!id.empty() && !has_bytes) refuse("key_id is set without key_bytes");
@@ -20828,14 +21026,26 @@ std::string key_credential_of(const tokenstore_open_options& options) {
   return path(options.key_credential, options.key_credential_size, "the name of the credential");
 }
 
-std::optional<Keyring> keyring_or_file_of(const tokenstore_open_options& options) {
-  auto keyring = keyring_of(options);
+std::shared_ptr<KeySource> key_source_of(const tokenstore_open_options& options) {
+  if (options.key_source != nullptr) return source_of(options.key_source);
+  return nullptr;
+}
+
+std::shared_ptr<KeySource> any_key_source_of(const tokenstore_open_options& options) {
   const KeyFileTrust trust = key_file_trust_of(options.key_file_trust);
   const std::string key_file = key_file_of(options);
   const std::string credential = key_credential_of(options);
-  if (!key_file.empty()) keyring = take(Keyring::from_file(key_file, trust));
-  if (!credential.empty()) keyring = take(Keyring::from_credential(credential));
-  return keyring;
+  if (!credential.empty()) return take(key_credential_source(credential));
+  if (!key_file.empty() && !(is_descriptor(key_file) && trust.inherited_descriptor)) {
+    return key_file_source(key_file, trust);
+  }
+  return key_source_of(options);
+}
+
+std::optional<Keyring> keyring_or_descriptor_of(const tokenstore_open_options& options) {
+  const std::string key_file = key_file_of(options);
+  if (!key_file.empty()) return take(Keyring::from_file(key_file, key_file_trust_of(options.key_file_trust)));
+  return keyring_of(options);
 }
 
 void refuse_sqlite_options(const tokenstore_open_options& options, std::string_view instead) {
@@ -21252,11 +21462,6 @@ namespace tokenstore::capi {
 
 namespace {
 
-Progress progress_of(tokenstore_progress progress, void* context) {
-  if (progress == nullptr) return {};
-  return [progress, context](std::uint64_t done, std::uint64_t total) { return progress(context, done, total) == 0; };
-}
-
 std::string file(const char* data, std::size_t size, std::string_view what) {
   std::string name = path(data, size, what);
   if (name.empty()) refuse(std::string(what) + " is empty: name a file");
@@ -21417,12 +21622,7 @@ extern "C" TOKENSTORE_API int32_t tokenstore_check(tokenstore_store* store, cons
   return guard(out_error, [&] {
     auto*& out = need_output(out_report);
     TokenStore& opened = opened_store(store);
-    Progress tell;
-    if (progress != nullptr) {
-      tell = [progress, context](std::uint64_t done, std::uint64_t total) {
-        return progress(context, done, total) == 0;
-      };
-    }
+    const Progress tell = progress_of(progress, context);
     auto report = std::make_unique<tokenstore_check_report>();
     report->report = take(opened.check(capi::actor(actor), tell));
     out = report.release();
@@ -21480,7 +21680,9 @@ extern "C" TOKENSTORE_API int32_t tokenstore_read_statistics(tokenstore_store* s
                                     counted.not_kept_busy,
                                     counted.not_kept_changed,
                                     counted.not_kept_no_room,
-                                    counted.feed_mismatches};
+                                    counted.feed_mismatches,
+                                    counted.keys_taken,
+                                    counted.keys_refused};
     TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
   });
 }
@@ -21656,6 +21858,11 @@ Actor actor(const tokenstore_actor* given) {
     default:
       refuse("the actor's kind is missing or not known: set it to one of TOKENSTORE_ACTOR_...");
   }
+}
+
+Progress progress_of(tokenstore_progress progress, void* context) {
+  if (progress == nullptr) return {};
+  return [progress, context](std::uint64_t done, std::uint64_t total) { return progress(context, done, total) == 0; };
 }
 
 void need_room(std::size_t size, const char* buffer, std::size_t buffer_size, std::size_t* out_size) {
@@ -23021,13 +23228,20 @@ extern "C" TOKENSTORE_API int32_t tokenstore_open_backend(const tokenstore_open_
     const auto known = TOKENSTORE_READ(tokenstore_open_options, OPEN_OPTIONS, options, "the options");
     refuse_sqlite_options(known, "on a backend of its own");
     StoreOptions store_options = store_options_of(known);
-    std::optional<Keyring> keyring = keyring_or_file_of(known);
-    if (!keyring)
-      refuse("a store on a backend of its own needs a key: set one of keyring, key_bytes, key_file and key_credential");
+    std::optional<Keyring> keyring = keyring_of(known);
+    const std::shared_ptr<KeySource> source = any_key_source_of(known);
+    if (!keyring && !source) keyring = keyring_or_descriptor_of(known);
+    if (!keyring && !source)
+      refuse(
+          "a store on a backend of its own needs a key: set one of keyring, key_bytes, key_file, key_credential and "
+          "key_source");
+    // Said before storage is opened.
+    if (source) take(source->keyring());
 
     auto handle = std::make_unique<tokenstore_store>();
     take(adapted->open());
-    handle->store = take(TokenStore::open(adapted, *std::move(keyring), std::move(store_options)));
+    handle->store = take(source ? TokenStore::open(adapted, source, std::move(store_options))
+                                : TokenStore::open(adapted, *std::move(keyring), std::move(store_options)));
     handle->guest = std::move(adapted);
     out = handle.release();
   });

@@ -63,7 +63,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_fde1f0454947
+#define tokenstore tokenstore_postgres_0_1_0_3c42b828e072
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -244,6 +244,7 @@ typedef struct tokenstore_page tokenstore_page;                 /* several of th
 typedef struct tokenstore_owner tokenstore_owner;               /* an owner's settings */
 typedef struct tokenstore_owner_page tokenstore_owner_page;     /* several of them */
 typedef struct tokenstore_check_report tokenstore_check_report; /* what tokenstore_check found */
+typedef struct tokenstore_key_report tokenstore_key_report;     /* what hangs on each key of a store */
 
 /* One impersonal line in English that says what to do; it never holds a token or a key. Valid until
  * the error is freed; "" for NULL. `out_size`, its size, may be NULL. Never fails. Since 0.1. */
@@ -361,9 +362,24 @@ typedef struct tokenstore_clock {
 } tokenstore_clock;
 #define TOKENSTORE_CLOCK_SIZE_1_0 (offsetof(tokenstore_clock, context) + sizeof(void*))
 
-/* How to open a store. The key is one of `keyring`, `key_bytes`, `key_file` and `key_credential`; with none of them
- * SQLite takes the file "<path>.key", which is created together with a new database (see tokenstore_created_key_file),
- * and memory makes a key of its own. */
+/* Where keys come from that a store asks for: a key management service, say. `ask` is called when the store is opened,
+ * perhaps more than once, and again on notice: when a key id is met that is not known, at most once in `pause_ms`; when
+ * somebody announces in storage that keys have changed; and by tokenstore_keys_reload. It is called from any thread
+ * that uses the store, by one at a time, must not throw, and may not call the store. It puts a keyring of its own into
+ * `*out_keyring`, which the library frees, and returns TOKENSTORE_OK, or a status for why it has none: the keys then
+ * stay what they are. `context` is handed on as it is; all of it must outlive the store. */
+typedef struct tokenstore_key_source {
+  size_t struct_size;
+  int32_t (*ask)(void* context, tokenstore_keyring** out_keyring);
+  void* context;
+  int64_t pause_ms; /* 0: 1000 */
+} tokenstore_key_source;
+#define TOKENSTORE_KEY_SOURCE_SIZE_1_0 (offsetof(tokenstore_key_source, pause_ms) + sizeof(int64_t))
+
+/* How to open a store. The key is one of `keyring`, `key_bytes`, `key_file`, `key_credential` and `key_source`; with
+ * none of them SQLite takes the file "<path>.key", which is created together with a new database (see
+ * tokenstore_created_key_file), and memory makes a key of its own. A key file, but an inherited descriptor, and a
+ * credential are sources of keys too: when they change, the open store takes the new keys (docs/keys.md). */
 typedef struct tokenstore_open_options {
   size_t struct_size;
   const char* path; /* SQLite: the database file. Required */
@@ -395,6 +411,7 @@ typedef struct tokenstore_open_options {
   size_t key_credential_size;
   int32_t key_file_trust; /* TOKENSTORE_KEY_FILE_... added up: which key files are taken */
   int32_t reserved;
+  const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -804,6 +821,40 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
                                                              tokenstore_reseal_summary* out_summary,
                                                              tokenstore_error** out_error);
 
+/* ---- Keys ------------------------------------------------------------------------------------
+ * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
+ * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). Those that change keys answer
+ * UNSUPPORTED unless they are in a key file. After an error the change may have happened: look, or ask again. Other
+ * processes take part as soon as they look at storage again. */
+
+/* Adds a new key, verify-only, and writes its id, two characters and a zero byte, into your buffer. `*out_size` is the
+ * size of the id, or on BUFFER_TOO_SMALL the buffer size that is needed: nothing was added then. Errors:
+ * PERMISSION_DENIED, READ_ONLY, UNSUPPORTED, WRONG_KEY, CANNOT_OPEN, CONFLICT, REFUSED (every id is taken),
+ * UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_add(tokenstore_store* store, const tokenstore_actor* actor,
+                                                              char* buffer, size_t buffer_size, size_t* out_size,
+                                                              tokenstore_error** out_error);
+/* Makes a key the active one, and the one that was verify-only. When it has returned OK, nobody who takes part issues
+ * or seals with another one. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is retired). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_activate(tokenstore_store* store,
+                                                                   const tokenstore_actor* actor, const char* id,
+                                                                   size_t id_size, tokenstore_error** out_error);
+/* Ends the tokens of a verify-only key for good. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED
+ * (it is active, or seals what outlives it). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_retire(tokenstore_store* store, const tokenstore_actor* actor,
+                                                                 const char* id, size_t id_size,
+                                                                 tokenstore_error** out_error);
+/* Takes a key out. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or something
+ * hangs on it). Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_store* store, const tokenstore_actor* actor,
+                                                                 const char* id, size_t id_size,
+                                                                 tokenstore_error** out_error);
+/* Asks the source of the keys outright, for hosts that know that there are others. `out_changed` may be NULL; 1: others
+ * are in use now. Errors say why the keys stay what they were: UNSUPPORTED (the store was opened with a keyring),
+ * WRONG_KEY, CANNOT_OPEN, UNAVAILABLE, or what `ask` returned. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keys_reload(tokenstore_store* store, int32_t* out_changed,
+                                                                  tokenstore_error** out_error);
+
 /* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
  * anything else to stop. Must not call the store that calls it. */
 typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
@@ -850,6 +901,35 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_check_report_key(const tok
 /* Frees a report; NULL is fine. Since 0.1. */
 TOKENSTORE_API void tokenstore_check_report_free(tokenstore_check_report* report);
 
+/* A key and what hangs on it in a whole store. */
+typedef struct tokenstore_key_state {
+  size_t struct_size;
+  const char* key_id;
+  size_t key_id_size;
+  uint64_t seals;         /* records that it sealed */
+  uint64_t living_tokens; /* tokens of its own that have not ended: they end with it */
+  int32_t use;            /* TOKENSTORE_KEY_...; 0: the keyring does not hold it */
+  int32_t reserved;
+} tokenstore_key_state;
+#define TOKENSTORE_KEY_STATE_SIZE_1_0 (offsetof(tokenstore_key_state, reserved) + sizeof(int32_t))
+
+/* Counts what hangs on each key, in all workspaces. Reads every record. `progress` and `context` may be NULL. Free the
+ * report with tokenstore_key_report_free. Errors: PERMISSION_DENIED, TAMPERED, CONFLICT (`progress` has stopped it),
+ * UNAVAILABLE. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_status(tokenstore_store* store, const tokenstore_actor* actor,
+                                                                 tokenstore_progress progress, void* context,
+                                                                 tokenstore_key_report** out_report,
+                                                                 tokenstore_error** out_error);
+/* How many keys the report holds; 0 for NULL. Never fails. Since 0.1. */
+TOKENSTORE_API size_t tokenstore_key_report_count(const tokenstore_key_report* report);
+/* Describes the key at `index`, from 0: those of the keyring in its order, then those that it does not hold. The text
+ * is valid until the report is freed. NOT_FOUND past the last. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_report_key(const tokenstore_key_report* report, size_t index,
+                                                                     tokenstore_key_state* out_state,
+                                                                     tokenstore_error** out_error);
+/* Frees a report; NULL is fine. Since 0.1. */
+TOKENSTORE_API void tokenstore_key_report_free(tokenstore_key_report* report);
+
 /* Counters of a store since it was opened, in this process. */
 typedef struct tokenstore_statistics {
   size_t struct_size;
@@ -872,6 +952,8 @@ typedef struct tokenstore_statistics {
   /* Catch-ups that met a change feed which does not fit what was read of it before: it was changed outside the
    * library, or an older state was put back. Everything was forgotten then. */
   uint64_t feed_mismatches;
+  uint64_t keys_taken;   /* times that others came into use in place of the keys */
+  uint64_t keys_refused; /* times that the source of the keys gave none that could be taken */
 } tokenstore_statistics;
 #define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, feed_mismatches) + sizeof(uint64_t))
 
@@ -1445,14 +1527,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_fde1f0454947_tokenstore_check_report
+#define tokenstore_store tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -6963,6 +7046,9 @@ inline std::int64_t zero_if_absent(const std::optional<UnixMillis>& time) noexce
 
 Actor actor(const tokenstore_actor* given);
 
+/// Empty of NULL.
+Progress progress_of(tokenstore_progress progress, void* context);
+
 /// Writes `text` and a zero byte into the caller's buffer. `*out_size` becomes its size, or the buffer size
 /// that is needed if this one is too small.
 void write_text(std::string_view text, char* buffer, std::size_t buffer_size, std::size_t* out_size);
@@ -7523,6 +7609,10 @@ struct tokenstore_check_report {
   tokenstore::CheckReport report;
 };
 
+struct tokenstore_key_report {
+  std::vector<tokenstore::KeyStatus> keys;
+};
+
 // ---- capi/src/guard.hpp --------------------------------------------------------------------------------------
 
 /// The one place where C++ ends: every exported function runs its body in one of these guards, which
@@ -7766,6 +7856,11 @@ Actor actor(const tokenstore_actor* given) {
     default:
       refuse("the actor's kind is missing or not known: set it to one of TOKENSTORE_ACTOR_...");
   }
+}
+
+Progress progress_of(tokenstore_progress progress, void* context) {
+  if (progress == nullptr) return {};
+  return [progress, context](std::uint64_t done, std::uint64_t total) { return progress(context, done, total) == 0; };
 }
 
 void need_room(std::size_t size, const char* buffer, std::size_t buffer_size, std::size_t* out_size) {
@@ -8473,6 +8568,7 @@ extern "C" TOKENSTORE_API int32_t tokenstore_postgres_backend(const tokenstore_p
 }  // namespace tokenstore::capi
 
 #pragma GCC visibility pop
+#undef tokenstore_key_report
 #undef tokenstore_check_report
 #undef tokenstore_owner_page
 #undef tokenstore_owner

@@ -211,6 +211,8 @@ type Statistics struct {
 	NotKeptChanged uint64 // something had changed meanwhile,
 	NotKeptNoRoom  uint64 // or nothing could make room for them
 	FeedMismatches uint64 // catch-ups that met a change feed which does not fit what was read of it before
+	KeysTaken      uint64 // times that others came into use in place of the keys
+	KeysRefused    uint64 // times that the source of the keys gave none that could be taken
 }
 
 // Statistics reads the counters.
@@ -226,6 +228,7 @@ func (s *Store) Statistics() (Statistics, error) {
 			UsesWritten: uint64(c.uses_written), CachedTokens: uint64(c.cached_tokens), CacheBytes: uint64(c.cache_bytes),
 			NotKeptBusy: uint64(c.not_kept_busy), NotKeptChanged: uint64(c.not_kept_changed),
 			NotKeptNoRoom: uint64(c.not_kept_no_room), FeedMismatches: uint64(c.feed_mismatches),
+			KeysTaken: uint64(c.keys_taken), KeysRefused: uint64(c.keys_refused),
 		}, failure(status, object)
 	}, nil)
 }

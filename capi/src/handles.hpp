@@ -60,3 +60,7 @@ struct tokenstore_owner_page {
 struct tokenstore_check_report {
   tokenstore::CheckReport report;
 };
+
+struct tokenstore_key_report {
+  std::vector<tokenstore::KeyStatus> keys;
+};

@@ -10,6 +10,7 @@
 #include "open_options.hpp"
 #include "structs.hpp"
 #include "tokenstore.h"
+#include "tokenstore/backends/memory.hpp"
 #include "values.hpp"
 
 using namespace tokenstore;
@@ -49,12 +50,17 @@ Opened open_of_sqlite(const tokenstore_open_options& options) {
   request.key_file = key_file_of(options);
   request.key_file_trust = key_file_trust_of(options.key_file_trust);
   request.key_credential = key_credential_of(options);
+  request.key_source = key_source_of(options);
   return take(open_sqlite(std::move(request)));
 }
 
 Opened open_of_memory(const tokenstore_open_options& options) {
   refuse_sqlite_options(options, "in memory");
-  auto keyring = keyring_or_file_of(options);
+  auto keyring = keyring_of(options);
+  if (const auto source = any_key_source_of(options)) {
+    return {take(TokenStore::open(memory_backend(), source, store_options_of(options))), {}};
+  }
+  if (!keyring) keyring = keyring_or_descriptor_of(options);
   return take(open_memory(store_options_of(options), std::move(keyring)));
 }
 

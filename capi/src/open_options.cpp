@@ -31,6 +31,26 @@ std::shared_ptr<Clock> clock_of(const tokenstore_clock* given) {
   return std::make_shared<CallbackClock>(known);
 }
 
+std::shared_ptr<KeySource> source_of(const tokenstore_key_source* given) {
+  const auto known = TOKENSTORE_READ(tokenstore_key_source, KEY_SOURCE, given, "the key source");
+  if (known.ask == nullptr) refuse("the function of the key source is NULL");
+  if (known.pause_ms < 0 || known.pause_ms > latest_time) refuse("pause_ms of the key source is out of range");
+  const auto ask = [known]() -> Result<Keyring> {
+    tokenstore_keyring* keyring = nullptr;
+    const std::int32_t status = known.ask(known.context, &keyring);
+    const std::unique_ptr<tokenstore_keyring> owned(keyring);
+    if (status == TOKENSTORE_OK && owned) return std::move(owned->keyring);
+    const bool worded = status > TOKENSTORE_OK && status <= TOKENSTORE_INTERNAL;
+    return Error(worded ? static_cast<Status>(status) : Status::internal,
+                 "the host's function that gives the keys has given none: see its log");
+  };
+  return key_callback_source(ask, std::chrono::milliseconds(known.pause_ms == 0 ? 1000 : known.pause_ms));
+}
+
+bool is_descriptor(const std::string& key_file) {
+  return key_file.starts_with("/dev/fd/") || key_file.starts_with("/proc/self/fd/");
+}
+
 std::span<const std::uint8_t> master_of(const Keyring::Key& key) {
   const std::string_view master = key.master.reveal();
   return {reinterpret_cast<const std::uint8_t*>(master.data()), master.size()};
@@ -51,8 +71,9 @@ std::optional<Keyring> keyring_of(const tokenstore_open_options& options) {
   const bool has_file = options.key_file_size != 0;
   const bool has_keyring = options.keyring != nullptr;
   const bool has_credential = options.key_credential_size != 0;
-  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) + flag(has_credential) > 1) {
-    refuse("the key is given twice: set one of keyring, key_bytes, key_file and key_credential");
+  const bool has_source = options.key_source != nullptr;
+  if (flag(has_bytes) + flag(has_file) + flag(has_keyring) + flag(has_credential) + flag(has_source) > 1) {
+    refuse("the key is given twice: set one of keyring, key_bytes, key_file, key_credential and key_source");
   }
   need_zero(options.reserved, "the options");
   if (!id.empty() && !has_bytes) refuse("key_id is set without key_bytes");
@@ -98,14 +119,26 @@ std::string key_credential_of(const tokenstore_open_options& options) {
   return path(options.key_credential, options.key_credential_size, "the name of the credential");
 }
 
-std::optional<Keyring> keyring_or_file_of(const tokenstore_open_options& options) {
-  auto keyring = keyring_of(options);
+std::shared_ptr<KeySource> key_source_of(const tokenstore_open_options& options) {
+  if (options.key_source != nullptr) return source_of(options.key_source);
+  return nullptr;
+}
+
+std::shared_ptr<KeySource> any_key_source_of(const tokenstore_open_options& options) {
   const KeyFileTrust trust = key_file_trust_of(options.key_file_trust);
   const std::string key_file = key_file_of(options);
   const std::string credential = key_credential_of(options);
-  if (!key_file.empty()) keyring = take(Keyring::from_file(key_file, trust));
-  if (!credential.empty()) keyring = take(Keyring::from_credential(credential));
-  return keyring;
+  if (!credential.empty()) return take(key_credential_source(credential));
+  if (!key_file.empty() && !(is_descriptor(key_file) && trust.inherited_descriptor)) {
+    return key_file_source(key_file, trust);
+  }
+  return key_source_of(options);
+}
+
+std::optional<Keyring> keyring_or_descriptor_of(const tokenstore_open_options& options) {
+  const std::string key_file = key_file_of(options);
+  if (!key_file.empty()) return take(Keyring::from_file(key_file, key_file_trust_of(options.key_file_trust)));
+  return keyring_of(options);
 }
 
 void refuse_sqlite_options(const tokenstore_open_options& options, std::string_view instead) {

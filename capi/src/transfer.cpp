@@ -13,11 +13,6 @@ using namespace tokenstore::capi;
 
 namespace {
 
-Progress progress_of(tokenstore_progress progress, void* context) {
-  if (progress == nullptr) return {};
-  return [progress, context](std::uint64_t done, std::uint64_t total) { return progress(context, done, total) == 0; };
-}
-
 std::string file(const char* data, std::size_t size, std::string_view what) {
   std::string name = path(data, size, what);
   if (name.empty()) refuse(std::string(what) + " is empty: name a file");

@@ -50,12 +50,7 @@ int32_t tokenstore_check(tokenstore_store* store, const tokenstore_actor* actor,
   return guard(out_error, [&] {
     auto*& out = need_output(out_report);
     TokenStore& opened = opened_store(store);
-    Progress tell;
-    if (progress != nullptr) {
-      tell = [progress, context](std::uint64_t done, std::uint64_t total) {
-        return progress(context, done, total) == 0;
-      };
-    }
+    const Progress tell = progress_of(progress, context);
     auto report = std::make_unique<tokenstore_check_report>();
     report->report = take(opened.check(capi::actor(actor), tell));
     out = report.release();
@@ -113,7 +108,9 @@ int32_t tokenstore_read_statistics(tokenstore_store* store, tokenstore_statistic
                                     counted.not_kept_busy,
                                     counted.not_kept_changed,
                                     counted.not_kept_no_room,
-                                    counted.feed_mismatches};
+                                    counted.feed_mismatches,
+                                    counted.keys_taken,
+                                    counted.keys_refused};
     TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
   });
 }

@@ -68,6 +68,11 @@ Actor actor(const tokenstore_actor* given) {
   }
 }
 
+Progress progress_of(tokenstore_progress progress, void* context) {
+  if (progress == nullptr) return {};
+  return [progress, context](std::uint64_t done, std::uint64_t total) { return progress(context, done, total) == 0; };
+}
+
 void need_room(std::size_t size, const char* buffer, std::size_t buffer_size, std::size_t* out_size) {
   std::size_t& needed = need(out_size, "the pointer for the size");
   needed = size + 1;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "tokenstore.h"
+#include "tokenstore/backend.hpp"
 #include "tokenstore/model.hpp"
 
 namespace tokenstore::capi {
@@ -36,6 +37,9 @@ inline std::int64_t zero_if_absent(const std::optional<UnixMillis>& time) noexce
 }
 
 Actor actor(const tokenstore_actor* given);
+
+/// Empty of NULL.
+Progress progress_of(tokenstore_progress progress, void* context);
 
 /// Writes `text` and a zero byte into the caller's buffer. `*out_size` becomes its size, or the buffer size
 /// that is needed if this one is too small.

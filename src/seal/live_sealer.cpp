@@ -7,13 +7,13 @@ namespace tokenstore::seal {
 
 LiveSealer::LiveSealer(std::unique_ptr<Sealer> first, std::shared_ptr<KeySource> source,
                        std::optional<KeySource::Mark> mark)
-    : source_(std::move(source)),
-      current_(new Published{std::move(first), nullptr}),
-      clock_(system_clock()),
-      turn_(new Turn) {
-  Turn& own = *turn_.load();
-  own.mark = mark;
-  if (source_) own.not_before = clock_->coarse_monotonic() + source_->pause().count();
+    : source_(std::move(source)), current_(nullptr), clock_(system_clock()), turn_(nullptr) {
+  auto published = std::make_unique<Published>(Published{std::move(first), nullptr});
+  auto turn = std::make_unique<Turn>();
+  turn->mark = mark;
+  if (source_) turn->not_before = clock_->coarse_monotonic() + source_->pause().count();
+  current_.store(published.release());
+  turn_.store(turn.release());
 }
 
 LiveSealer::~LiveSealer() {

@@ -86,7 +86,8 @@ RELEASE_CALL(keyring_free, keyring)
 
 static int32_t call_open(world* w) {
   tokenstore_open_options options = {.struct_size = sizeof options, .backend = TOKENSTORE_BACKEND_MEMORY};
-  options.keyring = w->keyring;
+  options.key_file = w->key_file;
+  options.key_file_size = strlen(w->key_file);
   return tokenstore_open(&options, &w->opened_store, &w->last_error);
 }
 static int32_t call_open_backend(world* w) {
@@ -284,6 +285,25 @@ static int32_t call_check_report_key(world* w) {
   return tokenstore_check_report_key(w->report, 0, &usage, &w->last_error);
 }
 RELEASE_CALL(check_report_free, report)
+static int32_t call_key_add(world* w) {
+  char id[3];
+  size_t size = 0;
+  return tokenstore_key_add(w->store, &host, id, sizeof id, &size, &w->last_error);
+}
+STATUS_CALL(key_activate, w->store, &host, "ab", 2)
+STATUS_CALL(key_retire, w->store, &host, "ab", 2)
+STATUS_CALL(key_remove, w->store, &host, "ab", 2)
+static int32_t call_keys_reload(world* w) {
+  int32_t changed = 0;
+  return tokenstore_keys_reload(w->store, &changed, &w->last_error);
+}
+STATUS_CALL(key_status, w->store, &host, go_on, NULL, &w->second_key_report)
+VALUE_CALL(key_report_count, w->key_report)
+static int32_t call_key_report_key(world* w) {
+  tokenstore_key_state state = {.struct_size = sizeof state};
+  return tokenstore_key_report_key(w->key_report, 0, &state, &w->last_error);
+}
+RELEASE_CALL(key_report_free, key_report)
 static int32_t call_read_statistics(world* w) {
   tokenstore_statistics statistics = {.struct_size = sizeof statistics};
   return tokenstore_read_statistics(w->store, &statistics, &w->last_error);
@@ -361,6 +381,15 @@ const every_call every_calls[] = {
     ENTRY(CALL_VALUE, check_report_problem),
     ENTRY(CALL_STATUS, check_report_key),
     ENTRY(CALL_RELEASE, check_report_free),
+    ENTRY(CALL_STATUS, key_add),
+    ENTRY(CALL_STATUS, key_activate),
+    ENTRY(CALL_STATUS, key_retire),
+    ENTRY(CALL_STATUS, key_remove),
+    ENTRY(CALL_STATUS, keys_reload),
+    ENTRY(CALL_STATUS, key_status),
+    ENTRY(CALL_VALUE, key_report_count),
+    ENTRY(CALL_STATUS, key_report_key),
+    ENTRY(CALL_RELEASE, key_report_free),
     ENTRY(CALL_STATUS, read_statistics),
     ENTRY(CALL_STATUS, backup),
     ENTRY(CALL_STATUS, verify_backup),
@@ -386,9 +415,12 @@ int world_make(world* w, const char* folder, const char* path) {
   remove(w->key_file);
   remove(w->new_file);
   REQUIRED(tokenstore_keyring_from_bytes(master, sizeof master, NULL, 0, &w->keyring, NULL));
+  /* One that nothing hangs on. */
+  REQUIRED(tokenstore_keyring_add(w->keyring, "ab", 2, TOKENSTORE_KEY_VERIFY_ONLY, master, sizeof master, NULL));
   REQUIRED(tokenstore_keyring_write_new_file(w->keyring, w->key_file, strlen(w->key_file), NULL));
   REQUIRED(tokenstore_keyring_reveal_text(w->keyring, w->key_text, sizeof w->key_text, &w->key_text_size, NULL));
-  options.keyring = w->keyring;
+  options.key_file = w->key_file;
+  options.key_file_size = strlen(w->key_file);
   options.backend = path == NULL ? TOKENSTORE_BACKEND_MEMORY : TOKENSTORE_BACKEND_SQLITE;
   options.path = path;
   options.path_size = path == NULL ? 0 : strlen(path);
@@ -419,6 +451,7 @@ int world_make(world* w, const char* folder, const char* path) {
   REQUIRED(tokenstore_owner_get(w->store, &host, "alice", 5, &w->owner, NULL));
   REQUIRED(tokenstore_owner_list(w->store, &host, NULL, 0, 0, &w->owner_page, NULL));
   REQUIRED(tokenstore_check(w->store, &host, NULL, NULL, &w->report, NULL));
+  REQUIRED(tokenstore_key_status(w->store, &host, NULL, NULL, &w->key_report, NULL));
   /* An error to read and to free. */
   return tokenstore_get(w->store, &host, "no such id", 10, &w->second_token, &w->error) != TOKENSTORE_OK;
 }
@@ -452,6 +485,8 @@ int world_read(world* w, world_state* state) {
 void world_free(world* w) {
   tokenstore_check_report_free(w->report);
   tokenstore_check_report_free(w->second_report);
+  tokenstore_key_report_free(w->key_report);
+  tokenstore_key_report_free(w->second_key_report);
   tokenstore_owner_page_free(w->owner_page);
   tokenstore_owner_page_free(w->second_owner_page);
   tokenstore_owner_free(w->owner);

@@ -25,6 +25,8 @@ typedef struct world {
   tokenstore_owner_page* second_owner_page;
   tokenstore_check_report* report;
   tokenstore_check_report* second_report;
+  tokenstore_key_report* key_report;
+  tokenstore_key_report* second_key_report;
   char text[TOKENSTORE_TOKEN_TEXT_BUFFER_SIZE];
   size_t text_size;
   char id[TOKENSTORE_ID_SIZE];

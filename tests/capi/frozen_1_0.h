@@ -205,6 +205,23 @@ typedef struct frozen_reseal_summary {
   char next[1024];
 } frozen_reseal_summary;
 
+typedef struct frozen_key_source {
+  size_t struct_size;
+  int32_t (*ask)(void* context, tokenstore_keyring** out_keyring);
+  void* context;
+  int64_t pause_ms;
+} frozen_key_source;
+
+typedef struct frozen_key_state {
+  size_t struct_size;
+  const char* key_id;
+  size_t key_id_size;
+  uint64_t seals;
+  uint64_t living_tokens;
+  int32_t use;
+  int32_t reserved;
+} frozen_key_state;
+
 typedef struct frozen_statistics {
   size_t struct_size;
   uint64_t hits;

@@ -58,8 +58,10 @@ class Surface(unittest.TestCase):
         for name, body in re.findall(r"typedef struct (tokenstore_\w+) \{(.*?)\}", header(), re.S):
             if name in ("tokenstore_clock", "tokenstore_demand"):
                 continue  # in C: see the shims
+            if name == "tokenstore_key_source":
+                continue  # for C and C++: a program in Go gives a key file, which may change
             for field in re.findall(r"\b(\w+)(?:\[[^\]]*\])?;", body):
-                if field not in ("reserved", "struct_size", "http_status"):
+                if field not in ("reserved", "struct_size", "http_status", "key_source"):
                     self.assertTrue(re.search(rf"\b{field}\b", text), f"{name}.{field}")
 
     def test_each_exported_call_has_an_example(self):

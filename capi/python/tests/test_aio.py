@@ -177,6 +177,12 @@ def test_a_whole_life(tmp_path):
             with pytest.raises(tokenstore.NotFound):
                 await store.get(ALICE, issued.id)
             assert (await store.check(HOST)).problems == 0 and (await store.reseal(HOST)).next == ""
+            assert await store.add_key(HOST) == "0B" and not await store.reload_keys()
+            await store.activate_key(HOST, "0B")
+            assert (await store.reseal(HOST)).refused == 0
+            await store.retire_key(HOST, "0A")
+            await store.remove_key(HOST, "0A")
+            assert [key.key_id for key in await store.key_status(HOST)] == ["0B"]
             assert (await store.purge(HOST, await store.now())).complete
             assert await store.maintain() in (True, False)
             assert (await store.statistics()).misses > 0 and await store.why_unavailable() is None

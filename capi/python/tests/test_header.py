@@ -77,6 +77,14 @@ WAYS = {
     "tokenstore_check_report_read": "CheckReport",
     "tokenstore_check_report_problem": "CheckReport",
     "tokenstore_check_report_key": "KeyUsage",
+    "tokenstore_key_add": "TokenStore.add_key",
+    "tokenstore_key_activate": "TokenStore.activate_key",
+    "tokenstore_key_retire": "TokenStore.retire_key",
+    "tokenstore_key_remove": "TokenStore.remove_key",
+    "tokenstore_keys_reload": "TokenStore.reload_keys",
+    "tokenstore_key_status": "TokenStore.key_status",
+    "tokenstore_key_report_count": "KeyState",
+    "tokenstore_key_report_key": "KeyState",
     "tokenstore_read_statistics": "TokenStore.statistics",
     # What Python's own memory management does.
     "tokenstore_error_free": "",
@@ -86,6 +94,7 @@ WAYS = {
     "tokenstore_owner_free": "",
     "tokenstore_owner_page_free": "",
     "tokenstore_check_report_free": "",
+    "tokenstore_key_report_free": "",
 }
 
 
@@ -195,6 +204,7 @@ def test_values_have_the_fields_of_the_header():
     assert names(_values.Counts) == fields("tokenstore_counts")
     assert names(_values.Token) == fields("tokenstore_token_info")
     assert names(_values.KeyUsage) == fields("tokenstore_key_usage")
+    assert names(_values.KeyState) == fields("tokenstore_key_state")
     assert names(_values.Resealed) == fields("tokenstore_reseal_summary")
     assert names(_values.BackupInfo) == fields("tokenstore_backup_info")
     assert names(_values.Restored) == fields("tokenstore_restore_summary")
@@ -213,6 +223,8 @@ def test_every_option_of_opening_has_an_argument():
     arguments = set(inspect.signature(tokenstore.open).parameters)
     # Those that are one argument here: `key` is a keyring or bytes, and the storage is the function's name.
     otherwise = {"key_bytes": "key", "keyring": "key", "backend": "path", "key_id": "key"}
+    # A function that any thread may call, with or without an interpreter: a program in Python gives a key file.
+    otherwise["key_source"] = "key_file"
     for option in fields("tokenstore_open_options"):
         option = otherwise.get(option, option)
         assert option.replace("_ms", "") in arguments, option

@@ -101,6 +101,14 @@ def everything(store, issued, ended):
         "purge": lambda: store.purge(ROOT, store.now() - timedelta(days=9)),
         "maintain": lambda: store.maintain(),
         "reseal": lambda: store.reseal(ROOT),
+        "key_status": lambda: store.key_status(ROOT),
+        "keys that cannot be changed": lambda: (
+            refused(lambda: store.add_key(ROOT)),
+            refused(lambda: store.activate_key(ROOT, "0A")),
+            refused(lambda: store.retire_key(ROOT, "0A")),
+            refused(lambda: store.remove_key(ROOT, "0A")),
+            refused(lambda: store.reload_keys()),
+        ),
         "check": lambda: store.check(ROOT, lambda done, total: None),
         "statistics": lambda: store.statistics(),
         "why_unavailable": lambda: store.why_unavailable(),
@@ -119,7 +127,7 @@ NAMES = list(everything(tokenstore.open_memory(), *[tokenstore.open_memory().iss
 
 @pytest.mark.parametrize("name", NAMES)
 def test_calls_leave_nothing_behind(used, name):
-    slow = name in ("check", "purge", "reseal", "maintain")
+    slow = name in ("check", "purge", "reseal", "maintain", "key_status")
     flat(everything(*used)[name], max(ROUNDS // 10, 50) if slow else ROUNDS)
 
 

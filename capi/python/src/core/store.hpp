@@ -103,6 +103,12 @@ PyObject* store_policy_set(PyObject* self, PyObject* const* args, Py_ssize_t cou
 PyObject* store_purge(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_maintain(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_reseal(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_key_add(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_key_activate(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_key_retire(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_key_remove(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_key_status(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_keys_reload(PyObject* self, PyObject* unused);
 PyObject* store_check(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_backup(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_copy(PyObject* self, PyObject* const* args, Py_ssize_t count);

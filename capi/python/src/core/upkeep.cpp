@@ -117,11 +117,12 @@ PyObject* store_statistics(PyObject* self, PyObject* /*unused*/) {
   if (!call.succeeded(unlocked([&] { return tokenstore_read_statistics(call.handle(), &read, call.error().out()); }))) {
     return nullptr;
   }
-  const std::array<std::uint64_t, 16> numbers = {
+  const std::array<std::uint64_t, 18> numbers = {
       read.hits,          read.misses,           read.negative_hits,    read.malformed,
       read.forged,        read.unavailable,      read.catch_ups,        read.dropped_all,
       read.evictions,     read.uses_written,     read.cached_tokens,    read.cache_bytes,
       read.not_kept_busy, read.not_kept_changed, read.not_kept_no_room, read.feed_mismatches,
+      read.keys_taken,    read.keys_refused,
   };
   Ref tuple(PyTuple_New(static_cast<Py_ssize_t>(numbers.size())));
   for (std::size_t i = 0; tuple && i < numbers.size(); ++i) {

@@ -23,7 +23,7 @@ from typing import (
 )
 
 from . import _core, _times
-from ._enums import Lifetime, State
+from ._enums import KeyUse, Lifetime, State
 from ._keyring import path_text
 from ._values import (
     PAGE_MAX,
@@ -33,6 +33,7 @@ from ._values import (
     Copied,
     Counts,
     Issued,
+    KeyState,
     KeyUsage,
     Owner,
     Page,
@@ -275,6 +276,36 @@ class TokenStore(_core.Store):
     def reseal(self, actor: Actor, cursor: str = "", budget: Optional[timedelta] = None) -> Resealed:
         """Seals records anew under the active key, for about the budget (default 1 s), while the store is in use."""
         return Resealed(*self._reseal(*_raw(actor), cursor, _times.default_or_ms("budget", budget)))
+
+    def add_key(self, actor: Actor) -> str:
+        """Adds a new key to the key file, verify-only, and returns its id.
+
+        The way of a key, while the store is in use: add, activate, reseal in each workspace, retire, remove.
+        """
+        return self._key_add(*_raw(actor))
+
+    def activate_key(self, actor: Actor, id: str) -> None:
+        """Has a key make what is new, in place of the active one."""
+        self._key_activate(*_raw(actor), id)
+
+    def retire_key(self, actor: Actor, id: str) -> None:
+        """Ends a key and its tokens. Refused if it is active, or seals what outlives it."""
+        self._key_retire(*_raw(actor), id)
+
+    def remove_key(self, actor: Actor, id: str) -> None:
+        """Takes a key out. Refused if it is active, or something hangs on it."""
+        self._key_remove(*_raw(actor), id)
+
+    def key_status(self, actor: Actor) -> Tuple[KeyState, ...]:
+        """What hangs on each key of the whole store. Reads every record."""
+        return tuple(
+            KeyState(id, seals, living, KeyUse(use) if use else None)
+            for id, seals, living, use in self._key_status(*_raw(actor))
+        )
+
+    def reload_keys(self) -> bool:
+        """Looks for other keys at once. True: there were. Without it an open store notices a changed key file too."""
+        return self._keys_reload()
 
     def check(self, actor: Actor, progress: Optional[Callable[[int, Optional[int]], object]] = None) -> CheckReport:
         """Verifies every seal of the workspace and the storage's own integrity. May take long.

@@ -281,6 +281,16 @@ class KeyUsage:
 
 
 @dataclass(frozen=True)
+class KeyState:
+    """A key and what hangs on it in a whole store."""
+
+    key_id: str
+    seals: int  #: records that it sealed
+    living_tokens: int  #: tokens of its own that have not ended: they end with it
+    use: Optional[KeyUse]  #: None: the keyring does not hold it
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """What a check read and found. All is well if ``problems`` is 0."""
 
@@ -327,6 +337,8 @@ class Statistics:
     not_kept_changed: int  #: not kept, because something had changed meanwhile
     not_kept_no_room: int  #: not kept, because nothing could make room
     feed_mismatches: int  #: change feeds that did not fit what was read before
+    keys_taken: int  #: times that others came into use in place of the keys
+    keys_refused: int  #: times that the key file held none that could be taken
 
 
 def page_of(items: List[Item], next_cursor: str) -> Page[Item]:

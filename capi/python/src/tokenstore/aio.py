@@ -54,6 +54,7 @@ from ._values import (
     Copied,
     Counts,
     Issued,
+    KeyState,
     Owner,
     Page,
     Policy,
@@ -297,6 +298,30 @@ class AsyncTokenStore:
     async def reseal(self, actor: Actor, cursor: str = "", budget: Optional[timedelta] = None) -> Resealed:
         """Seals records anew under the active key, for about the budget (default 1 s)."""
         return await self._run(self._store.reseal, actor, cursor, budget)
+
+    async def add_key(self, actor: Actor) -> str:
+        """Adds a new key to the key file, verify-only, and returns its id."""
+        return await self._run(self._store.add_key, actor)
+
+    async def activate_key(self, actor: Actor, id: str) -> None:
+        """Has a key make what is new, in place of the active one."""
+        await self._run(self._store.activate_key, actor, id)
+
+    async def retire_key(self, actor: Actor, id: str) -> None:
+        """Ends a key and its tokens."""
+        await self._run(self._store.retire_key, actor, id)
+
+    async def remove_key(self, actor: Actor, id: str) -> None:
+        """Takes a key out that nothing hangs on."""
+        await self._run(self._store.remove_key, actor, id)
+
+    async def key_status(self, actor: Actor) -> Tuple[KeyState, ...]:
+        """What hangs on each key of the whole store. Reads every record."""
+        return await self._run(self._store.key_status, actor)
+
+    async def reload_keys(self) -> bool:
+        """Looks for other keys at once. True: there were."""
+        return await self._run(self._store.reload_keys)
 
     async def check(
         self, actor: Actor, progress: Optional[Callable[[int, Optional[int]], object]] = None
