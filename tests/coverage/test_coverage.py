@@ -33,12 +33,24 @@ class Coverage(unittest.TestCase):
             subprocess.run([COMPILER, "--coverage", "-O0", "src/text/sign.cpp", "-o", "sign"], cwd=source, check=True)
             subprocess.run(["./sign"], cwd=source, check=False)
             counts = coverage.collect(source, source, ["text"])
-            self.assertGreater(len(counts.branches), 0)
+            self.assertGreater(len(list(counts.branches())), 0)
             return {number: what for (_, number), what in coverage.missed(counts).items()}, (source, counts)
 
     def test_a_branch_that_is_never_taken_is_seen_and_one_that_only_throws_is_not(self):
         self.assertEqual(set(self.counted("1")[0]), {3, 4})
         self.assertEqual(set(self.counted("1 + sign(-1) + sign(0)")[0]), set())
+
+    def test_what_was_never_asked_is_missed_where_the_way_there_is(self):
+        ways = coverage.questions([
+            {"count": 5, "fallthrough": True}, {"count": 0},  # a condition that has never been true
+            {"count": 0, "fallthrough": True}, {"count": 0},  # what would then be asked
+            {"count": 0, "fallthrough": True}, {"count": 0, "throw": True},  # a call that was not made
+            {"count": 7}, {"count": 0}])  # a switch
+        self.assertEqual(list(ways), [[5, 0], [0, 0], [7], [0]])
+        counts = coverage.Counts()
+        counts.add("a.cpp", {"line_number": 1, "count": 5, "branches": [
+            {"count": 5, "fallthrough": True}, {"count": 0}, {"count": 0, "fallthrough": True}, {"count": 0}]})
+        self.assertEqual(coverage.missed(counts), {("a.cpp", 1): "1 of 2 branches never taken"})
 
     def judged(self, excused):
         with tempfile.TemporaryDirectory() as folder:
@@ -46,8 +58,10 @@ class Coverage(unittest.TestCase):
             (source / "src/text").mkdir(parents=True)
             (source / "src/text/sign.cpp").write_text(CODE % "1", encoding="utf-8")
             counts = coverage.Counts()
-            counts.add("src/text/sign.cpp", {"line_number": 3, "count": 1, "branches": [{"count": 0}, {"count": 1}]})
-            counts.add("src/text/sign.cpp", {"line_number": 4, "count": 1, "branches": [{"count": 0, "throw": True}]})
+            counts.add("src/text/sign.cpp", {"line_number": 3, "count": 1, "branches": [
+                {"count": 0, "fallthrough": True}, {"count": 1}]})
+            counts.add("src/text/sign.cpp", {"line_number": 4, "count": 1, "branches": [
+                {"count": 0, "fallthrough": True}, {"count": 0, "throw": True}]})
             return coverage.judge(source, counts, excused, ["text"])
 
     def test_what_is_missed_needs_an_excuse_and_an_excuse_needs_something_missed(self):
@@ -55,6 +69,13 @@ class Coverage(unittest.TestCase):
         self.assertEqual(len(self.judged({})), 1)
         self.assertEqual(self.judged({missing: "a reason"}), [])
         self.assertEqual(len(self.judged({missing: "a reason", ("src/text/sign.cpp", "gone();"): "another"})), 1)
+
+    def test_what_only_chance_brings_about_may_be_gone_through_and_has_to_be_there(self):
+        missing = ("src/text/sign.cpp", "if (number < 0) return -1;")
+        gone_through = ("src/text/sign.cpp", "return number > 0 ? 1 : 0;")
+        self.assertEqual(self.judged({missing: "a reason", gone_through: "by chance: two threads"}), [])
+        self.assertEqual(len(self.judged({missing: "a reason", gone_through: "one thread"})), 1)
+        self.assertEqual(len(self.judged({missing: "a reason", ("src/text/sign.cpp", "gone();"): "by chance: two"})), 1)
 
 
 if __name__ == "__main__":

@@ -1,160 +1,41 @@
 """Makes small faults in the rooms that decide, one at a time, and sees whether a test notices.
 
-    python3 mutate.py SOURCE BUILD [--jobs N] [--sample N] [--seed N] ROOM_OR_FILE...
+    python3 mutate.py SOURCE BUILD [--place FOLDER] [--results FILE] [--sample N] [--seed N] ROOM_OR_FILE...
 
-BUILD is a built tree of the preset dev. Of each mutant one file is compiled, in front of the library that stays as it
-is, and linked with the programs of its room, which run until one fails. A mutant that every program passes has
-survived: it is listed, and the run fails, unless explained.txt says why no test could tell. So does a line there
-that explains a mutant which was killed. Nothing in SOURCE or BUILD is changed.
+BUILD is a built tree of the preset dev. All faults of a room are compiled into it once, each behind a switch (schema.py),
+and linked with the room's programs of tests in front of the library that stays as it is. A run without a fault says which
+test comes to which fault; then each fault is switched on in turn, for the tests that come to it, the likely and quick ones
+first, until one fails. A fault that stands where no switch can, or that no test came to while it ran (what is computed at
+compile time looks at no switch), is compiled and linked alone and tried with every test of the room's programs.
+
+A mutant that every program passes has survived: it is listed, and the run fails, unless explained.txt says why no test
+could tell. So does a line there that explains a mutant which was killed. Nothing in SOURCE or BUILD is changed. FOLDER is
+best in memory. FILE remembers what was killed: a run that goes on from it tries again only what survived, and all of a
+file that has changed.
 """
 
 import argparse
-import concurrent.futures
+import hashlib
 import json
 import pathlib
 import random
-import re
-import shlex
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
+import builds
 import operators
+import switched
 
 # The quickest that sees most comes first.
 PROGRAMS = {
-    "text": ["primitives_test"],
+    "text": ["primitives_test", "rules_test"],
     "seal": ["primitives_test", "key_file_faults_test", "rules_test"],
-    "store": ["rules_test", "test_open"],
+    "store": ["rules_test", "test_open", "clock_test", "no_memory_test"],
     "validate": ["validate_test", "rules_test", "freshness_test"],
 }
 # Left out: what takes long and sees what others see.
 LEFT_OUT = {"primitives_test": ["~a million random tokens*", "~*upkeep thread*", "~*turn that*"]}
-
-
-def run(command, folder, limit):
-    """Its exit code; "timeout" if it went on for too long."""
-    try:
-        return subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              timeout=limit).returncode
-    except subprocess.TimeoutExpired:
-        return "timeout"
-
-
-class Build:
-    """The commands that compile a file and link a program, with other inputs and outputs.
-
-    Every mutant costs them again, so they are quick: no debugging information, system headers compiled once, the
-    faster linker where there is one.
-    """
-
-    def __init__(self, source, build, place):
-        self.source, self.folder, self.place = source, build, place
-        database = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
-        self.commands = {}
-        for entry in database:
-            file = pathlib.Path(entry["file"]).resolve()
-            # The same file may belong to tests too; the library's own comes first.
-            self.commands.setdefault(file, (shlex.split(entry["command"]), entry["directory"]))
-        self.links = {}
-        self.compiled_headers = {}
-
-    def system_headers(self, unit):
-        """What it includes of the system, also by way of our own headers, in the order in which it does."""
-        found, seen = [], set()
-
-        def walk(file):
-            for kind, name in re.findall(r'^#include ([<"])([^>"]+)[>"]', file.read_text(encoding="utf-8"), re.MULTILINE):
-                if kind == "<":
-                    found.append(name)
-                    continue
-                for folder in (file.parent, self.source / "src", self.source / "include"):
-                    if (folder / name).is_file() and folder / name not in seen:
-                        seen.add(folder / name)
-                        walk(folder / name)
-
-        walk(unit)
-        return tuple(dict.fromkeys(found))
-
-    def compiled_header(self, unit, command, folder):
-        """The options that take the system's headers from their compiled form."""
-        headers = self.system_headers(unit)
-        if not headers:
-            return []
-        key = headers, tuple(part for part in command if not part.endswith(".o"))
-        if key not in self.compiled_headers:
-            header = self.place / f"system{len(self.compiled_headers)}.hpp"
-            header.write_text("".join(f"#include <{name}>\n" for name in headers), encoding="utf-8")
-            made = run([*command, "-w", "-x", "c++-header", str(header), "-o", f"{header}.gch"], folder, 300) == 0
-            self.compiled_headers[key] = ["-include", str(header)] if made else []
-        return self.compiled_headers[key]
-
-    def compile(self, file, instead, output):
-        """`instead` takes the place of `file`, a source or a header of the room."""
-        units = [file] if file.suffix == ".cpp" else self.includers(file)
-        objects = []
-        for number, unit in enumerate(units):
-            command, folder = self.commands[unit]
-            command = [part for part in command if part not in ("ccache", "-g")]
-            if "-o" in command:
-                at = command.index("-o")
-                del command[at:at + 2]
-            command = [part for part in command if part not in ("-c", "-MD") and pathlib.Path(folder, part) != unit]
-            for flag in ("-MT", "-MF"):
-                while flag in command:
-                    at = command.index(flag)
-                    del command[at:at + 2]
-            # A warning about a fault is not a test that notices it.
-            # The standard library's own checks turn what is undefined into an end that a test notices.
-            command = [*command, "-w", "-Wno-error", "-D_GLIBCXX_ASSERTIONS"]
-            command += self.compiled_header(unit, command, folder)
-            # Headers are named from src/: the mutated one is found before the true one.
-            overlay = output.parent / "overlay"
-            command[1:1] = ["-I", str(overlay)]
-            if file.suffix != ".cpp":
-                place = overlay / file.relative_to(self.source / "src")
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(instead.read_text(encoding="utf-8"), encoding="utf-8")
-            target = output.with_name(f"{output.stem}{number}.o")
-            code = run([*command, "-c", str(instead if file.suffix == ".cpp" else unit), "-o", str(target)], folder, 300)
-            if code != 0:
-                return None
-            objects.append(target)
-        return objects
-
-    def includers(self, header):
-        """The sources of all rooms that come to see this header."""
-        seen, found, wanted = set(), set(), {str(header.relative_to(self.source / "src"))}
-        files = list((self.source / "src").rglob("*.?pp"))
-        texts = {file: file.read_text(encoding="utf-8") for file in files}
-        while wanted:
-            name = wanted.pop()
-            seen.add(name)
-            for file, text in texts.items():
-                if f'#include "{name}"' in text:
-                    if file.suffix == ".cpp":
-                        found.add(file)
-                    elif (own := str(file.relative_to(self.source / "src"))) not in seen:
-                        wanted.add(own)
-        return sorted(found & set(self.commands))
-
-    def link(self, program, objects, output):
-        if program not in self.links:
-            shown = subprocess.run(["ninja", "-C", str(self.folder), "-t", "commands", program], text=True, check=True,
-                                   stdout=subprocess.PIPE).stdout.strip().splitlines()
-            # The last command of the program links it and has CMake look for its tests; the former is wanted.
-            parts = [part for part in shown[-1].split(" && ") if f" -o " in part]
-            self.links[program] = [*shlex.split(parts[0]), "-Wl,--strip-debug"]
-            if shutil.which("ld.gold"):
-                self.links[program].append("-fuse-ld=gold")
-        command = list(self.links[program])
-        command[command.index("-o") + 1] = str(output)
-        # In front of all: what the library's own objects define is then not taken from them, nor what the tests' objects
-        # have of a header's functions.
-        command[1:1] = [str(path) for path in objects]
-        return run(command, self.folder, 300) == 0
 
 
 class Mutant:
@@ -176,7 +57,7 @@ def mutants_of(source, file):
 
 
 class Trial:
-    """Tries mutants; `build` compiles and links, `programs` says which programs judge a file."""
+    """Tries a mutant alone; `build` compiles and links, `programs` says which programs judge a file."""
 
     def __init__(self, source, build, programs):
         self.source, self.build, self.programs = source, build, programs
@@ -184,9 +65,9 @@ class Trial:
 
     def try_program(self, path, folder, limit, file=None):
         """Until the first test that fails: one is enough. The tests that are named after the file come first."""
-        if file and run([str(path), "--abort", "-#", f"[#{file.stem}_test]"], folder, limit) != 0:
+        if file and builds.run([str(path), "--abort", "-#", f"[#{file.stem}_test]"], folder, limit) != 0:
             return 1
-        return run([str(path), "--abort", *LEFT_OUT.get(path.name, [])], folder, limit)
+        return builds.run([str(path), "--abort", *LEFT_OUT.get(path.name, [])], folder, limit)
 
     def measure(self, program, path, folder):
         """A program that fails without any fault judges nothing; one that hangs with one has noticed it."""
@@ -235,37 +116,95 @@ def judge(outcomes, explained):
     return faults
 
 
+class Results:
+    """What earlier runs killed, of files that are still as they were; a line a mutant."""
+
+    def __init__(self, source, file):
+        self.source, self.file, self.known, self.hashes = source, file, {}, {}
+        if file and file.is_file():
+            for line in file.read_text(encoding="utf-8").splitlines():
+                entry = json.loads(line)
+                self.known[tuple(entry["mutant"])] = entry
+
+    def key(self, mutant):
+        if mutant.file not in self.hashes:
+            self.hashes[mutant.file] = hashlib.sha256((self.source / mutant.file).read_bytes()).hexdigest()[:16]
+        return (str(mutant.file), mutant.number, mutant.before, mutant.after, self.hashes[mutant.file])
+
+    def of(self, mutant):
+        known = self.known.get(self.key(mutant))
+        return known["outcome"] if known and known["outcome"] != "survived" else None
+
+    def note(self, mutant, outcome, how):
+        self.known[self.key(mutant)] = entry = {"mutant": self.key(mutant), "outcome": outcome, "how": how}
+        if self.file:
+            with self.file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(entry) + "\n")
+
+
+def chosen_mutants(source, what, sample, seed):
+    place = source / "src" / what if what in PROGRAMS else source / what
+    files = sorted(place.rglob("*.?pp")) if place.is_dir() else [place]
+    found = [mutant for file in files for mutant in mutants_of(source, file.relative_to(source))]
+    if not found:
+        sys.exit(f"{what} has no line that can be mutated")
+    return random.Random(seed).sample(found, sample) if 0 < sample < len(found) else found
+
+
+def try_all(build, place, mutants, results):
+    """Yields each mutant with its outcome; all of one room."""
+    known = [(mutant, results.of(mutant)) for mutant in mutants]
+    yield from ((mutant, outcome) for mutant, outcome in known if outcome)
+    left = [mutant for mutant, outcome in known if not outcome]
+    if not left:
+        return
+    programs = PROGRAMS[left[0].file.parts[1]]
+    room = switched.Switched(build, place, left, LEFT_OUT)
+    room.link(programs)
+    room.reach()
+    alone = []
+    print(f"{len(left)} to try, {len(room.switched)} of them behind switches", flush=True)
+    for number, mutant in enumerate(left):
+        found = room.outcome(number) if number in room.switched else None
+        # Sources of other rooms keep a header as it is, and with it what it has them compile.
+        if found is None or (found[0] == "survived" and mutant.file.suffix == ".hpp"):
+            alone.append((number, mutant))
+            continue
+        results.note(mutant, *found)
+        yield mutant, found[0]
+    print(f"{len(alone)} to try alone", flush=True)
+    trial = Trial(build.source, build, lambda file: programs)
+    for program in programs if alone else ():
+        trial.measure(program, next((build.folder / "tests").rglob(program)), place)
+    for number, mutant in alone:
+        outcome = trial.outcome(mutant)
+        results.note(mutant, outcome, "alone")
+        yield mutant, outcome
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=pathlib.Path)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("what", nargs="+")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--place", type=pathlib.Path, help="where to compile")
+    parser.add_argument("--results", type=pathlib.Path, help="what was killed, and is not tried again")
     parser.add_argument("--sample", type=int, default=0, help="only so many mutants of each room or file, at random")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     source, tree = given.source.resolve(), given.build.resolve()
     explained = explanations(pathlib.Path(__file__).with_name("explained.txt"))
-    chosen = []
-    for what in given.what:
-        place = source / "src" / what if what in PROGRAMS else source / what
-        files = sorted(place.rglob("*.?pp")) if place.is_dir() else [place]
-        found = [mutant for file in files for mutant in mutants_of(source, file.relative_to(source))]
-        if not found:
-            sys.exit(f"{what} has no line that can be mutated")
-        chosen += random.Random(given.seed).sample(found, given.sample) if 0 < given.sample < len(found) else found
+    results = Results(source, given.results)
     outcomes = []
-    with tempfile.TemporaryDirectory() as place:
-        place = pathlib.Path(place)
-        trial = Trial(source, Build(source, tree, place), lambda file: PROGRAMS[file.parts[1]])
-        for program in sorted({name for mutant in chosen for name in trial.programs(mutant.file)}):
-            trial.measure(program, next((tree / "tests").rglob(program)), place)
-        print(f"{len(chosen)} mutants", flush=True)
-        with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+    for what in given.what:
+        mutants = chosen_mutants(source, what, given.sample, given.seed)
+        print(f"{what}: {len(mutants)} mutants", flush=True)
+        with tempfile.TemporaryDirectory(dir=given.place) as place:
+            place = pathlib.Path(place)
             # Told at once: a run is long, and the first survivor is work already.
-            for mutant, outcome in zip(chosen, pool.map(trial.outcome, chosen)):
-                outcomes.append((mutant, outcome))
-                for fault in judge(outcomes[-1:], explained):
+            for outcome in try_all(builds.Build(source, tree, place), place, mutants, results):
+                outcomes.append(outcome)
+                for fault in judge([outcome], explained):
                     print(fault, flush=True)
     faults = judge(outcomes, explained)
     counts = {name: sum(outcome == name for _, outcome in outcomes) for name in ("killed", "survived", "does not compile")}
