@@ -101,6 +101,25 @@ class OnPostgres(CommandCase):
         self.done("purge", "--before", "1s", "--yes")
         self.refuse(REFUSED, "issue", "bob", "--read-only")
 
+    def test_a_key_goes_its_whole_way(self):
+        self.done("init")
+        self.done("init", "--workspace", "acme")
+        old = self.issue()
+        self.assertEqual(self.done("key", "list", "--json").json, {"keys": [{"key": "0A", "use": "active"}]})
+        self.assertEqual(self.done("key", "add", "--json").json, {"added": "0B"})
+        self.done("key", "activate", "0B")
+        fresh = self.issue()
+        self.assertTrue(fresh.startswith("pat_10B"))
+        self.done("key", "reseal")
+        # The other workspace's record was sealed anew when the key was activated, and nothing else is there.
+        self.assertEqual({key["key"]: (key["seals"], key["living_tokens"])
+                          for key in self.done("key", "status", "--json").json["keys"]}, {"0A": (0, 1), "0B": (6, 1)})
+        self.done("key", "retire", "0A", "--yes")
+        self.assertEqual(self.on("validate", "--scope", "read", "--json", stdin=old).json["reason"], "retired_key")
+        self.done("key", "remove", "0A", "--yes")
+        self.assertEqual(self.on("validate", "--scope", "read", stdin=fresh).code, OK)
+        self.done("check")
+
     def test_init_makes_what_is_missing_and_nothing_else_does(self):
         for command in (["list"], ["stats"], ["check"], ["issue", "alice"], ["revoke", "0" * 16]):
             self.refuse(CANNOT_OPEN, *command)
