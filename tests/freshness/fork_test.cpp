@@ -13,6 +13,7 @@
 #include "unit/rules/world.hpp"
 
 using namespace tokenstore;
+using test::Call;
 
 namespace {
 
@@ -106,6 +107,41 @@ TEST_CASE("a forked child denies what storage could not be told in its parent, u
       ::_exit(valid(suspended) ? 0 : 5);
     }
     CHECK(status_of(child) == 0);
+  }
+}
+
+TEST_CASE("a child that has not used a store yet is answered what needs no memory of the parent's, and can close it") {
+  for (const bool upkeep_thread : {false, true}) {
+    test::World world(std::size_t{1} << 20);
+    world.store.reset();
+    StoreOptions options = world.options();
+    options.upkeep_thread = upkeep_thread;
+    options.use_interval = std::chrono::milliseconds(1);
+    world.store = TokenStore::open(world.backend, test::one_key(), std::move(options)).value();
+    const auto token = world.issue("alice");
+    for (int i = 0; i < 2; ++i) REQUIRE(world.ask(token) == Reason::none);
+    world.backend->fail = [](Call call) -> std::optional<Error> {
+      if (call == Call::load_token) return Error(Status::unavailable, "the disk is on fire");
+      return std::nullopt;
+    };
+    const auto stranger = test::World().issue("mallory");
+    REQUIRE(world.ask(stranger) == Reason::storage);
+    REQUIRE(world.store->why_unavailable());
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      Verdict verdict;
+      if (world.store->try_validate(token.text, Demand("read"), verdict)) ::_exit(1);
+      if (verdict.reason() != Reason::storage) ::_exit(2);
+      if (world.store->why_unavailable()) ::_exit(3);
+      // The parent's uses are the parent's to write.
+      const std::uint64_t written = world.backend->calls(Call::record_uses);
+      if (!world.store->maintain().ok()) ::_exit(4);
+      world.store.reset();
+      ::_exit(world.backend->calls(Call::record_uses) == written ? 0 : 5);
+    }
+    CHECK(status_of(child) == 0);
+    CHECK(world.ask(token) == Reason::none);
   }
 }
 

@@ -44,6 +44,7 @@ void operator delete(void* memory, std::size_t) noexcept {
 }
 
 using namespace tokenstore;
+using test::Call;
 using test::World;
 
 namespace {
@@ -234,4 +235,33 @@ TEST_CASE("revoke all that runs out of memory half-way has revoked some, and fin
     if (!struck) break;
   }
   CHECK(saw_some);
+}
+
+TEST_CASE("without memory for the line that says why, the line before it stays") {
+  World world;
+  const auto token = world.issue("alice");
+  const std::string first(200, 'f');
+  const std::string second(200, 's');
+  const std::string* line = &first;
+  world.backend->fail = [&](Call call) -> std::optional<Error> {
+    if (call != Call::load_token) return std::nullopt;
+    return Error(Status::unavailable, *line);
+  };
+  REQUIRE(world.ask(token) == Reason::storage);
+  line = &second;
+  int kept = 0;
+  for (long nth = 1;; ++nth) {
+    Verdict verdict;
+    const bool struck = with_fault(nth, true, [&] { world.store->validate(token.text, Demand("read"), verdict); });
+    CHECK(verdict.outcome() == Outcome::unavailable);
+    const std::string now = world.store->why_unavailable()->error.message();
+    INFO("allocation " << nth);
+    CHECK((now == first || now == second || !struck || now.find("no memory is left") != std::string::npos));
+    kept += now == first ? 1 : 0;
+    if (!struck) {
+      CHECK(now == second);
+      break;
+    }
+  }
+  CHECK(kept > 0);
 }

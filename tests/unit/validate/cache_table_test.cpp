@@ -328,6 +328,56 @@ TEST_CASE("whoever asks for the tokens in use misses none that moves meanwhile")
   CHECK(wrong == 0);
 }
 
+TEST_CASE("whoever asks for the tokens in use misses none that moves to its other set meanwhile") {
+  TableWorld world(std::size_t{4} << 20);
+  std::uint64_t last = 0;
+  while (world.table.evictions() == 0) world.put(Made(++last), 1);
+  // Nine tenths full: sets are full by chance, and then one of theirs moves.
+  for (std::uint64_t number = last * 9 / 10; number <= last; ++number) {
+    world.table.drop(Made(number).id, 0, world.displaced);
+  }
+  std::uint64_t early = 0;
+  for (std::uint64_t number = 1; number < last * 8 / 10; ++number) early += world.use(Made(number), 5) ? 1U : 0U;
+  const std::uint64_t evicted = world.table.evictions();
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> come{0};
+  std::thread others([&] {
+    std::vector<Use> displaced;
+    for (std::uint64_t number = 2 * last; !stop; ++number) {
+      while (!stop && !world.put(Made(number), 1)) std::this_thread::yield();
+      world.table.drop(Made(number - last / 20).id, 0, displaced);
+      displaced.clear();
+      ++come;
+    }
+  });
+  std::uint64_t wrong = 0;
+  std::uint64_t asked = 0;
+  for (; asked < 50 || (come < 5'000 && asked < 1'000); ++asked) {
+    wrong += world.table.used_since(5).size() == early ? 0U : 1U;
+  }
+  stop = true;
+  others.join();
+  CHECK(world.table.evictions() == evicted);
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a text that shares half a print with another's is not taken for it") {
+  TableWorld world(std::size_t{1} << 20);
+  const Made token(1);
+  validate::NewEntry entry;
+  entry.print = world.fingerprinter.fingerprint(token.text);
+  entry.id = token.id;
+  entry.owner = token.owner;
+  for (const bool low : {false, true}) {
+    validate::NewEntry other = entry;
+    (low ? other.print.low : other.print.high) ^= 1;
+    REQUIRE(world.table.try_put(other, 0, world.displaced, [] { return true; }) == Kept::yes);
+    CHECK_FALSE(world.has(token));
+  }
+  REQUIRE(world.table.try_put(entry, 0, world.displaced, [] { return true; }) == Kept::yes);
+  CHECK(world.has(token));
+}
+
 TEST_CASE("readers never see a mixed entry while writers put, drop, move and grow") {
   TableWorld world(std::size_t{2} << 20);
   constexpr std::uint64_t tokens = 20'000;

@@ -84,6 +84,79 @@ TEST_CASE("what stops an owner is remembered for each reason by itself") {
   CHECK_FALSE(world.denials.any());
 }
 
+TEST_CASE("what is no id is never denied as a token, and denies nobody") {
+  World world;
+  world.denials.deny_token("too short");
+  world.denials.deny_token("000000000000000_");
+  CHECK_FALSE(world.denials.any());
+  world.denials.deny_token(id_of(1));
+  world.denials.allow_token("too short");
+  CHECK(world.denials.denies(id_of(1), "alice"));
+  CHECK_FALSE(world.denials.denies("too short", "alice"));
+  world.denials.deny_owner("alice", OwnerStop::suspension);
+  CHECK(world.denials.denies("too short", "alice"));
+}
+
+TEST_CASE("users who ask for the end of what cannot be read fill no memory, and take nobody else's room") {
+  World world;
+  for (std::size_t number = 0; number < Denials::most_unread; ++number) {
+    world.denials.deny_token_of(id_of(static_cast<int>(number)), "mallory");
+  }
+  const int last = static_cast<int>(Denials::most_unread);
+  CHECK(world.denied(id_of(last - 1), "mallory"));
+  world.denials.deny_token_of(id_of(last), "mallory");
+  CHECK_FALSE(world.denied(id_of(last), "mallory"));
+  world.denials.deny_token(id_of(last));
+  CHECK(world.denied(id_of(last), "mallory"));
+  world.denials.deny_owner("bob", OwnerStop::suspension);
+  CHECK(world.denied(id_of(last + 1), "bob"));
+}
+
+TEST_CASE("allowing what was never denied, or twice, ends no other denial") {
+  World world;
+  world.denials.deny_token(id_of(1));
+  world.denials.deny_token_of(id_of(2), "alice");
+  world.denials.deny_token_of(id_of(2), "bob");
+  for (int twice = 0; twice < 2; ++twice) {
+    world.denials.allow_token(id_of(1));
+    world.denials.allow_token(id_of(3));
+    world.denials.allow_owner("alice", OwnerStop::suspension);
+  }
+  CHECK_FALSE(world.denied(id_of(1), "alice"));
+  CHECK(world.denied(id_of(2), "alice"));
+  CHECK(world.denied(id_of(2), "bob"));
+  world.denials.allow_token(id_of(2));
+  CHECK_FALSE(world.denials.any());
+}
+
+TEST_CASE("an owner whose name shares a chain with a stopped one goes on") {
+  World world;
+  // 256 chains: of so many names some stand in each.
+  for (int number = 0; number < 1'000; number += 2) {
+    world.denials.deny_owner("owner" + std::to_string(number), OwnerStop::suspension);
+  }
+  for (int number = 0; number < 1'000; ++number) {
+    CHECK(world.denials.denies(id_of(1), "owner" + std::to_string(number)) == (number % 2 == 0));
+  }
+  for (int number = 0; number < 1'000; number += 4) {
+    world.denials.allow_owner("owner" + std::to_string(number), OwnerStop::suspension);
+  }
+  for (int number = 0; number < 1'000; ++number) {
+    CHECK(world.denials.denies(id_of(1), "owner" + std::to_string(number)) == (number % 4 == 2));
+  }
+}
+
+TEST_CASE("a child takes over that everything is denied") {
+  World world;
+  world.denials.deny_everything();
+  Denials child(world.fingerprinter);
+  child.inherit(world.denials);
+  CHECK(world.denied_by(child, id_of(1), "alice"));
+  child.allow_everything();
+  CHECK_FALSE(child.any());
+  CHECK(world.denied(id_of(1), "alice"));
+}
+
 TEST_CASE("one denial costs few of the others a second look") {
   World world;
   world.denials.deny_token(id_of(1));

@@ -1,10 +1,15 @@
 /// The small parts of the validator: addresses, use words, generations, scope sets, long texts, what was evicted, the
 /// log.
 #include <set>
+#include <thread>
 
 #include "unit/validate/table_world.hpp"
+#include "validate/failures.hpp"
+#include "validate/full_check.hpp"
 #include "validate/generations.hpp"
+#include "validate/pages.hpp"
 #include "validate/use_log.hpp"
+#include "validate/verdict_writer.hpp"
 
 using namespace tokenstore;
 using namespace tokenstore::test;
@@ -181,6 +186,48 @@ TEST_CASE("a set of scopes that is asked for more often than another is used tak
   CHECK_FALSE(full.any_retiring());
 }
 
+TEST_CASE("where every set of scopes retires already, one more that is wanted waits") {
+  validate::ScopeSets sets;
+  for (int i = 1; i < 1024; ++i) add_used(sets, "s" + std::to_string(i));
+  const auto all_retire = [&] {
+    for (std::uint16_t index = 1; index < 1024; ++index)
+      if (!sets.retiring(index)) return false;
+    return true;
+  };
+  int asked = 0;
+  for (; asked < 100'000 && !all_retire(); ++asked) REQUIRE(sets.add("wanted") == ScopeSets::none);
+  REQUIRE(all_retire());
+  for (int i = 0; i < 100; ++i) CHECK(sets.add("wanted") == ScopeSets::none);
+  sets.release(7);
+  CHECK(sets.add("wanted") == 7);
+}
+
+TEST_CASE("a set that was asked for often keeps its turn against strangers who come once") {
+  validate::ScopeSets sets;
+  for (int i = 1; i < 1024; ++i) {
+    add_used(sets, "s" + std::to_string(i));
+    sets.hold(static_cast<std::uint16_t>(i));
+  }
+  // A set retires after 13 askings; strangers share its counter about once in 64.
+  for (int i = 0; i < 9; ++i) sets.add("wanted");
+  for (int i = 0; i < 128; ++i) sets.add("once" + std::to_string(i));
+  CHECK_FALSE(sets.any_retiring());
+  int more = 0;
+  for (; more < 13 && !sets.any_retiring(); ++more) sets.add("wanted");
+  CHECK(sets.any_retiring());
+  CHECK(more < 13);
+}
+
+TEST_CASE("a set whose text has an empty part has no bit for that") {
+  validate::ScopeSets sets;
+  const std::uint16_t place = sets.add("read  write");
+  CHECK(sets.at(place).text() == "read  write");
+  CHECK(sets.wanted("").bit == 0);
+  const std::uint64_t both = sets.wanted("read").bit | sets.wanted("write").bit;
+  CHECK(both != 0);
+  CHECK(sets.at(place).bits() == both);
+}
+
 TEST_CASE("a wanted scope is found by its bit, and one that has none is known to have none") {
   validate::ScopeSets sets;
   // Asked for before any set has it: no bit yet.
@@ -218,7 +265,7 @@ TEST_CASE("a long text comes back whole, and a reference that leads nowhere is n
     write_long_text(bank, slots, head, text);
     const Slot entry = bank.slot(head);
     entry.store(Slot::owner, text.packed_sizes());
-    entry.store(Slot::generation_and_text, std::uint64_t{validate::CacheBank::number(slots[0])} + 1 << 32);
+    entry.store(Slot::generation_and_text, (std::uint64_t{validate::CacheBank::number(slots[0])} + 1) << 32);
     LongTextCopy copy;
     REQUIRE(copy_long_text(bank, entry, copy));
     CHECK(copy.text().owner == "owner");
@@ -226,12 +273,107 @@ TEST_CASE("a long text comes back whole, and a reference that leads nowhere is n
     CHECK(copy.text().metadata == metadata);
     CHECK(head_of_text(bank, slots.back()) == head);
     CHECK_FALSE(bank.holds_entry(slots.front()));
+    // More than its slots hold.
+    const std::string longer(metadata.size() + validate::LongText::slot_octets, 'm');
+    entry.store(Slot::owner, validate::LongText{"owner", "s t", longer}.packed_sizes());
+    CHECK_FALSE(copy_long_text(bank, entry, copy));
+    entry.store(Slot::owner, text.packed_sizes());
     entry.store(Slot::generation_and_text, std::uint64_t{1'000'000} << 32);
     CHECK_FALSE(copy_long_text(bank, entry, copy));
     entry.store(Slot::owner, ~std::uint64_t{0});
     CHECK_FALSE(copy_long_text(bank, entry, copy));
     for (const auto slot : slots) bank.slot(slot).end_write();
   }
+}
+
+TEST_CASE("prints and words of ids are the same only if both their halves are") {
+  using validate::Fingerprint;
+  using validate::IdWords;
+  CHECK(Fingerprint{1, 2} == Fingerprint{1, 2});
+  CHECK_FALSE(Fingerprint{1, 2} == Fingerprint{1, 3});
+  CHECK_FALSE(Fingerprint{1, 2} == Fingerprint{3, 2});
+  CHECK_FALSE(IdWords{1, 2} == IdWords{1, 3});
+}
+
+TEST_CASE("a text that is empty still takes a slot, and one octet more than fits takes another") {
+  using validate::LongText;
+  CHECK(LongText{}.slots() == 1);
+  const std::string full(LongText::slot_octets, 'm');
+  CHECK(LongText{{}, {}, full}.slots() == 1);
+  CHECK(LongText{"o", {}, full}.slots() == 2);
+}
+
+TEST_CASE("memory that the system does not give is none, and nothing is done to it") {
+  validate::Pages none(std::size_t{1} << 62);
+  CHECK(none.words() == nullptr);
+  CHECK(none.bytes() == 0);
+  none.discard(0, 1 << 20);
+  validate::Pages empty(0);
+  CHECK(empty.words() == nullptr);
+  validate::Pages some(1 << 16);
+  some.words()[0] = 1;
+  some.words()[1024] = 2;
+  some.discard(0, 100);  // less than a page
+  CHECK(some.words()[0] == 1);
+  some.discard(0, 4096);
+  CHECK(some.words()[0] == 0);
+  CHECK(some.words()[1024] == 2);
+}
+
+TEST_CASE("a verdict holds no more than the library writes, and copies itself unharmed") {
+  Verdict verdict;
+  const std::string id(token_id_size, '1');
+  const auto identified = [&](std::size_t id_size, std::size_t owner, std::size_t scopes, std::size_t metadata) {
+    VerdictWriter(verdict).identify(Reason::none, std::string(id_size, '1'), std::string(owner, 'o'),
+                                    std::string(scopes, 's'), std::string(metadata, 'm'), 5);
+    return verdict.valid();
+  };
+  constexpr std::size_t most_scopes = scopes_max * (scope_max + 1);
+  CHECK(identified(token_id_size, owner_max, most_scopes, metadata_max));
+  const Verdict& same = verdict;
+  verdict = same;
+  CHECK(verdict.id() == id);
+  CHECK(verdict.metadata() == std::string(metadata_max, 'm'));
+  const std::array<std::size_t, 4> sizes[] = {{token_id_size - 1, 1, 1, 1},
+                                              {token_id_size, owner_max + 1, 1, 1},
+                                              {token_id_size, 1, most_scopes + 1, 1},
+                                              {token_id_size, 1, 1, metadata_max + 1}};
+  for (const auto& [id_size, owner, scopes, metadata] : sizes) {
+    CHECK_FALSE(identified(id_size, owner, scopes, metadata));
+    CHECK(verdict.reason() == Reason::tampered);
+    CHECK(verdict.owner().empty());
+    CHECK(verdict.expires_at() == 0);
+  }
+}
+
+TEST_CASE("only what nothing speaks against is valid") {
+  using validate::FullCheck;
+  CHECK(FullCheck::outcome_of(Reason::none) == Outcome::valid);
+  CHECK(FullCheck::outcome_of(Reason::storage) == Outcome::unavailable);
+  CHECK(FullCheck::outcome_of(Reason::tampered) == Outcome::invalid);
+}
+
+TEST_CASE("the latest failure is whole, however many fail at once, and a child begins without one") {
+  validate::Failures failures;
+  CHECK_FALSE(failures.latest());
+  std::vector<std::thread> failing;
+  for (char name = 'a'; name < 'd'; ++name) {
+    failing.emplace_back([&failures, name] {
+      for (int i = 0; i < 20'000; ++i) failures.note(Error(Status::unavailable, std::string(100, name)), name);
+    });
+  }
+  for (int read = 0; read < 1'000;) {
+    const auto latest = failures.latest();
+    if (!latest) continue;
+    ++read;
+    const std::string& line = latest->error.message();
+    if (line != std::string(100, static_cast<char>(latest->at))) FAIL(line);
+  }
+  for (std::thread& thread : failing) thread.join();
+  failures.note(Error(Status::unavailable, "the last"), 7);
+  CHECK(failures.latest()->error.message() == "the last");
+  failures.start_afresh();
+  CHECK_FALSE(failures.latest());
 }
 
 TEST_CASE("whoever comes back is told when he was last here, strangers are not") {
@@ -250,6 +392,21 @@ TEST_CASE("whoever comes back is told when he was last here, strangers are not")
     CHECK(evicted.take(place(i)) == 0);
   }
   CHECK(known > 150);
+}
+
+TEST_CASE("who was never used, or came before the clock of the memory turned over, is told apart") {
+  validate::Evicted evicted(64);
+  evicted.note(1, 0);
+  evicted.note(1, -5);
+  CHECK(evicted.take(1) == 0);
+  // The lower bits of the time are kept: a memory from before they turned over is older than the latest.
+  constexpr UnixMillis turn = UnixMillis{1} << 22;
+  std::uint64_t other = 2;
+  validate::Evicted both(1 << 16);
+  both.note(1, 400 * turn - 10);
+  both.note(other << 40, 400 * turn + 10);
+  CHECK(both.take(1) == 400 * turn - 10);
+  CHECK(both.take(other << 40) == 400 * turn + 10);
 }
 
 TEST_CASE("the log of uses keeps the later of two, and no more than it may") {
