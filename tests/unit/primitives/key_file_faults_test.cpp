@@ -32,7 +32,9 @@ struct Plan {
 };
 Plan plan;
 std::atomic<int> happened{0};
-std::size_t most_at_once = 1 << 20;  ///< octets that one write takes
+std::atomic<int> closes{0};
+std::atomic<bool> stays_open{false};  ///< a program that is started meanwhile inherits what was looked at
+std::size_t most_at_once = 1 << 20;   ///< octets that one write takes
 
 bool fails(Call call) noexcept {
   if (call != plan.call || plan.passed-- > 0) return false;
@@ -51,6 +53,7 @@ Function* next(Function*, const char* name) noexcept {
 
 extern "C" {
 int fsync(int descriptor) {
+  stays_open = stays_open || (::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) == 0;
   return fails(Call::fsync) ? -1 : next(&fsync, "fsync")(descriptor);
 }
 int fchmod(int descriptor, mode_t mode) noexcept {
@@ -60,6 +63,7 @@ int fchown(int descriptor, uid_t user, gid_t group) noexcept {
   return fails(Call::fchown) ? -1 : next(&fchown, "fchown")(descriptor, user, group);
 }
 int fstat(int descriptor, struct stat* facts) noexcept {
+  stays_open = stays_open || (::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) == 0;
   return fails(Call::fstat) ? -1 : next(&fstat, "fstat")(descriptor, facts);
 }
 ssize_t write(int descriptor, const void* data, size_t size) {
@@ -72,6 +76,7 @@ int poll(pollfd* waited, nfds_t count, int timeout) {
   return fails(Call::poll) ? -1 : next(&poll, "poll")(waited, count, timeout);
 }
 int close(int descriptor) {
+  ++closes;
   const int closed = next(&close, "close")(descriptor);
   return fails(Call::close) ? -1 : closed;
 }
@@ -243,6 +248,56 @@ TEST_CASE("a pipe is read on after an interruption, and waited for until there i
         with_failure(Call::poll, ENOMEM, 0, [&] { return Keyring::from_file(name_of(pipe.ends[0]), inherited()); }),
         "cannot be read: Cannot allocate memory");
   }
+}
+
+TEST_CASE("no program that is started meanwhile inherits a key file") {
+  const test::TempDirectory directory;
+  stays_open = false;
+  REQUIRE(Keyring::from_text(good).value().write_new_file(directory.file("tokens.key")).ok());
+  REQUIRE(Keyring::from_file(directory.file("tokens.key")).ok());
+  CHECK_FALSE(stays_open);
+  // The control: a descriptor that is handed over is meant to be.
+  Pipe pipe;
+  pipe.end();
+  REQUIRE(Keyring::from_file(name_of(pipe.ends[0]), inherited()).ok());
+  CHECK(stays_open);
+}
+
+TEST_CASE("what is opened for a key file is closed, and once: the number may be another's by then") {
+  const test::TempDirectory directory;
+  closes = 0;
+  REQUIRE(Keyring::from_text(good).value().write_new_file(directory.file("tokens.key")).ok());
+  const int to_write = closes;
+  CHECK(to_write == 2);  // the file and its directory
+  REQUIRE(Keyring::from_file(directory.file("tokens.key")).ok());
+  CHECK(closes == to_write + 1);
+  CHECK_FALSE(Keyring::from_file(directory.file("missing.key")).ok());
+  CHECK(closes == to_write + 1);
+}
+
+TEST_CASE("a program without standard input reads and writes key files, and takes a key handed over in its place") {
+  const test::TempDirectory directory;
+  const int input = ::fcntl(0, F_DUPFD_CLOEXEC, 100);
+  REQUIRE(input >= 0);
+  ::close(0);
+  const bool written = Keyring::from_text(good).value().write_new_file(directory.file("tokens.key")).ok();
+  const bool closed = ::fcntl(0, F_GETFD) == -1;
+  const bool read = Keyring::from_file(directory.file("tokens.key")).ok();
+  const bool closed_again = ::fcntl(0, F_GETFD) == -1;
+  // Only a descriptor that is read as it is can be one whose file was opened for nobody else.
+  int ends[2];
+  const bool piped = ::pipe(ends) == 0 && ends[0] == 0 &&
+                     ::write(ends[1], good.data(), good.size()) == static_cast<ssize_t>(good.size());
+  ::close(ends[1]);
+  const bool handed_over = Keyring::from_file(name_of(0), inherited()).ok();
+  REQUIRE(::dup2(input, 0) == 0);
+  ::close(input);
+  CHECK(written);
+  CHECK(closed);
+  CHECK(read);
+  CHECK(closed_again);
+  CHECK(piped);
+  CHECK(handed_over);
 }
 
 TEST_CASE("a key file of the greatest size is read, and one octet more is refused") {

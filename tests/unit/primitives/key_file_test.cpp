@@ -101,6 +101,25 @@ TEST_CASE("a keyring's text with anything wrong is refused, with the line and wi
   }
 }
 
+TEST_CASE("what is wrong with a key's line is said") {
+  const std::pair<std::string, const char*> lines[] = {
+      {"0A", "is not \"<key id> <use> <64 hexadecimal digits>\""},
+      {"0A active", "is not \"<key id> <use> <64 hexadecimal digits>\""},
+      {"0 active " + hex_a, "malformed key id"},
+      {"0AA active " + hex_a, "malformed key id"},
+      {"0_ active " + hex_a, "malformed key id"},
+      {"0A  " + hex_a, "unknown use"},
+      {"0A unused " + hex_a, "unknown use"},
+      {"0A active " + hex_a.substr(1), "64 lower-case hexadecimal digits"},
+  };
+  for (const auto& [line, words] : lines) {
+    INFO(line);
+    const Result<Keyring> keyring = Keyring::from_text(heading + line + "\n");
+    REQUIRE(keyring.status() == Status::wrong_key);
+    CHECK(keyring.error().message().find(words) != std::string::npos);
+  }
+}
+
 TEST_CASE("a keyring's text cut off anywhere is refused or lacks only whole lines") {
   const std::size_t whole_first = good.find(hex_b) + hex_b.size() + 1;
   for (std::size_t size = 0; size < good.size(); ++size) {
@@ -164,6 +183,7 @@ TEST_CASE("a new key file is 0600 whatever the umask, reads back, and is never o
   const Keyring other = std::move(Keyring::generate(*system_random())).value();
   const Result<void> again = other.write_new_file(path);
   REQUIRE(again.status() == Status::cannot_open);
+  CHECK(again.error().message().find("exists already") != std::string::npos);
   require_safe_message(again.error());
   REQUIRE(test::file_content(path) == content);
   REQUIRE(std::distance(std::filesystem::directory_iterator(directory.path()), {}) == 1);
@@ -173,7 +193,9 @@ TEST_CASE("a key file is not written through a link, nor where there is no direc
   test::TempDirectory directory;
   const Keyring keyring = std::move(Keyring::generate(*system_random())).value();
   std::filesystem::create_symlink(directory.file("target"), directory.file("link"));
-  REQUIRE(keyring.write_new_file(directory.file("link")).status() == Status::cannot_open);
+  const Result<void> through = keyring.write_new_file(directory.file("link"));
+  REQUIRE(through.status() == Status::cannot_open);
+  CHECK(through.error().message().find("leads nowhere; remove it") != std::string::npos);
   REQUIRE_FALSE(std::filesystem::exists(directory.file("target")));
   const Result<void> nowhere = keyring.write_new_file(directory.file("no/where\n\x7F.key"));
   REQUIRE(nowhere.status() == Status::cannot_open);
@@ -193,7 +215,15 @@ TEST_CASE("a key file that is missing, cut, empty or too long is the wrong key")
     REQUIRE(keyring.status() == Status::wrong_key);
     REQUIRE(keyring.error().message().find("bad.key") != std::string::npos);
     require_safe_message(keyring.error());
+    if (content.empty()) CHECK(keyring.error().message().find("is empty; restore it") != std::string::npos);
   }
+}
+
+TEST_CASE("a key file is named in one line: what is a sign stays as it is, what is none becomes a question mark") {
+  test::TempDirectory directory;
+  const Result<Keyring> keyring = Keyring::from_file(directory.file("my \x1F\x7F\n key"));
+  REQUIRE(keyring.status() == Status::wrong_key);
+  CHECK(keyring.error().message().find("/my ??? key is missing") != std::string::npos);
 }
 
 TEST_CASE("a key file that others can read or change is refused") {

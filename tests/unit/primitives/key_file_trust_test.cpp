@@ -21,6 +21,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -161,6 +162,9 @@ TEST_CASE("no trust takes a key file that others may change, or one that is neit
     write_file(path, good, mode);
     INFO(std::oct << mode);
     CHECK(outcome(Keyring::from_file(path, all), "0600") == 1);
+    std::ostringstream shown;
+    shown << "is open to group or others (mode 0" << std::oct << mode << ")";
+    CHECK(outcome(Keyring::from_file(path, all), shown.str()) == 1);
   }
   for (const mode_t mode : {0600U, 0440U, 0444U}) {
     write_file(path, good, mode);
@@ -172,7 +176,9 @@ TEST_CASE("no trust takes a key file that others may change, or one that is neit
   write_file(path, good, 0440);
   give(path, service, service);
   REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
-  CHECK(as_user(service, service, [&] { return outcome(Keyring::from_file(path, all), "0600"); }) == 1);
+  CHECK(as_user(service, service, [&] {
+          return outcome(Keyring::from_file(path, all), "is open to group or others (mode 0440); set its mode to 0600");
+        }) == 1);
 }
 
 TEST_CASE("root takes the key file of the user whose database it opens, and nobody else's") {
@@ -250,6 +256,10 @@ TEST_CASE("a descriptor that was handed over is read by inherited-descriptor: fi
     REQUIRE(::write(memory, good.data(), good.size()) == static_cast<ssize_t>(good.size()));
     CHECK(Keyring::from_file(name_of(memory), inherited()).ok());
     CHECK_FALSE(Keyring::from_file(name_of(memory)).ok());
+    // A number with anything else about it is no descriptor's, whatever it begins with.
+    for (const std::string& more : {std::string("x"), std::string(" "), std::string("/"), std::string(1, '\0') + "x"}) {
+      CHECK_FALSE(Keyring::from_file(name_of(memory) + more, inherited()).ok());
+    }
     ::close(memory);
   }
   SECTION("what is no such thing is refused") {

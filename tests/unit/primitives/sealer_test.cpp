@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/seeded_random.hpp"
+#include "tokenstore/model.hpp"
 #include "unit/primitives/vectors.hpp"
 
 namespace tokenstore::seal {
@@ -349,6 +350,9 @@ TEST_CASE("a record of another store, workspace, birth or kind is refused") {
     REQUIRE(t.sealer->verify(place, token) == SealCheck::tampered);
     REQUIRE(t.sealer->verify(place, owner) == SealCheck::tampered);
   }
+  owner.may_issue = owner.may_use = false;
+  t.sealer->seal(here, owner);
+  CHECK(owner.seal == test::bytes32_from_hex("2558e45ec8d9f1d2b66500c7b452e5779f1b643906d8528a7d9e479842889ac9"));
   WorkspaceRecord settings = sample_workspace();
   t.sealer->seal(here.store, settings);
   REQUIRE(t.sealer->verify(here.store, settings) == SealCheck::genuine);
@@ -421,12 +425,23 @@ TEST_CASE("seals are those of an independent computation of the documented encod
   TokenRecord token = sample_token();
   t.sealer->seal(here, token);
   CHECK(token.seal == test::bytes32_from_hex("1d44782413993d3a5fec3e27a5c9a765ac7ba640f82dd4fb68deeb387b531552"));
+  // A length of two octets, and more than is gathered at once.
+  token.metadata.assign(300, 'm');
+  t.sealer->seal(here, token);
+  CHECK(token.seal == test::bytes32_from_hex("884d0ce09172596f4cbf17d6bbab82618af42676b0b29cf6a5efd905094ca109"));
+  token.metadata.assign(metadata_max, 'm');
+  t.sealer->seal(here, token);
+  CHECK(token.seal == test::bytes32_from_hex("49f99aab1e10439fe6766417c972da0fcd70fb0f73a837a80ac3d39707c01c94"));
   OwnerRecord owner = sample_owner();
   t.sealer->seal(here, owner);
   CHECK(owner.seal == test::bytes32_from_hex("e6374f79995a9d81e5789491a853524b8fc9392dc6007a254e0a032acabfb74d"));
   WorkspaceRecord settings = sample_workspace();
   t.sealer->seal(here.store, settings);
   CHECK(settings.seal == test::bytes32_from_hex("56da3431e2ca31536b14d4b613ebb3cc00cade67d93e68e5295e9a194e422469"));
+  settings.tokens_enabled = settings.users_may_issue = false;
+  settings.never_allowed = true;
+  t.sealer->seal(here.store, settings);
+  CHECK(settings.seal == test::bytes32_from_hex("a6e3a27cf63c43b06feb62d7d43da29dd0122d1c1526fd222d3db2bba0bfad57"));
   StoreRecord store;
   store.id = here.store;
   store.created_at = 1'795'000'000'000;
