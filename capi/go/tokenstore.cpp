@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_48cff4e9e5d6
+#define tokenstore tokenstore_0_1_0_88be60dffb39
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -11984,7 +11984,7 @@ class Check {
     const seal::Sealer& sealer = store_.sealer->now();
     // What a key linked that has ended since can no longer be judged; but an entry of another key that follows it is
     // linked to it, and whoever linked that had read it.
-    std::optional<std::uint64_t> not_judged;
+    std::uint64_t not_judged = 0;  // the first revision of such; 0: none
     for (const Changes::Entry& entry : feed->entries) {
       const auto use = sealer.key_use(seal::key_of_entry(entry.text));
       const bool ended = !use || *use == KeyUse::retired;
@@ -11993,12 +11993,12 @@ class Check {
       revision = entry.revision;
       link = entry.link;
       if (!ended) {
-        not_judged.reset();
-      } else if (!use && !not_judged) {
+        not_judged = 0;
+      } else if (!use && not_judged == 0) {
         not_judged = revision;
       }
     }
-    if (not_judged) return feed_does_not_fit(*not_judged);
+    if (not_judged != 0) return feed_does_not_fit(not_judged);
     if (revision != feed->revision || (link && *link != feed->link)) return feed_does_not_fit(revision + 1);
     return {};
   }
