@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_88be60dffb39
+#define tokenstore tokenstore_0_1_0_236b1aaad73a
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -16828,7 +16828,8 @@ class Engine {
   /// In a child that inherited this engine: closes every connection without touching the parent's files.
   void close_inherited() noexcept;
 
-  /// Has anything happened to the files? `always`: look now. An error means: answer nothing.
+  /// Has anything happened to the files? `always`: look now, and not only if the pulse has moved or the last look was
+  /// long ago. An error means: answer nothing.
   std::optional<Error> check_files(bool always);
 
   /// Another copy of SQLite was found to have the file open: from now on nothing is answered.
@@ -16865,6 +16866,7 @@ class Engine {
 
   std::atomic<bool> second_copy_{false};
   std::int64_t data_version_ = 0;
+  std::atomic<std::uint64_t> pulse_at_look_{0};  ///< as it was before the last look that it asked for
   std::atomic<bool> files_were_well_{true};
 };
 
@@ -16958,7 +16960,11 @@ void Engine::close_inherited() noexcept {
 
 std::optional<Error> Engine::check_files(bool always) {
   if (second_copy_.load(std::memory_order_acquire)) return two_copies(target.path, Status::unavailable);
-  const FileWatch::Finding finding = always ? watch.look() : watch.glance();
+  // Who replaces the file moves the pulse: then nobody reads on in the old one until the next look is due.
+  const std::uint64_t counter = has_wal_header ? pulse.read() : 0;
+  const bool moved = pulse_at_look_.load(std::memory_order_relaxed) != counter;
+  const FileWatch::Finding finding = always || moved ? watch.look() : watch.glance();
+  if (moved) pulse_at_look_.store(counter, std::memory_order_relaxed);
   if (finding == FileWatch::Finding::same && files_were_well_.load(std::memory_order_relaxed)) return std::nullopt;
   if (finding == FileWatch::Finding::shrunk) {
     readers.retire();

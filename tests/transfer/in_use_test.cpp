@@ -86,6 +86,8 @@ TEST_CASE("Whoever has the old file open is told so at once, and never goes on i
   CHECK(one.ask('i') == 'v');
   CHECK(one.ask('v') == 'v');
   CHECK(other.ask('v') == 'v');
+  const auto reader = open_store(path);
+  CHECK(reader->get(Actor::host(), token.id).ok());
 
   const auto report = restore(place, path, true);
   REQUIRE(report.ok());
@@ -94,6 +96,8 @@ TEST_CASE("Whoever has the old file open is told so at once, and never goes on i
   CHECK(one.ask('v') == 'u');
   CHECK(other.ask('v') == 'u');
   CHECK(other.ask('i') == 'u');
+  // Nor does a look-up go on in the old file, though it looked at the files just now.
+  CHECK(reader->get(Actor::host(), token.id).status() == Status::unavailable);
   // The restored store is used meanwhile, and outlives their closing.
   const auto restored = open_store(path);
   const Kept after = issue(*restored);

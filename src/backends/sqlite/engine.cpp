@@ -62,7 +62,11 @@ void Engine::close_inherited() noexcept {
 
 std::optional<Error> Engine::check_files(bool always) {
   if (second_copy_.load(std::memory_order_acquire)) return two_copies(target.path, Status::unavailable);
-  const FileWatch::Finding finding = always ? watch.look() : watch.glance();
+  // Who replaces the file moves the pulse: then nobody reads on in the old one until the next look is due.
+  const std::uint64_t counter = has_wal_header ? pulse.read() : 0;
+  const bool moved = pulse_at_look_.load(std::memory_order_relaxed) != counter;
+  const FileWatch::Finding finding = always || moved ? watch.look() : watch.glance();
+  if (moved) pulse_at_look_.store(counter, std::memory_order_relaxed);
   if (finding == FileWatch::Finding::same && files_were_well_.load(std::memory_order_relaxed)) return std::nullopt;
   if (finding == FileWatch::Finding::shrunk) {
     readers.retire();

@@ -46,7 +46,8 @@ class Engine {
   /// In a child that inherited this engine: closes every connection without touching the parent's files.
   void close_inherited() noexcept;
 
-  /// Has anything happened to the files? `always`: look now. An error means: answer nothing.
+  /// Has anything happened to the files? `always`: look now, and not only if the pulse has moved or the last look was
+  /// long ago. An error means: answer nothing.
   std::optional<Error> check_files(bool always);
 
   /// Another copy of SQLite was found to have the file open: from now on nothing is answered.
@@ -83,6 +84,7 @@ class Engine {
 
   std::atomic<bool> second_copy_{false};
   std::int64_t data_version_ = 0;
+  std::atomic<std::uint64_t> pulse_at_look_{0};  ///< as it was before the last look that it asked for
   std::atomic<bool> files_were_well_{true};
 };
 
