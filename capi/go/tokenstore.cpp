@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_236b1aaad73a
+#define tokenstore tokenstore_0_1_0_8239eda34685
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -7350,9 +7350,9 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
 Error damaged_at(const Reader& reader, const Position& position, std::string_view what) {
   return journal_error(
       Status::journal_damaged, reader.path,
-      fmt::format("is damaged at octet {}, behind entry {}: {}; look at it (tokenstore journal verify), then go on "
-                  "without what is lost (tokenstore journal accept)",
-                  position.offset, position.number - 1, what));
+      fmt::format(
+          "is damaged at octet {}, behind entry {}: {}; move it away for somebody to look at, and begin a new one",
+          position.offset, position.number - 1, what));
 }
 
 }  // namespace tokenstore::journal

@@ -190,9 +190,9 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
 Error damaged_at(const Reader& reader, const Position& position, std::string_view what) {
   return journal_error(
       Status::journal_damaged, reader.path,
-      fmt::format("is damaged at octet {}, behind entry {}: {}; look at it (tokenstore journal verify), then go on "
-                  "without what is lost (tokenstore journal accept)",
-                  position.offset, position.number - 1, what));
+      fmt::format(
+          "is damaged at octet {}, behind entry {}: {}; move it away for somebody to look at, and begin a new one",
+          position.offset, position.number - 1, what));
 }
 
 }  // namespace tokenstore::journal
