@@ -65,7 +65,7 @@ func main() {
 				verdict.Release()
 			}
 		}},
-		{"Validate, 64 goroutines", 40000, func(times int) { validateByMany(store, texts, 64, times) }},
+		{"Validate, 64 goroutines", 640000, func(times int) { validateByMany(store, texts, 64, times) }},
 		{"a map of SHA-256 under RWMutex", 10000, mapOfHashes(texts)},
 		{"golang-jwt, HS256", 1000, jwtParser()},
 		{"a look-up in SQLite, mattn", 500, sqliteLookUp(texts, folder)},
