@@ -170,15 +170,15 @@ struct Keys {
   std::optional<KeySource::Mark> mark;
 };
 
-Result<Keys> ask_for_keys(const std::shared_ptr<KeySource>& source) {
+Result<Keys> ask_for_keys(std::shared_ptr<KeySource> source) {
   Keys keys;
-  keys.source = source;
   keys.mark = source->mark();
   auto keyring = source->keyring();
   if (!keyring.ok()) return keyring.error();
   auto sealer = seal::Sealer::create(*std::move(keyring));
   if (!sealer.ok()) return sealer.error();
   keys.sealer = *std::move(sealer);
+  keys.source = std::move(source);
   return keys;
 }
 
@@ -233,7 +233,7 @@ Result<std::unique_ptr<TokenStore>> TokenStore::open(std::shared_ptr<Backend> ba
                                                      StoreOptions options) {
   if (auto good = check_opening(backend, options); !good.ok()) return good.error();
   if (!keys) return Error(Status::invalid_argument, "no source of keys was given");
-  auto asked = ask_for_keys(keys);
+  auto asked = ask_for_keys(std::move(keys));
   if (!asked.ok()) return asked.error();
   auto impl = make(std::move(backend), *std::move(asked), std::move(options));
   if (!impl.ok()) return impl.error();
@@ -259,6 +259,7 @@ Result<bool> TokenStore::maintain(std::chrono::milliseconds budget) {
   if (!left.ok()) return left.error();
   return left->uses || left->storage;
 }
+
 Statistics TokenStore::statistics() const noexcept {
   Statistics figures = impl_->validator.statistics();
   figures.keys_taken = impl_->sealer->taken();
