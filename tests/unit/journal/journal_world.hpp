@@ -36,6 +36,7 @@ inline std::string id_of(std::uint64_t number) {
 }
 
 /// The revocation of a token that would have lived for another year.
+Entry revocation(std::string&& id) = delete;  // the entry is a view into it
 inline Entry revocation(const std::string& id) {
   Entry entry;
   entry.deed = Deed::revoked;
@@ -98,7 +99,10 @@ struct World {
   /// Appends the revocation of the token of each number.
   static Result<void> revoke(Log& log, Told& told, std::uint64_t from, std::uint64_t to) {
     std::string entries;
-    for (std::uint64_t number = from; number <= to; ++number) entries += encode_entry(revocation(id_of(number)));
+    for (std::uint64_t number = from; number <= to; ++number) {
+      const std::string id = id_of(number);
+      entries += encode_entry(revocation(id));
+    }
     return log.append(entries, static_cast<std::uint32_t>(to - from + 1), told);
   }
 };

@@ -113,7 +113,8 @@ TEST_CASE("a new segment carries over what still restricts, and the earlier one 
     Entry entry = test::revocation(long_gone);
     entry.until = now - 2 * clock_tolerance;
     REQUIRE(opened.log->append(encode_entry(entry), 1, opened.told).ok());
-    Entry owner = test::revocation("alice");
+    const std::string alice = "alice";
+    Entry owner = test::revocation(alice);
     owner.kind = RecordKind::owner;
     owner.deed = Deed::suspended;
     owner.revision = 8;
