@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_1f9e45feea98
+#define tokenstore tokenstore_0_1_0_0cc4e846a3fb
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -2187,6 +2187,74 @@ UnixMillis EffectiveClock::advance(UnixMillis wall, std::int64_t monotonic) noex
 
 }  // namespace tokenstore::base
 
+// ---- src/base/file.hpp ---------------------------------------------------------------------------------------
+
+/// Open files: what the system's calls leave to whoever calls them.
+///
+/// Any thread. Functions that answer an int answer 0 or the error's number.
+
+
+
+namespace tokenstore::base {
+
+/// A descriptor that is closed when it dies.
+class File {
+ public:
+  explicit File(int descriptor = -1) noexcept : descriptor_(descriptor) {}
+  File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  File& operator=(File&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { close(); }
+
+  bool is_open() const noexcept { return descriptor_ >= 0; }
+  int descriptor() const noexcept { return descriptor_; }
+  int close() noexcept {
+    const int descriptor = std::exchange(descriptor_, -1);
+    return descriptor < 0 || ::close(descriptor) == 0 ? 0 : errno;
+  }
+
+ private:
+  int descriptor_;
+};
+
+/// All of the text, where the file stands.
+int write_all(int file, std::string_view text) noexcept;
+/// Octets from a place on, up to the buffer's size; `got` is less at the end of the file alone.
+int read_at(int file, std::uint64_t from, std::span<char> buffer, std::size_t& got) noexcept;
+
+}  // namespace tokenstore::base
+
+// ---- src/base/file.cpp ---------------------------------------------------------------------------------------
+
+namespace tokenstore::base {
+
+int write_all(int file, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+int read_at(int file, std::uint64_t from, std::span<char> buffer, std::size_t& got) noexcept {
+  for (got = 0; got < buffer.size();) {
+    const ssize_t more = ::pread(file, buffer.data() + got, buffer.size() - got, static_cast<off_t>(from + got));
+    if (more < 0 && errno == EINTR) continue;
+    if (more < 0) return errno;
+    if (more == 0) break;
+    got += static_cast<std::size_t>(more);
+  }
+  return 0;
+}
+
+}  // namespace tokenstore::base
+
 // ---- src/base/fork_guard.hpp ---------------------------------------------------------------------------------
 
 /// Notices that the process is a forked child, at the price of one memory load.
@@ -3425,19 +3493,13 @@ TemporaryFile::~TemporaryFile() {
 
 int TemporaryFile::create() const noexcept {
   if (path().empty()) return EIO;
-  const int file = ::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (file < 0) return errno;
-  const int code = ::fchmod(file, 0600) == 0 ? 0 : errno;
-  ::close(file);
-  return code;
+  const File file(::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  return file.is_open() && ::fchmod(file.descriptor(), 0600) == 0 ? 0 : errno;
 }
 
 int TemporaryFile::sync() const noexcept {
-  const int file = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return errno;
-  const int code = ::fsync(file) == 0 ? 0 : errno;
-  ::close(file);
-  return code;
+  const File file(::open(path().c_str(), O_RDONLY | O_CLOEXEC));
+  return file.is_open() && ::fsync(file.descriptor()) == 0 ? 0 : errno;
 }
 
 }  // namespace tokenstore::base
@@ -3461,6 +3523,8 @@ bool is_scope(std::string_view text) noexcept;
 bool has_scope(std::string_view scopes, std::string_view scope) noexcept;
 /// ASCII-case-insensitive, literal containment.
 bool contains_ignoring_ascii_case(std::string_view text, std::string_view part) noexcept;
+/// For an error message: what may hold anything, with a question mark for each control character (C0, DEL).
+std::string on_one_line(std::string_view text);
 /// IPv4 or IPv6 text form, without a zone.
 bool is_client_address(std::string_view text) noexcept;
 
@@ -3554,6 +3618,13 @@ bool contains_ignoring_ascii_case(std::string_view text, std::string_view part) 
   return std::search(text.begin(), text.end(), part.begin(), part.end(),
                      [](char a, char b) { return lower_ascii(a) == lower_ascii(b); }) != text.end() ||
          part.empty();
+}
+
+std::string on_one_line(std::string_view text) {
+  std::string line(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return line;
 }
 
 bool is_client_address(std::string_view text) noexcept {
@@ -4168,35 +4239,10 @@ FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revi
 
 
 
-
 namespace tokenstore::key_file {
 
-/// A name in an error message: one line, whatever it holds.
-std::string shown(std::string_view path);
 Error refused(const std::string& path, std::string_view why);
 Error cannot(std::string_view act, const std::string& path, int number);
-
-/// A descriptor that is closed when it dies.
-class File {
- public:
-  explicit File(int descriptor) noexcept : descriptor_(descriptor) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() { close(); }
-
-  bool open() const noexcept { return descriptor_ >= 0; }
-  int descriptor() const noexcept { return descriptor_; }
-  /// 0, or the error's number.
-  int close() noexcept {
-    if (descriptor_ < 0) return 0;
-    const int result = ::close(descriptor_);
-    descriptor_ = -1;
-    return result == 0 ? 0 : errno;
-  }
-
- private:
-  int descriptor_;
-};
 
 }  // namespace tokenstore::key_file
 
@@ -4263,7 +4309,7 @@ Error cannot_open(const std::string& path, int number) {
   }
   if (number == ENOENT) {
     return Error(Status::wrong_key,
-                 fmt::format("the key file {} is missing; restore it from a backup", key_file::shown(path)));
+                 fmt::format("the key file {} is missing; restore it from a backup", base::on_one_line(path)));
   }
   if (number == EACCES && ::stat(path.c_str(), &facts) == 0) {
     return key_file::refused(
@@ -4323,7 +4369,7 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
   }
   if (size == 0) {
     return Error(Status::wrong_key,
-                 fmt::format("the key file {} is empty{}", key_file::shown(path),
+                 fmt::format("the key file {} is empty{}", base::on_one_line(path),
                              regular ? "; restore it from a backup" : "; a pipe can be read only once"));
   }
   Result<Keyring> keyring =
@@ -4333,7 +4379,7 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
   base::wipe(text);
   if (!keyring) {
     return Error(keyring.error().status(),
-                 fmt::format("the key file {} is malformed: {}", key_file::shown(path), keyring.error().message()));
+                 fmt::format("the key file {} is malformed: {}", base::on_one_line(path), keyring.error().message()));
   }
   return keyring;
 }
@@ -4357,8 +4403,8 @@ Result<Keyring> Keyring::from_file(const std::string& path, const KeyFileTrust& 
     if (const std::optional<int> descriptor = descriptor_named(path)) return read_inherited(*descriptor, path);
   }
   // Links are followed: what counts is what was opened. O_NONBLOCK: opening a named pipe must not wait for a writer.
-  key_file::File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!file.open()) return cannot_open(path, errno);
+  const base::File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file.is_open()) return cannot_open(path, errno);
   struct stat facts {};
   if (::fstat(file.descriptor(), &facts) != 0) return key_file::cannot("examined", path, errno);
   if (const std::string why = unsafe(facts, trust); !why.empty()) return key_file::refused(path, why);
@@ -4376,7 +4422,7 @@ Result<Keyring> Keyring::from_credential(std::string_view name) {
     return Error(Status::wrong_key,
                  fmt::format("there is no credential {}: CREDENTIALS_DIRECTORY is not set; start the program by a "
                              "systemd unit with LoadCredential={}:PATH",
-                             key_file::shown(name), key_file::shown(name)));
+                             base::on_one_line(name), base::on_one_line(name)));
   }
   // A file of root's with an entry for the service's user in its access list, which its mode shows as the group's.
   KeyFileTrust laid_out_by_systemd;
@@ -4485,15 +4531,8 @@ namespace tokenstore {
 
 namespace key_file {
 
-std::string shown(std::string_view path) {
-  std::string text(path);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return text;
-}
-
 Error refused(const std::string& path, std::string_view why) {
-  return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
+  return Error(Status::cannot_open, fmt::format("the key file {} {}", base::on_one_line(path), why));
 }
 
 Error cannot(std::string_view act, const std::string& path, int number) {
@@ -4506,17 +4545,6 @@ namespace {
 
 std::span<const std::uint8_t> octets_in(const SecretText& text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.reveal().data()), text.size()};
-}
-
-/// 0, or the error's number.
-int write_all(int descriptor, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
 }
 
 /// Whose a new file is to be, and who may read it. The defaults: nobody but who makes it.
@@ -4539,12 +4567,12 @@ Rights rights_like(const std::string& owner_of) noexcept {
 
 /// Makes a file that was not there, closed to others, with this text, durable. 0, or the error's number.
 int write_new(const std::string& path, std::string_view text, const Rights& rights) noexcept {
-  key_file::File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.open()) return errno;
+  base::File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file.is_open()) return errno;
   int failed = 0;
   // The umask may have taken away the owner's own permission.
   if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) failed = errno;
-  if (failed == 0) failed = write_all(file.descriptor(), text);
+  if (failed == 0) failed = base::write_all(file.descriptor(), text);
   if (failed == 0 && rights.user && ::fchown(file.descriptor(), *rights.user, rights.group) != 0) failed = errno;
   if (failed == 0 && rights.mode != (S_IRUSR | S_IWUSR) && ::fchmod(file.descriptor(), rights.mode) != 0) {
     failed = errno;
@@ -4588,7 +4616,7 @@ Result<void> put_over(const std::string& path, std::string_view text) {
   if (const int failed = base::sync_directory_of(path); failed != 0) {
     return Error(Status::unknown, fmt::format("the key file {} was replaced and may be the old one again after a power "
                                               "cut: {}; read it",
-                                              key_file::shown(path), std::generic_category().message(failed)));
+                                              base::on_one_line(path), std::generic_category().message(failed)));
   }
   return {};
 }
@@ -7043,10 +7071,7 @@ bool lock(int descriptor, int& number) noexcept {
 }  // namespace
 
 Error journal_error(Status status, const std::string& path, std::string_view why) {
-  std::string shown = path;
-  std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return {status, fmt::format("the journal {} {}", shown, why)};
+  return {status, fmt::format("the journal {} {}", base::on_one_line(path), why)};
 }
 
 Error failed_call(const std::string& path, std::string_view act, int number) {
@@ -7127,12 +7152,8 @@ Result<std::uint64_t> SafeFile::size(const std::string& path) const {
 
 Result<std::size_t> SafeFile::read(const std::string& path, std::uint64_t from, std::span<char> buffer) const {
   std::size_t got = 0;
-  while (got < buffer.size()) {
-    const ssize_t more = ::pread(descriptor_, buffer.data() + got, buffer.size() - got, static_cast<off_t>(from + got));
-    if (more < 0 && errno == EINTR) continue;
-    if (more < 0) return failed_call(path, "read", errno);
-    if (more == 0) break;
-    got += static_cast<std::size_t>(more);
+  if (const int number = base::read_at(descriptor_, from, buffer, got); number != 0) {
+    return failed_call(path, "read", number);
   }
   return got;
 }
@@ -14202,9 +14223,6 @@ using Take = std::function<Result<void>(std::string_view part)>;
 Result<BackupInfo> read_sealed_file(int file, const std::string& path, const seal::Sealer& sealer, const Take& take,
                                     const Progress& progress);
 
-/// Writes all of it. 0 or the error's number.
-int write_all(int file, std::string_view octets) noexcept;
-
 }  // namespace tokenstore::transfer
 
 // ---- src/transfer/backup.cpp ---------------------------------------------------------------------------------
@@ -14238,10 +14256,8 @@ Result<void> check_place(const std::string& path, bool overwrite) {
   if (!overwrite) {
     return Error(Status::conflict, fmt::format("'{}' is there already; name another file, or have it replaced", path));
   }
-  const int file = S_ISREG(found.st_mode) ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-  const bool is_backup = file >= 0 && ends_as_backup(file);
-  if (file >= 0) ::close(file);
-  if (is_backup) return {};
+  const base::File file(S_ISREG(found.st_mode) ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1);
+  if (file.is_open() && ends_as_backup(file.descriptor())) return {};
   return Error(Status::conflict, fmt::format("'{}' is not a backup, and so is not replaced; name another file", path));
 }
 
@@ -14309,13 +14325,11 @@ Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer)
 Result<BackupInfo> seal_durably(const base::TemporaryFile& written, const seal::Sealer& sealer) {
   auto info = describe(written.path(), sealer);
   if (!info.ok()) return info;
-  const int file = ::open(written.path().c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) return cannot_write(written.path(), errno);
-  const Result<void> sealed = seal_file(file, written.path(), *info, sealer);
-  const int code = sealed.ok() && ::fsync(file) != 0 ? errno : 0;
-  ::close(file);
+  const base::File file(::open(written.path().c_str(), O_RDWR | O_CLOEXEC));
+  if (!file.is_open()) return cannot_write(written.path(), errno);
+  const Result<void> sealed = seal_file(file.descriptor(), written.path(), *info, sealer);
   if (!sealed.ok()) return sealed.error();
-  if (code != 0) return cannot_write(written.path(), code);
+  if (::fsync(file.descriptor()) != 0) return cannot_write(written.path(), errno);
   return info;
 }
 
@@ -14916,31 +14930,20 @@ namespace transfer {
 namespace {
 
 /// Held open, so that what is verified is what is restored.
-class BackupFile {
- public:
-  explicit BackupFile(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), code_(errno) {}
-  ~BackupFile() {
-    if (file_ >= 0) ::close(file_);
-  }
-  BackupFile(const BackupFile&) = delete;
-  BackupFile& operator=(const BackupFile&) = delete;
+struct BackupFile {
+  explicit BackupFile(const std::string& path) : file(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), code(errno) {}
 
-  int descriptor() const noexcept { return file_; }
-  /// Why it cannot be opened; 0 if it is.
-  int code() const noexcept { return file_ >= 0 ? 0 : code_; }
-
- private:
-  int file_;
-  int code_;
+  const base::File file;
+  const int code;  ///< why it cannot be opened, if it is not
 };
 
 Result<BackupInfo> verify(const BackupFile& file, const std::string& path, const seal::Sealer& sealer,
                           const Progress& progress) {
-  if (file.code() != 0) {
+  if (!file.file.is_open()) {
     return Error(Status::cannot_open, fmt::format("the backup '{}' cannot be opened ({}); name another file", path,
-                                                  std::strerror(file.code())));  // NOLINT(concurrency-mt-unsafe)
+                                                  std::strerror(file.code)));  // NOLINT(concurrency-mt-unsafe)
   }
-  return read_sealed_file(file.descriptor(), path, sealer, {}, progress);
+  return read_sealed_file(file.file.descriptor(), path, sealer, {}, progress);
 }
 
 class Restoring {
@@ -15008,7 +15011,7 @@ Result<void> Restoring::judge() {
 
 Result<void> Restoring::write(int to) const {
   const Take take = [&](std::string_view part) -> Result<void> {
-    const int code = write_all(to, part);
+    const int code = base::write_all(to, part);
     if (code == 0) return {};
     const bool full = code == ENOSPC || code == EDQUOT;
     return Error(full ? Status::storage_full : Status::unavailable,
@@ -15016,7 +15019,7 @@ Result<void> Restoring::write(int to) const {
                              options_.sqlite.path, std::strerror(code)));  // NOLINT(concurrency-mt-unsafe)
   };
   // Verified once more as it is written: the file may have changed since.
-  const auto read = read_sealed_file(file_.descriptor(), path_, sealer_, take, options_.progress);
+  const auto read = read_sealed_file(file_.file.descriptor(), path_, sealer_, take, options_.progress);
   return read.ok() ? Result<void>() : read.error();
 }
 
@@ -15168,17 +15171,12 @@ std::int64_t size_of(int file) noexcept {
   return ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) ? static_cast<std::int64_t>(facts.st_size) : -1;
 }
 
-/// Reads `size` octets at `offset`. 0 or the error's number.
-int read_at(int file, std::int64_t offset, std::string& octets, std::size_t size) {
+/// Reads `size` octets from a place on. 0 or the error's number.
+int read_whole(int file, std::int64_t from, std::string& octets, std::size_t size) {
   octets.resize(size);
-  for (std::size_t done = 0; done < size;) {
-    const ssize_t got = ::pread(file, octets.data() + done, size - done, offset + static_cast<std::int64_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno;
-    if (got == 0) return EIO;
-    done += static_cast<std::size_t>(got);
-  }
-  return 0;
+  std::size_t got = 0;
+  const int code = base::read_at(file, static_cast<std::uint64_t>(from), octets, got);
+  return code == 0 && got < size ? EIO : code;
 }
 
 /// Seals the first `size` octets.
@@ -15187,7 +15185,7 @@ Result<void> add_database(int file, const std::string& path, std::uint64_t size,
   std::string part;
   for (std::uint64_t at = 0; at < size; at += part.size()) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(part_size, size - at));
-    if (const int code = read_at(file, static_cast<std::int64_t>(at), part, wanted); code != 0) {
+    if (const int code = read_whole(file, static_cast<std::int64_t>(at), part, wanted); code != 0) {
       return cannot("read", path, code);
     }
     seal.add(part);
@@ -15202,16 +15200,6 @@ Result<void> add_database(int file, const std::string& path, std::uint64_t size,
 }
 
 }  // namespace
-
-int write_all(int file, std::string_view octets) noexcept {
-  while (!octets.empty()) {
-    const ssize_t written = ::write(file, octets.data(), octets.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    octets.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
-}
 
 bool ends_as_backup(int file) noexcept {
   const std::int64_t size = size_of(file);
@@ -15231,7 +15219,7 @@ Result<void> seal_file(int file, const std::string& path, BackupInfo& info, cons
   seal->add(end);
   end += hexadecimal(seal->finish()) + "\n";
   if (::lseek(file, size, SEEK_SET) < 0) return cannot("written", path, errno);
-  if (const int code = write_all(file, end); code != 0) return cannot("written", path, code);
+  if (const int code = base::write_all(file, end); code != 0) return cannot("written", path, code);
   return {};
 }
 
@@ -15241,7 +15229,7 @@ Result<BackupInfo> read_sealed_file(int file, const std::string& path, const sea
   const auto end_at = size - static_cast<std::int64_t>(end_size());
   if (end_at <= 0) return not_a_backup(path);
   std::string text;
-  if (const int code = read_at(file, end_at, text, end_size()); code != 0) return cannot("read", path, code);
+  if (const int code = read_whole(file, end_at, text, end_size()); code != 0) return cannot("read", path, code);
   const std::optional<End> end = parse(text);
   if (!end || end->info.size != static_cast<std::uint64_t>(end_at)) return not_a_backup(path);
   auto seal = sealer.begin_backup_seal(end->key_id);
@@ -18623,11 +18611,11 @@ class Replacing {
 Result<void> Replacing::write_new() {
   fresh_.emplace(location_.path);
   if (const int code = fresh_->create(); code != 0) return creation_error(location_.path, code);
-  const int file = ::open(fresh_->path().c_str(), O_WRONLY | O_CLOEXEC);
-  if (file < 0) return creation_error(location_.path, errno);
-  Result<void> written = replacement_.write(file);
-  ::close(file);
-  if (!written) return written;
+  {
+    const base::File file(::open(fresh_->path().c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file.is_open()) return creation_error(location_.path, errno);
+    if (Result<void> written = replacement_.write(file.descriptor()); !written) return written;
+  }
   if (Result<void> made = become_store(fresh_->path(), options_.path); !made) return made;
   if (replacement_.prepare) {
     if (Result<void> prepared = replacement_.prepare(fresh_->path()); !prepared) return prepared;
@@ -18695,10 +18683,8 @@ Result<std::string> Replacing::swap_with(OldDatabase& old) {
   if (Result<void> stopped = old.stop_newcomers(); !stopped) return stopped.error();
   // That it is empty has to last, too: SQLite does not sync it after cutting it.
   const std::string wal = location_.path + "-wal";
-  if (const int file = ::open(wal.c_str(), O_RDONLY | O_CLOEXEC); file >= 0) {
-    const int code = ::fsync(file) == 0 ? 0 : errno;
-    ::close(file);
-    if (code != 0) return cannot_replace(options_.path, code);
+  if (const base::File file(::open(wal.c_str(), O_RDONLY | O_CLOEXEC)); file.is_open()) {
+    if (::fsync(file.descriptor()) != 0) return cannot_replace(options_.path, errno);
   }
   int code = remove_name(location_.path + "-shm");
   if (code == 0) code = remove_name(wal);

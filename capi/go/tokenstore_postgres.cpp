@@ -49,6 +49,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -63,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_3c42b828e072
+#define tokenstore tokenstore_postgres_0_1_0_d3cca46a6686
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -1527,15 +1528,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_3c42b828e072_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -2229,6 +2230,74 @@ UnixMillis EffectiveClock::advance(UnixMillis wall, std::int64_t monotonic) noex
   while (distance > anchor && !anchor_.compare_exchange_weak(anchor, distance, std::memory_order_relaxed)) {
   }
   return std::min(std::max(wall, time_at(std::max(anchor, distance), monotonic)), end_of_time);
+}
+
+}  // namespace tokenstore::base
+
+// ---- src/base/file.hpp ---------------------------------------------------------------------------------------
+
+/// Open files: what the system's calls leave to whoever calls them.
+///
+/// Any thread. Functions that answer an int answer 0 or the error's number.
+
+
+
+namespace tokenstore::base {
+
+/// A descriptor that is closed when it dies.
+class File {
+ public:
+  explicit File(int descriptor = -1) noexcept : descriptor_(descriptor) {}
+  File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  File& operator=(File&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { close(); }
+
+  bool is_open() const noexcept { return descriptor_ >= 0; }
+  int descriptor() const noexcept { return descriptor_; }
+  int close() noexcept {
+    const int descriptor = std::exchange(descriptor_, -1);
+    return descriptor < 0 || ::close(descriptor) == 0 ? 0 : errno;
+  }
+
+ private:
+  int descriptor_;
+};
+
+/// All of the text, where the file stands.
+int write_all(int file, std::string_view text) noexcept;
+/// Octets from a place on, up to the buffer's size; `got` is less at the end of the file alone.
+int read_at(int file, std::uint64_t from, std::span<char> buffer, std::size_t& got) noexcept;
+
+}  // namespace tokenstore::base
+
+// ---- src/base/file.cpp ---------------------------------------------------------------------------------------
+
+namespace tokenstore::base {
+
+int write_all(int file, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+int read_at(int file, std::uint64_t from, std::span<char> buffer, std::size_t& got) noexcept {
+  for (got = 0; got < buffer.size();) {
+    const ssize_t more = ::pread(file, buffer.data() + got, buffer.size() - got, static_cast<off_t>(from + got));
+    if (more < 0 && errno == EINTR) continue;
+    if (more < 0) return errno;
+    if (more == 0) break;
+    got += static_cast<std::size_t>(more);
+  }
+  return 0;
 }
 
 }  // namespace tokenstore::base
@@ -3471,19 +3540,13 @@ TemporaryFile::~TemporaryFile() {
 
 int TemporaryFile::create() const noexcept {
   if (path().empty()) return EIO;
-  const int file = ::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (file < 0) return errno;
-  const int code = ::fchmod(file, 0600) == 0 ? 0 : errno;
-  ::close(file);
-  return code;
+  const File file(::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  return file.is_open() && ::fchmod(file.descriptor(), 0600) == 0 ? 0 : errno;
 }
 
 int TemporaryFile::sync() const noexcept {
-  const int file = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return errno;
-  const int code = ::fsync(file) == 0 ? 0 : errno;
-  ::close(file);
-  return code;
+  const File file(::open(path().c_str(), O_RDONLY | O_CLOEXEC));
+  return file.is_open() && ::fsync(file.descriptor()) == 0 ? 0 : errno;
 }
 
 }  // namespace tokenstore::base
@@ -3507,6 +3570,8 @@ bool is_scope(std::string_view text) noexcept;
 bool has_scope(std::string_view scopes, std::string_view scope) noexcept;
 /// ASCII-case-insensitive, literal containment.
 bool contains_ignoring_ascii_case(std::string_view text, std::string_view part) noexcept;
+/// For an error message: what may hold anything, with a question mark for each control character (C0, DEL).
+std::string on_one_line(std::string_view text);
 /// IPv4 or IPv6 text form, without a zone.
 bool is_client_address(std::string_view text) noexcept;
 
@@ -3600,6 +3665,13 @@ bool contains_ignoring_ascii_case(std::string_view text, std::string_view part) 
   return std::search(text.begin(), text.end(), part.begin(), part.end(),
                      [](char a, char b) { return lower_ascii(a) == lower_ascii(b); }) != text.end() ||
          part.empty();
+}
+
+std::string on_one_line(std::string_view text) {
+  std::string line(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return line;
 }
 
 bool is_client_address(std::string_view text) noexcept {

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/file.hpp"
+
 namespace tokenstore::base {
 
 TemporaryFile::TemporaryFile(const std::string& beside) {
@@ -27,19 +29,13 @@ TemporaryFile::~TemporaryFile() {
 
 int TemporaryFile::create() const noexcept {
   if (path().empty()) return EIO;
-  const int file = ::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (file < 0) return errno;
-  const int code = ::fchmod(file, 0600) == 0 ? 0 : errno;
-  ::close(file);
-  return code;
+  const File file(::open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  return file.is_open() && ::fchmod(file.descriptor(), 0600) == 0 ? 0 : errno;
 }
 
 int TemporaryFile::sync() const noexcept {
-  const int file = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return errno;
-  const int code = ::fsync(file) == 0 ? 0 : errno;
-  ::close(file);
-  return code;
+  const File file(::open(path().c_str(), O_RDONLY | O_CLOEXEC));
+  return file.is_open() && ::fsync(file.descriptor()) == 0 ? 0 : errno;
 }
 
 }  // namespace tokenstore::base

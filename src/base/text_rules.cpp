@@ -97,6 +97,13 @@ bool contains_ignoring_ascii_case(std::string_view text, std::string_view part) 
          part.empty();
 }
 
+std::string on_one_line(std::string_view text) {
+  std::string line(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return line;
+}
+
 bool is_client_address(std::string_view text) noexcept {
   std::array<char, client_address_max + 1> name{};
   if (text.empty() || text.size() > client_address_max || text.find('\0') != std::string_view::npos) return false;

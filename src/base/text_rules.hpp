@@ -20,6 +20,8 @@ bool is_scope(std::string_view text) noexcept;
 bool has_scope(std::string_view scopes, std::string_view scope) noexcept;
 /// ASCII-case-insensitive, literal containment.
 bool contains_ignoring_ascii_case(std::string_view text, std::string_view part) noexcept;
+/// For an error message: what may hold anything, with a question mark for each control character (C0, DEL).
+std::string on_one_line(std::string_view text);
 /// IPv4 or IPv6 text form, without a zone.
 bool is_client_address(std::string_view text) noexcept;
 

@@ -12,6 +12,9 @@
 #include <system_error>
 #include <thread>
 
+#include "base/file.hpp"
+#include "base/text_rules.hpp"
+
 namespace tokenstore::journal {
 
 namespace {
@@ -102,10 +105,7 @@ bool lock(int descriptor, int& number) noexcept {
 }  // namespace
 
 Error journal_error(Status status, const std::string& path, std::string_view why) {
-  std::string shown = path;
-  std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return {status, fmt::format("the journal {} {}", shown, why)};
+  return {status, fmt::format("the journal {} {}", base::on_one_line(path), why)};
 }
 
 Error failed_call(const std::string& path, std::string_view act, int number) {
@@ -186,12 +186,8 @@ Result<std::uint64_t> SafeFile::size(const std::string& path) const {
 
 Result<std::size_t> SafeFile::read(const std::string& path, std::uint64_t from, std::span<char> buffer) const {
   std::size_t got = 0;
-  while (got < buffer.size()) {
-    const ssize_t more = ::pread(descriptor_, buffer.data() + got, buffer.size() - got, static_cast<off_t>(from + got));
-    if (more < 0 && errno == EINTR) continue;
-    if (more < 0) return failed_call(path, "read", errno);
-    if (more == 0) break;
-    got += static_cast<std::size_t>(more);
+  if (const int number = base::read_at(descriptor_, from, buffer, got); number != 0) {
+    return failed_call(path, "read", number);
   }
   return got;
 }

@@ -13,6 +13,8 @@
 #include <optional>
 #include <system_error>
 
+#include "base/file.hpp"
+#include "base/text_rules.hpp"
 #include "base/wipe.hpp"
 #include "seal/key_file_parts.hpp"
 #include "tokenstore/keyring.hpp"
@@ -74,7 +76,7 @@ Error cannot_open(const std::string& path, int number) {
   }
   if (number == ENOENT) {
     return Error(Status::wrong_key,
-                 fmt::format("the key file {} is missing; restore it from a backup", key_file::shown(path)));
+                 fmt::format("the key file {} is missing; restore it from a backup", base::on_one_line(path)));
   }
   if (number == EACCES && ::stat(path.c_str(), &facts) == 0) {
     return key_file::refused(
@@ -134,7 +136,7 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
   }
   if (size == 0) {
     return Error(Status::wrong_key,
-                 fmt::format("the key file {} is empty{}", key_file::shown(path),
+                 fmt::format("the key file {} is empty{}", base::on_one_line(path),
                              regular ? "; restore it from a backup" : "; a pipe can be read only once"));
   }
   Result<Keyring> keyring =
@@ -144,7 +146,7 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
   base::wipe(text);
   if (!keyring) {
     return Error(keyring.error().status(),
-                 fmt::format("the key file {} is malformed: {}", key_file::shown(path), keyring.error().message()));
+                 fmt::format("the key file {} is malformed: {}", base::on_one_line(path), keyring.error().message()));
   }
   return keyring;
 }
@@ -168,8 +170,8 @@ Result<Keyring> Keyring::from_file(const std::string& path, const KeyFileTrust& 
     if (const std::optional<int> descriptor = descriptor_named(path)) return read_inherited(*descriptor, path);
   }
   // Links are followed: what counts is what was opened. O_NONBLOCK: opening a named pipe must not wait for a writer.
-  key_file::File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!file.open()) return cannot_open(path, errno);
+  const base::File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file.is_open()) return cannot_open(path, errno);
   struct stat facts {};
   if (::fstat(file.descriptor(), &facts) != 0) return key_file::cannot("examined", path, errno);
   if (const std::string why = unsafe(facts, trust); !why.empty()) return key_file::refused(path, why);
@@ -187,7 +189,7 @@ Result<Keyring> Keyring::from_credential(std::string_view name) {
     return Error(Status::wrong_key,
                  fmt::format("there is no credential {}: CREDENTIALS_DIRECTORY is not set; start the program by a "
                              "systemd unit with LoadCredential={}:PATH",
-                             key_file::shown(name), key_file::shown(name)));
+                             base::on_one_line(name), base::on_one_line(name)));
   }
   // A file of root's with an entry for the service's user in its access list, which its mode shows as the group's.
   KeyFileTrust laid_out_by_systemd;

@@ -14,7 +14,9 @@
 #include <span>
 #include <system_error>
 
+#include "base/file.hpp"
 #include "base/new_file.hpp"
+#include "base/text_rules.hpp"
 #include "base/wipe.hpp"
 #include "seal/key_file_lock.hpp"
 #include "seal/key_file_parts.hpp"
@@ -25,15 +27,8 @@ namespace tokenstore {
 
 namespace key_file {
 
-std::string shown(std::string_view path) {
-  std::string text(path);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return text;
-}
-
 Error refused(const std::string& path, std::string_view why) {
-  return Error(Status::cannot_open, fmt::format("the key file {} {}", shown(path), why));
+  return Error(Status::cannot_open, fmt::format("the key file {} {}", base::on_one_line(path), why));
 }
 
 Error cannot(std::string_view act, const std::string& path, int number) {
@@ -46,17 +41,6 @@ namespace {
 
 std::span<const std::uint8_t> octets_in(const SecretText& text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.reveal().data()), text.size()};
-}
-
-/// 0, or the error's number.
-int write_all(int descriptor, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
 }
 
 /// Whose a new file is to be, and who may read it. The defaults: nobody but who makes it.
@@ -79,12 +63,12 @@ Rights rights_like(const std::string& owner_of) noexcept {
 
 /// Makes a file that was not there, closed to others, with this text, durable. 0, or the error's number.
 int write_new(const std::string& path, std::string_view text, const Rights& rights) noexcept {
-  key_file::File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.open()) return errno;
+  base::File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file.is_open()) return errno;
   int failed = 0;
   // The umask may have taken away the owner's own permission.
   if (::fchmod(file.descriptor(), S_IRUSR | S_IWUSR) != 0) failed = errno;
-  if (failed == 0) failed = write_all(file.descriptor(), text);
+  if (failed == 0) failed = base::write_all(file.descriptor(), text);
   if (failed == 0 && rights.user && ::fchown(file.descriptor(), *rights.user, rights.group) != 0) failed = errno;
   if (failed == 0 && rights.mode != (S_IRUSR | S_IWUSR) && ::fchmod(file.descriptor(), rights.mode) != 0) {
     failed = errno;
@@ -128,7 +112,7 @@ Result<void> put_over(const std::string& path, std::string_view text) {
   if (const int failed = base::sync_directory_of(path); failed != 0) {
     return Error(Status::unknown, fmt::format("the key file {} was replaced and may be the old one again after a power "
                                               "cut: {}; read it",
-                                              key_file::shown(path), std::generic_category().message(failed)));
+                                              base::on_one_line(path), std::generic_category().message(failed)));
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/file.hpp"
 #include "base/new_file.hpp"
 #include "base/temporary_file.hpp"
 #include "seal/announcement.hpp"
@@ -39,10 +40,8 @@ Result<void> check_place(const std::string& path, bool overwrite) {
   if (!overwrite) {
     return Error(Status::conflict, fmt::format("'{}' is there already; name another file, or have it replaced", path));
   }
-  const int file = S_ISREG(found.st_mode) ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-  const bool is_backup = file >= 0 && ends_as_backup(file);
-  if (file >= 0) ::close(file);
-  if (is_backup) return {};
+  const base::File file(S_ISREG(found.st_mode) ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1);
+  if (file.is_open() && ends_as_backup(file.descriptor())) return {};
   return Error(Status::conflict, fmt::format("'{}' is not a backup, and so is not replaced; name another file", path));
 }
 
@@ -110,13 +109,11 @@ Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer)
 Result<BackupInfo> seal_durably(const base::TemporaryFile& written, const seal::Sealer& sealer) {
   auto info = describe(written.path(), sealer);
   if (!info.ok()) return info;
-  const int file = ::open(written.path().c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) return cannot_write(written.path(), errno);
-  const Result<void> sealed = seal_file(file, written.path(), *info, sealer);
-  const int code = sealed.ok() && ::fsync(file) != 0 ? errno : 0;
-  ::close(file);
+  const base::File file(::open(written.path().c_str(), O_RDWR | O_CLOEXEC));
+  if (!file.is_open()) return cannot_write(written.path(), errno);
+  const Result<void> sealed = seal_file(file.descriptor(), written.path(), *info, sealer);
   if (!sealed.ok()) return sealed.error();
-  if (code != 0) return cannot_write(written.path(), code);
+  if (::fsync(file.descriptor()) != 0) return cannot_write(written.path(), errno);
   return info;
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/file.hpp"
 #include "transfer/losses.hpp"
 #include "transfer/sealed_file.hpp"
 #include "transfer/transfer.hpp"
@@ -16,31 +17,20 @@ namespace transfer {
 namespace {
 
 /// Held open, so that what is verified is what is restored.
-class BackupFile {
- public:
-  explicit BackupFile(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), code_(errno) {}
-  ~BackupFile() {
-    if (file_ >= 0) ::close(file_);
-  }
-  BackupFile(const BackupFile&) = delete;
-  BackupFile& operator=(const BackupFile&) = delete;
+struct BackupFile {
+  explicit BackupFile(const std::string& path) : file(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), code(errno) {}
 
-  int descriptor() const noexcept { return file_; }
-  /// Why it cannot be opened; 0 if it is.
-  int code() const noexcept { return file_ >= 0 ? 0 : code_; }
-
- private:
-  int file_;
-  int code_;
+  const base::File file;
+  const int code;  ///< why it cannot be opened, if it is not
 };
 
 Result<BackupInfo> verify(const BackupFile& file, const std::string& path, const seal::Sealer& sealer,
                           const Progress& progress) {
-  if (file.code() != 0) {
+  if (!file.file.is_open()) {
     return Error(Status::cannot_open, fmt::format("the backup '{}' cannot be opened ({}); name another file", path,
-                                                  std::strerror(file.code())));  // NOLINT(concurrency-mt-unsafe)
+                                                  std::strerror(file.code)));  // NOLINT(concurrency-mt-unsafe)
   }
-  return read_sealed_file(file.descriptor(), path, sealer, {}, progress);
+  return read_sealed_file(file.file.descriptor(), path, sealer, {}, progress);
 }
 
 class Restoring {
@@ -108,7 +98,7 @@ Result<void> Restoring::judge() {
 
 Result<void> Restoring::write(int to) const {
   const Take take = [&](std::string_view part) -> Result<void> {
-    const int code = write_all(to, part);
+    const int code = base::write_all(to, part);
     if (code == 0) return {};
     const bool full = code == ENOSPC || code == EDQUOT;
     return Error(full ? Status::storage_full : Status::unavailable,
@@ -116,7 +106,7 @@ Result<void> Restoring::write(int to) const {
                              options_.sqlite.path, std::strerror(code)));  // NOLINT(concurrency-mt-unsafe)
   };
   // Verified once more as it is written: the file may have changed since.
-  const auto read = read_sealed_file(file_.descriptor(), path_, sealer_, take, options_.progress);
+  const auto read = read_sealed_file(file_.file.descriptor(), path_, sealer_, take, options_.progress);
   return read.ok() ? Result<void>() : read.error();
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/file.hpp"
 #include "base/wipe.hpp"
 
 namespace tokenstore::transfer {
@@ -107,17 +108,12 @@ std::int64_t size_of(int file) noexcept {
   return ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) ? static_cast<std::int64_t>(facts.st_size) : -1;
 }
 
-/// Reads `size` octets at `offset`. 0 or the error's number.
-int read_at(int file, std::int64_t offset, std::string& octets, std::size_t size) {
+/// Reads `size` octets from a place on. 0 or the error's number.
+int read_whole(int file, std::int64_t from, std::string& octets, std::size_t size) {
   octets.resize(size);
-  for (std::size_t done = 0; done < size;) {
-    const ssize_t got = ::pread(file, octets.data() + done, size - done, offset + static_cast<std::int64_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno;
-    if (got == 0) return EIO;
-    done += static_cast<std::size_t>(got);
-  }
-  return 0;
+  std::size_t got = 0;
+  const int code = base::read_at(file, static_cast<std::uint64_t>(from), octets, got);
+  return code == 0 && got < size ? EIO : code;
 }
 
 /// Seals the first `size` octets.
@@ -126,7 +122,7 @@ Result<void> add_database(int file, const std::string& path, std::uint64_t size,
   std::string part;
   for (std::uint64_t at = 0; at < size; at += part.size()) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(part_size, size - at));
-    if (const int code = read_at(file, static_cast<std::int64_t>(at), part, wanted); code != 0) {
+    if (const int code = read_whole(file, static_cast<std::int64_t>(at), part, wanted); code != 0) {
       return cannot("read", path, code);
     }
     seal.add(part);
@@ -141,16 +137,6 @@ Result<void> add_database(int file, const std::string& path, std::uint64_t size,
 }
 
 }  // namespace
-
-int write_all(int file, std::string_view octets) noexcept {
-  while (!octets.empty()) {
-    const ssize_t written = ::write(file, octets.data(), octets.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    octets.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
-}
 
 bool ends_as_backup(int file) noexcept {
   const std::int64_t size = size_of(file);
@@ -170,7 +156,7 @@ Result<void> seal_file(int file, const std::string& path, BackupInfo& info, cons
   seal->add(end);
   end += hexadecimal(seal->finish()) + "\n";
   if (::lseek(file, size, SEEK_SET) < 0) return cannot("written", path, errno);
-  if (const int code = write_all(file, end); code != 0) return cannot("written", path, code);
+  if (const int code = base::write_all(file, end); code != 0) return cannot("written", path, code);
   return {};
 }
 
@@ -180,7 +166,7 @@ Result<BackupInfo> read_sealed_file(int file, const std::string& path, const sea
   const auto end_at = size - static_cast<std::int64_t>(end_size());
   if (end_at <= 0) return not_a_backup(path);
   std::string text;
-  if (const int code = read_at(file, end_at, text, end_size()); code != 0) return cannot("read", path, code);
+  if (const int code = read_whole(file, end_at, text, end_size()); code != 0) return cannot("read", path, code);
   const std::optional<End> end = parse(text);
   if (!end || end->info.size != static_cast<std::uint64_t>(end_at)) return not_a_backup(path);
   auto seal = sealer.begin_backup_seal(end->key_id);

@@ -25,7 +25,4 @@ using Take = std::function<Result<void>(std::string_view part)>;
 Result<BackupInfo> read_sealed_file(int file, const std::string& path, const seal::Sealer& sealer, const Take& take,
                                     const Progress& progress);
 
-/// Writes all of it. 0 or the error's number.
-int write_all(int file, std::string_view octets) noexcept;
-
 }  // namespace tokenstore::transfer

@@ -19,6 +19,7 @@
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/location.hpp"
 #include "backends/sqlite/schema.hpp"
+#include "base/file.hpp"
 #include "base/new_file.hpp"
 #include "base/temporary_file.hpp"
 #include "tokenstore/backends/sqlite.hpp"
@@ -187,11 +188,11 @@ class Replacing {
 Result<void> Replacing::write_new() {
   fresh_.emplace(location_.path);
   if (const int code = fresh_->create(); code != 0) return creation_error(location_.path, code);
-  const int file = ::open(fresh_->path().c_str(), O_WRONLY | O_CLOEXEC);
-  if (file < 0) return creation_error(location_.path, errno);
-  Result<void> written = replacement_.write(file);
-  ::close(file);
-  if (!written) return written;
+  {
+    const base::File file(::open(fresh_->path().c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file.is_open()) return creation_error(location_.path, errno);
+    if (Result<void> written = replacement_.write(file.descriptor()); !written) return written;
+  }
   if (Result<void> made = become_store(fresh_->path(), options_.path); !made) return made;
   if (replacement_.prepare) {
     if (Result<void> prepared = replacement_.prepare(fresh_->path()); !prepared) return prepared;
@@ -259,10 +260,8 @@ Result<std::string> Replacing::swap_with(OldDatabase& old) {
   if (Result<void> stopped = old.stop_newcomers(); !stopped) return stopped.error();
   // That it is empty has to last, too: SQLite does not sync it after cutting it.
   const std::string wal = location_.path + "-wal";
-  if (const int file = ::open(wal.c_str(), O_RDONLY | O_CLOEXEC); file >= 0) {
-    const int code = ::fsync(file) == 0 ? 0 : errno;
-    ::close(file);
-    if (code != 0) return cannot_replace(options_.path, code);
+  if (const base::File file(::open(wal.c_str(), O_RDONLY | O_CLOEXEC)); file.is_open()) {
+    if (::fsync(file.descriptor()) != 0) return cannot_replace(options_.path, errno);
   }
   int code = remove_name(location_.path + "-shm");
   if (code == 0) code = remove_name(wal);

@@ -2,8 +2,8 @@
 # (base/declassify.hpp). Optimised, as it is the optimised code that has to be even; without a sanitizer,
 # which valgrind cannot run.
 add_executable(constant_time constant_time.cpp)
-foreach(source IN ITEMS base/base62.cpp base/crc32.cpp base/new_file.cpp base/random.cpp base/secret.cpp base/wipe.cpp
-    text/token_text.cpp seal/key_file.cpp seal/key_file_lock.cpp seal/key_file_writing.cpp seal/key_text.cpp seal/keyring.cpp
+foreach(source IN ITEMS base/base62.cpp base/crc32.cpp base/file.cpp base/new_file.cpp base/random.cpp base/secret.cpp
+    base/text_rules.cpp base/wipe.cpp text/token_text.cpp seal/key_file.cpp seal/key_file_lock.cpp seal/key_file_writing.cpp seal/key_text.cpp seal/keyring.cpp
     seal/sealer.cpp)
   target_sources(constant_time PRIVATE "${PROJECT_SOURCE_DIR}/src/${source}")
 endforeach()
