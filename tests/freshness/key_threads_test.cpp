@@ -1,5 +1,6 @@
 /// Threads of one store issue and validate while its keys come and go: for ThreadSanitizer, too.
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <thread>
 
@@ -15,6 +16,8 @@ TEST_CASE(
     "threads that issue and validate while keys change refuse no genuine token and accept none of a retired key") {
   constexpr int rounds = 12;
   constexpr std::size_t askers = 3;
+  constexpr std::size_t most_tokens = 500;
+  constexpr int accepted_a_round = 10;
   const Actor host = Actor::host();
   World world(StoreOptions{}.cache_bytes);
   const auto keys = std::make_shared<test::HeldKeys>(test::one_key(), true);
@@ -27,6 +30,7 @@ TEST_CASE(
   std::vector<Kept> tokens;
   std::atomic<bool> done{false};
   std::atomic<int> refused{0}, accepted{0}, asked{0}, failed{0};
+  std::atomic<int> valid_of_active{0};  ///< in this round
   const auto key_of = [](const Kept& token) { return token.text.substr(5, 2); };
 
   const auto work = [&](std::uint64_t seed) {
@@ -36,18 +40,27 @@ TEST_CASE(
       failed += issued.ok() ? 0 : 1;
       Kept token;
       bool has_ended = false;
+      bool is_of_active = false;
       {
         const std::lock_guard lock(mutex);
-        if (issued.ok() && tokens.size() < 500) {
-          tokens.push_back({std::string(issued->text.reveal()), issued->info.id});
+        if (issued.ok()) {
+          // Never without tokens of the latest keys: of those alone a refusal is wrong.
+          Kept fresh{std::string(issued->text.reveal()), issued->info.id};
+          if (tokens.size() < most_tokens) {
+            tokens.push_back(std::move(fresh));
+          } else {
+            tokens[random.below(tokens.size())] = std::move(fresh);
+          }
         }
         if (tokens.empty()) continue;
         token = tokens[random.below(tokens.size())];
         // Keys go in the order of their ids.
         has_ended = retired != "--" && key_of(token) <= retired;
+        is_of_active = key_of(token) == active;
       }
       const bool valid = store->validate(token.text, Demand("read")).valid();
       ++asked;
+      valid_of_active += valid && is_of_active ? 1 : 0;
       const std::lock_guard lock(mutex);
       const bool may_have_ended = leaving != "--" && key_of(token) <= leaving;
       if (valid && has_ended) ++accepted;
@@ -68,6 +81,11 @@ TEST_CASE(
   for (std::size_t i = 0; i < askers; ++i) threads.all.emplace_back(work, i + 1);
   for (int round = 0; round < rounds; ++round) {
     while (asked < 50 * round) std::this_thread::yield();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (valid_of_active < accepted_a_round && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    CHECK(valid_of_active >= accepted_a_round);
     const auto added = store->add_key(host);
     REQUIRE(added.ok());
     REQUIRE(store->activate_key(host, *added).ok());
@@ -88,6 +106,7 @@ TEST_CASE(
     REQUIRE(store->remove_key(host, active).ok());
     const std::lock_guard lock(mutex);
     active = *added;
+    valid_of_active = 0;
   }
   threads.end();
   CHECK(refused == 0);
