@@ -148,6 +148,8 @@ TEST_CASE("retired keys are noticed in upkeep, in a catch-up and when storage is
   REQUIRE(hosts.one->add_key(host).ok());
   REQUIRE(hosts.one->activate_key(host, "0B").ok());
   REQUIRE(hosts.one->reseal(host).ok());
+  // Before the other host catches up: from then on nothing moves the pulse.
+  const Kept never_asked = Hosts::issue(*hosts.one);
   CHECK(World::ask(*hosts.one, old) == Reason::none);
   CHECK(World::ask(*hosts.other, old) == Reason::none);
   CHECK(World::ask(*hosts.other, old) == Reason::none);
@@ -164,7 +166,7 @@ TEST_CASE("retired keys are noticed in upkeep, in a catch-up and when storage is
   }
   SECTION("a miss of another token, some time later") {
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
-    CHECK(World::ask(*hosts.other, Hosts::issue(*hosts.one)) == Reason::none);
+    CHECK(World::ask(*hosts.other, never_asked) == Reason::none);
   }
   CHECK(World::ask(*hosts.other, old) == Reason::retired_key);
 }
