@@ -198,10 +198,20 @@ TEST_CASE("a callback's exception is a failure to give the keys, and no other so
 
 // ---- Killed ------------------------------------------------------------------------------------------------------
 
+struct Call {
+  std::uint64_t number;
+  std::string file{};  ///< that is synced, under the name that it has then
+};
+
+/// The path of a file that another process has open.
+std::string path_in(pid_t process, std::uint64_t descriptor) {
+  return std::filesystem::read_symlink("/proc/" + std::to_string(process) + "/fd/" + std::to_string(descriptor));
+}
+
 /// Runs `work` in a child that is killed at its `last`-th system call, at the entry of it. False if the child came to
-/// its end before. `calls`: the numbers of the calls that were made.
+/// its end before. `calls`: those that were made.
 template <typename Work>
-bool kill_at(int last, const Work& work, std::vector<std::uint64_t>& calls) {
+bool kill_at(int last, const Work& work, std::vector<Call>& calls) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -225,7 +235,8 @@ bool kill_at(int last, const Work& work, std::vector<std::uint64_t>& calls) {
     __ptrace_syscall_info info{};
     REQUIRE(::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) > 0);
     if (info.op != PTRACE_SYSCALL_INFO_ENTRY) continue;
-    calls.push_back(info.entry.nr);
+    calls.push_back({info.entry.nr});
+    if (info.entry.nr == SYS_fsync) calls.back().file = path_in(child, info.entry.args[0]);
     if (static_cast<int>(calls.size()) != last) continue;
     REQUIRE(::kill(child, SIGKILL) == 0);
     REQUIRE(::waitpid(child, &status, 0) == child);
@@ -235,7 +246,7 @@ bool kill_at(int last, const Work& work, std::vector<std::uint64_t>& calls) {
 
 /// How many of the kills left something else than the old keys or the new ones.
 template <typename Change>
-int torn_by(const Change& change, std::vector<std::uint64_t>& calls) {
+int torn_by(const Change& change, std::vector<Call>& calls) {
   int torn = 0;
   for (int last = 1;; ++last) {
     const test::TempDirectory directory;
@@ -274,7 +285,7 @@ bool change_in_place(const std::string& path) {
   return true;
 }
 
-bool is_rename(std::uint64_t call) {
+bool is_rename(const Call& call) {
   constexpr std::array<long, 3> renames{SYS_renameat2, SYS_renameat,
 #ifdef SYS_rename
                                         SYS_rename
@@ -282,13 +293,13 @@ bool is_rename(std::uint64_t call) {
                                         SYS_renameat
 #endif
   };
-  return std::find(renames.begin(), renames.end(), static_cast<long>(call)) != renames.end();
+  return std::find(renames.begin(), renames.end(), static_cast<long>(call.number)) != renames.end();
 }
 
 }  // namespace
 
 TEST_CASE("killed at any system call, a change of the key file has happened or has not") {
-  std::vector<std::uint64_t> calls;
+  std::vector<Call> calls;
   CHECK(torn_by(change_by_replacing, calls) == 0);
   // The control: written in place, there is a moment at which the keys are lost.
   CHECK(torn_by(change_in_place, calls) > 0);
@@ -297,16 +308,23 @@ TEST_CASE("killed at any system call, a change of the key file has happened or h
 TEST_CASE("a changed key file is on the disk before it has the name, and the name before the change returns") {
   const test::TempDirectory directory;
   const std::string path = new_key_file(directory);
-  std::vector<std::uint64_t> calls;
+  std::vector<Call> calls;
   REQUIRE_FALSE(kill_at(
       0, [&] { return change_by_replacing(path); }, calls));
+  const auto syncs = [](const std::string& file) {
+    return [&file](const Call& call) { return call.number == SYS_fsync && call.file == file; };
+  };
   const auto rename = std::find_if(calls.begin(), calls.end(), is_rename);
   REQUIRE(rename != calls.end());
   CHECK(std::find_if(rename + 1, calls.end(), is_rename) == calls.end());
-  const auto sync = std::find(calls.begin(), rename, SYS_fsync);
+  const std::string names = std::filesystem::canonical(directory.path());
+  const std::string aside = names + "/store.key.new";
+  const auto sync = std::find_if(calls.begin(), rename, syncs(aside));
   CHECK(sync != rename);
-  CHECK(std::find(sync, rename, SYS_write) == rename);
-  CHECK(std::find(rename, calls.end(), SYS_fsync) != calls.end());
+  const auto writes = [](const Call& call) { return call.number == SYS_write; };
+  CHECK(std::find_if(calls.begin(), sync, writes) != sync);
+  CHECK(std::find_if(sync, rename, writes) == rename);
+  CHECK(std::find_if(rename, calls.end(), syncs(names)) != calls.end());
 }
 
 }  // namespace tokenstore
