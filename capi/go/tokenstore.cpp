@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_0cc4e846a3fb
+#define tokenstore tokenstore_0_1_0_18a9921879cf
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -6816,6 +6816,9 @@ std::optional<Record> decode_record(std::string_view octets) {
 /// 16 octets a record: a keyed hash of its name, its revision, and when it would have ended by itself, after which it
 /// is dropped. Two names of one hash would share the higher revision: nobody can choose such names, and by chance it
 /// needs billions of records. Thread-safe; whoever looks takes one of many locks for a moment.
+///
+/// One set is of one workspace: a name says which record it is within one alone, and is all that is hashed. Who reads a
+/// journal of several has a set for each.
 
 
 
@@ -6910,6 +6913,12 @@ bool is_full(std::size_t used, std::size_t slots) noexcept {
   return (used + 1) * 100 > slots * most_used_percent;
 }
 
+/// Whether so few can still be added that dropping what has ended would soon be needed again, and cost as much as
+/// before.
+bool is_nearly_full(std::size_t used, std::size_t slots) noexcept {
+  return is_full(used + slots / 8, slots);
+}
+
 }  // namespace
 
 Restricted::Restricted(RandomSource& random) noexcept {
@@ -6939,7 +6948,7 @@ void Restricted::make_room(Shard& shard, UnixMillis now) {
   const auto still_counts = [&](const Slot& slot) { return slot.hash != 0 && can_still_live(end_of(slot.word), now); };
   const auto kept = static_cast<std::size_t>(std::count_if(shard.slots.begin(), shard.slots.end(), still_counts));
   std::size_t wanted = std::max(least_slots, shard.slots.size());
-  while (is_full(kept, wanted)) wanted = wanted * growth_percent / 100;
+  while (is_nearly_full(kept, wanted)) wanted = wanted * growth_percent / 100;
   std::vector<Slot> roomier(wanted);
   for (const Slot& slot : shard.slots) {
     if (still_counts(slot)) roomier[place_of(roomier, slot.hash)] = slot;

@@ -53,6 +53,12 @@ bool is_full(std::size_t used, std::size_t slots) noexcept {
   return (used + 1) * 100 > slots * most_used_percent;
 }
 
+/// Whether so few can still be added that dropping what has ended would soon be needed again, and cost as much as
+/// before.
+bool is_nearly_full(std::size_t used, std::size_t slots) noexcept {
+  return is_full(used + slots / 8, slots);
+}
+
 }  // namespace
 
 Restricted::Restricted(RandomSource& random) noexcept {
@@ -82,7 +88,7 @@ void Restricted::make_room(Shard& shard, UnixMillis now) {
   const auto still_counts = [&](const Slot& slot) { return slot.hash != 0 && can_still_live(end_of(slot.word), now); };
   const auto kept = static_cast<std::size_t>(std::count_if(shard.slots.begin(), shard.slots.end(), still_counts));
   std::size_t wanted = std::max(least_slots, shard.slots.size());
-  while (is_full(kept, wanted)) wanted = wanted * growth_percent / 100;
+  while (is_nearly_full(kept, wanted)) wanted = wanted * growth_percent / 100;
   std::vector<Slot> roomier(wanted);
   for (const Slot& slot : shard.slots) {
     if (still_counts(slot)) roomier[place_of(roomier, slot.hash)] = slot;

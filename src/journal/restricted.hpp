@@ -3,6 +3,9 @@
 /// 16 octets a record: a keyed hash of its name, its revision, and when it would have ended by itself, after which it
 /// is dropped. Two names of one hash would share the higher revision: nobody can choose such names, and by chance it
 /// needs billions of records. Thread-safe; whoever looks takes one of many locks for a moment.
+///
+/// One set is of one workspace: a name says which record it is within one alone, and is all that is hashed. Who reads a
+/// journal of several has a set for each.
 #pragma once
 
 #include <sodium/crypto_shorthash.h>

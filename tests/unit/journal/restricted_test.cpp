@@ -65,6 +65,42 @@ TEST_CASE("what has ended by itself is dropped, but not before every clock agree
   }
 }
 
+/// Names that share one of the set's parts, which are told by the room that the first name in each takes.
+std::vector<std::string> names_of_one_part(std::uint64_t seed, std::size_t count) {
+  std::vector<std::string> names{id_of(0)};
+  for (std::uint64_t number = 1; names.size() < count; ++number) {
+    tokenstore::test::SeededRandom random(seed);
+    Restricted set(random);
+    set.note(RecordKind::token, names.front(), 2, no_end, now);
+    const std::size_t bytes = set.bytes();
+    set.note(RecordKind::token, id_of(number), 2, no_end, now);
+    if (set.bytes() == bytes) names.push_back(id_of(number));
+  }
+  return names;
+}
+
+TEST_CASE("where as many end as are noted, what has ended is dropped in one go with many others") {
+  constexpr std::uint64_t seed = 9;
+  constexpr UnixMillis step = 60'000;
+  const std::vector<std::string> names = names_of_one_part(seed, 1000);
+  // Of whatever number: it may just be that at which a part is full.
+  for (UnixMillis live = 60; live < 120; ++live) {
+    tokenstore::test::SeededRandom random(seed);
+    Restricted set(random);
+    std::size_t drops = 0;
+    UnixMillis at = now;
+    for (const std::string& name : names) {
+      const std::size_t before = set.size();
+      set.note(RecordKind::token, name, 2, at + live * step - clock_tolerance, at);
+      if (set.size() <= before) ++drops;
+      at += step;
+    }
+    INFO(live << " have not ended");
+    CHECK(drops > 0);
+    CHECK(drops < names.size() / 8);
+  }
+}
+
 TEST_CASE("times at the ends of what a number can hold are no trap") {
   tokenstore::test::SeededRandom random(4);
   Restricted set(random);
