@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_18a9921879cf
+#define tokenstore tokenstore_0_1_0_1b216b9bf990
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -6048,8 +6048,8 @@ enum class Tail : std::uint8_t {
   damaged,  ///< anything else
 };
 /// `tail` is the rest of the file from `offset` on, and not empty. There is never more than one frame that was not
-/// synced, and it is written where the file ended. So it is torn if the file ends within it, or if one of the disk's
-/// sectors in it was never written; and if another genuine frame follows, something was changed.
+/// synced (Log::append), and it is written where the file ended. So it is torn if the file ends within it, or if one of
+/// the disk's sectors in it was never written; and if another genuine frame follows, something was changed.
 Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t offset);
 
 }  // namespace tokenstore::journal
@@ -6154,13 +6154,72 @@ Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t
 
 }  // namespace tokenstore::journal
 
+// ---- src/journal/fork_pause.hpp ------------------------------------------------------------------------------
+
+/// Makes a fork wait for the call that is under way, so that no child inherits the opening of a file that is locked.
+///
+/// A lock lasts until the last copy of its opening is closed: a child that was forked in the midst would keep it for
+/// its life if the parent were killed before it could let go. A fork waits no longer than AtFork says; whoever is still
+/// inside then lets go as soon as it is through, for the child too. One thread at a time is inside.
+
+
+
+namespace tokenstore::journal {
+
+class ForkPause final : private base::AtFork {
+ public:
+  ForkPause() = default;
+  /// Whatever is done with the other, nobody is in this one.
+  ForkPause(const ForkPause&) : ForkPause() {}
+  ForkPause& operator=(const ForkPause&) = delete;
+
+  /// While one lives, no fork begins. Waits for one that is under way.
+  class Call {
+   public:
+    explicit Call(ForkPause& pause) noexcept : pause_(pause) {
+      for (;;) {
+        // Against rest() one of the two sees the other, whatever the order.
+        pause_.inside_.store(true, std::memory_order_seq_cst);
+        if (!pause_.forking_.load(std::memory_order_seq_cst)) return;
+        pause_.inside_.store(false, std::memory_order_release);
+        while (pause_.forking_.load(std::memory_order_acquire)) wait_a_little();
+      }
+    }
+    ~Call() { pause_.inside_.store(false, std::memory_order_release); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    ForkPause& pause_;
+  };
+
+ private:
+  static void wait_a_little() noexcept { std::this_thread::sleep_for(std::chrono::microseconds(20)); }
+
+  void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
+    forking_.store(true, std::memory_order_seq_cst);
+    while (inside_.load(std::memory_order_seq_cst) && std::chrono::steady_clock::now() < deadline) wait_a_little();
+  }
+  void resume(bool in_child) noexcept override {
+    // The thread that was inside is not in the child.
+    if (in_child) inside_.store(false, std::memory_order_release);
+    forking_.store(false, std::memory_order_release);
+  }
+
+  std::atomic<bool> inside_{false};
+  std::atomic<bool> forking_{false};
+  const base::AtForkEntry at_fork_{*this};
+};
+
+}  // namespace tokenstore::journal
+
 // ---- src/journal/safe_file.hpp -------------------------------------------------------------------------------
 
 /// The file of a journal: which files are taken, its lock, and reading and writing it whole.
 ///
 /// Only a regular file that nobody else can write is taken, never through a symbolic link. The lock is advisory
-/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes; a
-/// forked child opens the file itself. One thread at a time uses an object.
+/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes, or by
+/// readers while nobody writes; a forked child opens the file itself. One thread at a time uses an object.
 
 
 
@@ -6203,12 +6262,20 @@ class SafeFile {
   /// A new file beside the journal, of the name given.
   static Result<SafeFile> create(const Whereabouts& where, const std::string& name);
 
+  /// Takes the lock beside other readers, without waiting. False: somebody writes, or the path leads elsewhere by now.
+  Result<bool> share(const std::string& path);
+
   const FileIdentity& identity() const noexcept { return identity_; }
   Result<std::uint64_t> size(const std::string& path) const;
   /// Octets from a place on, up to the buffer's size; fewer at the end of the file alone.
   Result<std::size_t> read(const std::string& path, std::uint64_t from, std::span<char> buffer) const;
-  /// All of `text` at the end `at` and durable, or an error and the file as it was.
+  /// All of `text` at `at` and durable, or an error and anything there.
+  Result<void> write(const std::string& path, std::uint64_t at, std::string_view text);
+  /// The same at the end of the file, and with an error the file holds nothing of it, or a part that whoever writes
+  /// next cuts off. `unknown`: all of it is there, but may not be durable, and cannot be cut off.
   Result<void> append(const std::string& path, std::uint64_t at, std::string_view text);
+  /// Makes durable what anybody has written.
+  Result<void> sync(const std::string& path);
   /// Cuts the file to `size` and makes that durable.
   Result<void> cut(const std::string& path, std::uint64_t size);
 
@@ -6221,6 +6288,7 @@ class SafeFile {
 struct FileFacts {
   FileIdentity identity;
   std::uint64_t size = 0;
+  friend bool operator==(const FileFacts&, const FileFacts&) = default;
 };
 Result<FileFacts> facts_of(const std::string& path);
 
@@ -6286,12 +6354,16 @@ Result<bool> is_same_segment(const std::string& path, const SafeFile& file, cons
 std::string encode_ended(std::string_view workspace);
 void add_ended(std::string& payload, const EndedToken& token);
 
-/// Reads on from a position to the end of the file. True: all of it is good. False: behind the position there is
-/// something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can be.
-/// `journal_damaged`: a frame that the journal's keys vouch for stands where it does not belong; `not_a_store`: it is
-/// another store's; `wrong_key`: it was made with a key that is not held, or retired.
+/// Whether the last frame of a file is taken. Without the file's lock it may be one that is not durable yet, and that
+/// its writer takes back; the frames before it are durable, for whoever writes makes them so first.
+enum class LastFrame : std::uint8_t { taken, left };
+
+/// Reads on from a position to the end of the file, or to its last frame. True: all of it is good. False: behind the
+/// position there is something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can
+/// be; or the last frame was left. `journal_damaged`: a frame that the journal's keys vouch for stands where it does
+/// not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key that is not held, or retired.
 Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
-                     std::string& tail);
+                     std::string& tail, LastFrame last = LastFrame::taken);
 
 /// The error for a place in the journal.
 Error damaged_at(const Reader& reader, const Position& position, std::string_view what);
@@ -6307,7 +6379,8 @@ Error damaged_at(const Reader& reader, const Position& position, std::string_vie
 /// but an audit. The file is opened for each call and held by nobody in between: so a new segment, a file put in
 /// another's place and a forked child are all seen, and a call costs a few microseconds more.
 ///
-/// One thread at a time; any number of processes. Borrows the sealer.
+/// One thread at a time; any number of processes. A fork by another thread waits for the call that is under way.
+/// Borrows the sealer.
 
 
 
@@ -6321,11 +6394,12 @@ class Log {
   static Result<std::unique_ptr<Log>> open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
                                            UnixMillis now, Listener& listener);
 
-  /// Tells the listener what others have appended since. Without a lock: what somebody is writing now is left for
-  /// later.
+  /// Tells the listener what others have appended since. What somebody is writing now is left for later; so is, if it
+  /// takes them longer than a moment, what was written last before. `unavailable`: not even a beginning can be read.
   Result<void> read_on(Listener& listener);
   /// Appends entries (encode_entry(), one behind the other) in one frame, durable on return; what others have appended
-  /// before is told first. An error: nothing of it is in the journal.
+  /// before is told first, and made durable. An error: nothing of it is in the journal. `unknown`: it may be there, and
+  /// is told as others' entries are if it is.
   Result<void> append(std::string_view entries, std::uint32_t count, Listener& listener);
   /// Begins a new segment with a summary of what this one restricts at `now`. Interrupted anywhere, the journal is as
   /// it was or as it shall be.
@@ -6347,19 +6421,27 @@ class Log {
 
   Reader reader() const noexcept { return {sealer_, store_, where_.path}; }
   Result<void> make(UnixMillis now);
-  /// Under the lock: reads to the end and cuts a write that did not come to its.
+  /// Under the lock: reads to the end, cuts a write that did not come to its, and makes all before it durable.
   Result<void> catch_up(SafeFile& file, Listener& listener);
   /// Begins anew with a file that is not the one read before.
-  Result<bool> read_file(const SafeFile& file, Listener& listener, std::string& tail);
+  Result<bool> read_file(const SafeFile& file, Listener& listener, LastFrame last, std::string& tail);
+  /// While nobody writes.
+  Result<void> read_rest(const SafeFile& file, Listener& listener);
+  Result<void> replace_segment(UnixMillis now, Listener& listener);
   Result<void> write_segment(SafeFile& file, UnixMillis now);
   /// Gives the segment at `aside` the path, and the one that is there its number.
   Result<void> take_the_place(const std::string& aside);
 
+  ForkPause pause_;
   Whereabouts where_;
   const seal::Sealer& sealer_;
   const Bytes16 store_;
   Position position_;
   bool made_ = false;
+  /// Whether what was read is known to be durable: who wrote it may have been killed before.
+  bool content_durable_ = false;
+  bool name_durable_ = false;
+  FileFacts left_{};  ///< the file when others wrote for too long
   std::uint64_t cut_ = 0;
   std::uint64_t torn_ = 0;
 };
@@ -6431,6 +6513,10 @@ namespace {
 
 /// How often an opening that others get in the way of is begun again.
 constexpr int most_openings = 10;
+/// How long a reader waits for a writer: longer than one takes from its lock to its write, for until then the frame
+/// before cannot be told from one that is being written.
+constexpr std::chrono::milliseconds longest_read_wait{50};
+constexpr std::chrono::microseconds read_pause{200};
 
 Bytes16 drawn_birth() {
   Bytes16 birth;
@@ -6469,6 +6555,7 @@ Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& se
 }
 
 Result<void> Log::make(UnixMillis now) {
+  const ForkPause::Call call(pause_);
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const std::string aside = name_aside(where_.path);
   auto file = SafeFile::create(where_, aside);
@@ -6477,32 +6564,41 @@ Result<void> Log::make(UnixMillis now) {
   header.type = FrameType::head;
   header.number = 1;
   const std::string head = encode_head({store_, 1, now, drawn_birth()});
-  auto written = file->append(where_.path, 0, compose_frame(sealer_, header, head));
+  auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
   int number = written.ok() ? base::put_in_place(aside, where_.path) : 0;
   ::unlink(aside.c_str());
   if (!written.ok()) return written.error();
-  if (number == EEXIST) return {};  // somebody else was faster
+  if (number == EEXIST) return {};  // somebody else was faster; whoever writes first makes its name durable
   if (number == 0) number = base::sync_directory_of(where_.path);
   if (number != 0) return failed_call(where_.path, "created", number);
   made_ = true;
   return {};
 }
 
-Result<bool> Log::read_file(const SafeFile& file, Listener& listener, std::string& tail) {
+Result<bool> Log::read_file(const SafeFile& file, Listener& listener, LastFrame last, std::string& tail) {
   const auto same = is_same_segment(where_.path, file, position_);
   if (!same.ok()) return same.error();
   if (*same) {
     const auto size = file.size(where_.path);
     if (!size.ok()) return size.error();
-    if (*size >= position_.offset) return journal::read_on(reader(), file, position_, listener, tail);
+    if (*size >= position_.offset) {
+      const std::uint64_t before = position_.offset;
+      auto all_good = journal::read_on(reader(), file, position_, listener, tail, last);
+      content_durable_ = content_durable_ && position_.offset == before;
+      return all_good;
+    }
     return damaged_at(reader(), position_, "it ended later when it was last read, and was cut short");
   }
   Position anew;
   anew.file = file.identity();
-  auto all_good = journal::read_on(reader(), file, anew, listener, tail);
+  auto all_good = journal::read_on(reader(), file, anew, listener, tail, last);
   if (!all_good.ok()) return all_good;
-  // Another file: a new segment goes on where the last one ended, or further.
-  if (anew.number < position_.number || anew.segment < position_.segment) {
+  content_durable_ = false;
+  name_durable_ = false;
+  // Another file: a new segment goes on where the last one ended, or further. What was left may be what it lacks.
+  const bool behind = anew.number < position_.number || anew.segment < position_.segment;
+  if (behind && last == LastFrame::left) return false;
+  if (behind) {
     return damaged_at(reader(), anew, "it went on further when it was last read, and an earlier state was put back");
   }
   if (anew.offset != 0) position_ = anew;
@@ -6510,25 +6606,43 @@ Result<bool> Log::read_file(const SafeFile& file, Listener& listener, std::strin
 }
 
 Result<void> Log::read_on(Listener& listener) {
-  const auto facts = facts_of(where_.path);
-  if (!facts.ok()) return facts.error();
-  if (facts->identity == position_.file && facts->size == position_.offset) return {};
-  std::string tail;
-  {
-    const auto file = SafeFile::open(where_);
+  const ForkPause::Call call(pause_);
+  const auto give_up_at = std::chrono::steady_clock::now() + longest_read_wait;
+  std::optional<FileFacts> first;
+  for (FileFacts read{};;) {
+    const auto facts = facts_of(where_.path);
+    if (!facts.ok()) return facts.error();
+    if (facts->identity == position_.file && facts->size == position_.offset) return {};
+    auto file = SafeFile::open(where_);
     if (!file.ok()) return file.error();
-    const auto all_good = read_file(*file, listener, tail);
-    if (!all_good.ok()) return all_good.error();
-    if (*all_good && position_.offset != 0) return {};
+    if (*facts != read) {
+      // Without the lock, so that whoever writes waits for the last frame alone.
+      std::string tail;
+      if (auto done = read_file(*file, listener, LastFrame::left, tail); !done.ok()) return done.error();
+      read = *facts;
+    }
+    // What is there since is left for later.
+    if (first && position_.file == first->identity && position_.offset >= first->size) return {};
+    if (!first) first = *facts;
+    const auto nobody_writes = file->share(where_.path);
+    if (!nobody_writes.ok()) return nobody_writes.error();
+    if (*nobody_writes) return read_rest(*file, listener);
+    // Whoever hangs in a write makes nobody wait twice.
+    if (*facts == left_ || std::chrono::steady_clock::now() >= give_up_at) {
+      left_ = *facts;
+      if (position_.offset != 0) return {};
+      return journal_error(Status::unavailable, where_.path, "is being written for too long; look for who hangs");
+    }
+    std::this_thread::sleep_for(read_pause);
   }
-  // Somebody is writing, or did not come to the end of it. Under the lock nobody is.
-  auto file = SafeFile::open_locked(where_);
-  if (!file.ok()) return file.error();
-  tail.clear();
-  const auto all_good = read_file(*file, listener, tail);
+}
+
+Result<void> Log::read_rest(const SafeFile& file, Listener& listener) {
+  std::string tail;
+  const auto all_good = read_file(file, listener, LastFrame::taken, tail);
   if (!all_good.ok()) return all_good.error();
   torn_ = tail.size();
-  const std::uint64_t from = position_.file == file->identity() ? position_.offset : 0;
+  const std::uint64_t from = position_.file == file.identity() ? position_.offset : 0;
   if (from == 0) return damaged_at(reader(), Position{}, "it does not begin as a journal");
   if (*all_good) return {};
   if (judge_tail(sealer_, tail, from) == Tail::torn) return {};
@@ -6537,17 +6651,31 @@ Result<void> Log::read_on(Listener& listener) {
 
 Result<void> Log::catch_up(SafeFile& file, Listener& listener) {
   std::string tail;
-  const auto all_good = read_file(file, listener, tail);
+  const auto all_good = read_file(file, listener, LastFrame::taken, tail);
   if (!all_good.ok()) return all_good.error();
   if (position_.file != file.identity()) return damaged_at(reader(), Position{}, "it does not begin as a journal");
-  if (*all_good) return {};
-  if (judge_tail(sealer_, tail, position_.offset) == Tail::damaged) {
-    return damaged_at(reader(), position_, "what stands there is not what was written");
+  if (!*all_good) {
+    if (judge_tail(sealer_, tail, position_.offset) == Tail::damaged) {
+      return damaged_at(reader(), position_, "what stands there is not what was written");
+    }
+    // Durable before anything is written in its place: a sector that is never written must show.
+    if (auto done = file.cut(where_.path, position_.offset); !done.ok()) return done;
+    cut_ += tail.size();
+    torn_ = 0;
+    content_durable_ = true;
   }
-  // Durable before anything is written in its place: a sector that is never written must show.
-  if (auto done = file.cut(where_.path, position_.offset); !done.ok()) return done;
-  cut_ += tail.size();
-  torn_ = 0;
+  // Whoever wrote the last frame, or put the segment in place, may have been killed before it was durable. Nothing is
+  // written behind the one, or into the other, until it is.
+  if (!content_durable_) {
+    if (auto done = file.sync(where_.path); !done.ok()) return done;
+    content_durable_ = true;
+  }
+  if (!name_durable_) {
+    if (const int number = base::sync_directory_of(where_.path); number != 0) {
+      return failed_call(where_.path, "made durable", number);
+    }
+    name_durable_ = true;
+  }
   return {};
 }
 
@@ -6555,6 +6683,7 @@ Result<void> Log::append(std::string_view entries, std::uint32_t count, Listener
   if (where_.read_only) return journal_error(Status::read_only, where_.path, "is open for reading only");
   if (entries.size() > payload_max)
     return journal_error(Status::invalid_argument, where_.path, "takes no frame so long");
+  const ForkPause::Call call(pause_);
   auto file = SafeFile::open_locked(where_);
   if (!file.ok()) return file.error();
   if (auto done = catch_up(*file, listener); !done.ok()) return done;
@@ -6594,7 +6723,7 @@ Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
     header.count = count;
     header.previous = at.mac;
     const std::string frame = compose_frame(sealer_, header, payload);
-    if (auto done = file.append(where_.path, at.offset, frame); !done.ok()) return done;
+    if (auto done = file.write(where_.path, at.offset, frame); !done.ok()) return done;
     at.offset += frame.size();
     at.mac = mac_of(frame);
     return {};
@@ -6623,6 +6752,13 @@ Result<void> Log::take_the_place(const std::string& aside) {
 
 Result<void> Log::begin_segment(UnixMillis now, Listener& listener) {
   if (where_.read_only) return journal_error(Status::read_only, where_.path, "is open for reading only");
+  if (auto done = replace_segment(now, listener); !done.ok()) return done;
+  // Whoever waits for the lock of the earlier file finds that the path leads elsewhere.
+  return read_on(listener);
+}
+
+Result<void> Log::replace_segment(UnixMillis now, Listener& listener) {
+  const ForkPause::Call call(pause_);
   auto file = SafeFile::open_locked(where_);
   if (!file.ok()) return file.error();
   if (auto done = catch_up(*file, listener); !done.ok()) return done;
@@ -6633,12 +6769,8 @@ Result<void> Log::begin_segment(UnixMillis now, Listener& listener) {
   if (!fresh.ok()) return fresh.error();
   auto done = write_segment(*fresh, now);
   if (done.ok()) done = take_the_place(aside);
-  if (!done.ok()) {
-    ::unlink(aside.c_str());
-    return done;
-  }
-  // Whoever waits for the lock of the earlier file finds that the path leads elsewhere.
-  return read_on(listener);
+  if (!done.ok()) ::unlink(aside.c_str());
+  return done;
 }
 
 }  // namespace tokenstore::journal
@@ -7135,6 +7267,16 @@ Result<SafeFile> SafeFile::open_locked(const Whereabouts& where) {
   }
 }
 
+Result<bool> SafeFile::share(const std::string& path) {
+  while (::flock(descriptor_, LOCK_SH | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) return failed_call(path, "locked", errno);
+  }
+  const auto named = facts_of(path);
+  if (!named.ok()) return named.error();
+  return named->identity == identity_;
+}
+
 Result<SafeFile> SafeFile::create(const Whereabouts& where, const std::string& name) {
   SafeFile file;
   file.descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
@@ -7167,13 +7309,28 @@ Result<std::size_t> SafeFile::read(const std::string& path, std::uint64_t from, 
   return got;
 }
 
-Result<void> SafeFile::append(const std::string& path, std::uint64_t at, std::string_view text) {
+Result<void> SafeFile::write(const std::string& path, std::uint64_t at, std::string_view text) {
   int number = write_at(descriptor_, at, text);
   if (number == 0) number = sync_content(descriptor_);
   if (number == 0) return {};
-  // What is there by halves is cut off again. If that fails too, whoever writes next cuts it.
-  static_cast<void>(cut_and_sync(descriptor_, at));
   return failed_call(path, "written", number);
+}
+
+Result<void> SafeFile::append(const std::string& path, std::uint64_t at, std::string_view text) {
+  const int unwritten = write_at(descriptor_, at, text);
+  const int unsynced = unwritten == 0 ? sync_content(descriptor_) : 0;
+  if (unwritten == 0 && unsynced == 0) return {};
+  const int uncut = cut_and_sync(descriptor_, at);
+  // A part is as good as nothing; but all of it would be taken for what was written.
+  if (unwritten != 0 || uncut == 0) return failed_call(path, "written", unwritten + unsynced);
+  return journal_error(Status::unknown, path,
+                       fmt::format("may or may not keep what was written last: {}; mend the disk, and do it again",
+                                   std::generic_category().message(unsynced)));
+}
+
+Result<void> SafeFile::sync(const std::string& path) {
+  if (const int number = sync_content(descriptor_); number != 0) return failed_call(path, "made durable", number);
+  return {};
 }
 
 Result<void> SafeFile::cut(const std::string& path, std::uint64_t size) {
@@ -7344,14 +7501,18 @@ void add_ended(std::string& payload, const EndedToken& token) {
 }
 
 Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
-                     std::string& tail) {
+                     std::string& tail, LastFrame last) {
   Segment segment(reader, position, listener);
   std::string buffer;
   std::size_t done = 0;  // of the buffer
   for (bool at_end = false;;) {
     const std::string_view rest = std::string_view(buffer).substr(done);
     const auto header = parse_header(rest);
-    if (header && header->frame_size() <= rest.size()) {
+    // A segment is put in place whole and durable, so the first of its frames is never left.
+    const bool followed_only = last == LastFrame::left && position.offset != 0;
+    const std::size_t needed =
+        header ? header->frame_size() + (followed_only ? frame_header_size : 0) : frame_header_size;
+    if (header && needed <= rest.size() && (!followed_only || parse_header(rest.substr(header->frame_size())))) {
       auto good = segment.take(*header, rest.substr(0, header->frame_size()));
       if (!good.ok()) return good.error();
       if (*good) {
@@ -7364,8 +7525,9 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
       tail = rest;
       return rest.empty();
     }
-    const bool bad = rest.size() >= frame_header_size && (!header || header->frame_size() <= rest.size());
-    const std::size_t wanted = bad ? frame_max + 1 : std::max(header ? header->frame_size() : 0, read_size);
+    const bool bad = needed <= rest.size();
+    if (bad && last == LastFrame::left) return false;
+    const std::size_t wanted = bad ? frame_max + 1 : std::max(needed, read_size);
     buffer.erase(0, done);
     done = 0;
     const std::size_t held = buffer.size();

@@ -61,8 +61,8 @@ enum class Tail : std::uint8_t {
   damaged,  ///< anything else
 };
 /// `tail` is the rest of the file from `offset` on, and not empty. There is never more than one frame that was not
-/// synced, and it is written where the file ended. So it is torn if the file ends within it, or if one of the disk's
-/// sectors in it was never written; and if another genuine frame follows, something was changed.
+/// synced (Log::append), and it is written where the file ended. So it is torn if the file ends within it, or if one of
+/// the disk's sectors in it was never written; and if another genuine frame follows, something was changed.
 Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t offset);
 
 }  // namespace tokenstore::journal

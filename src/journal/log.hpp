@@ -5,7 +5,8 @@
 /// but an audit. The file is opened for each call and held by nobody in between: so a new segment, a file put in
 /// another's place and a forked child are all seen, and a call costs a few microseconds more.
 ///
-/// One thread at a time; any number of processes. Borrows the sealer.
+/// One thread at a time; any number of processes. A fork by another thread waits for the call that is under way.
+/// Borrows the sealer.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "journal/fork_pause.hpp"
 #include "journal/segment.hpp"
 
 namespace tokenstore::journal {
@@ -25,11 +27,12 @@ class Log {
   static Result<std::unique_ptr<Log>> open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
                                            UnixMillis now, Listener& listener);
 
-  /// Tells the listener what others have appended since. Without a lock: what somebody is writing now is left for
-  /// later.
+  /// Tells the listener what others have appended since. What somebody is writing now is left for later; so is, if it
+  /// takes them longer than a moment, what was written last before. `unavailable`: not even a beginning can be read.
   Result<void> read_on(Listener& listener);
   /// Appends entries (encode_entry(), one behind the other) in one frame, durable on return; what others have appended
-  /// before is told first. An error: nothing of it is in the journal.
+  /// before is told first, and made durable. An error: nothing of it is in the journal. `unknown`: it may be there, and
+  /// is told as others' entries are if it is.
   Result<void> append(std::string_view entries, std::uint32_t count, Listener& listener);
   /// Begins a new segment with a summary of what this one restricts at `now`. Interrupted anywhere, the journal is as
   /// it was or as it shall be.
@@ -51,19 +54,27 @@ class Log {
 
   Reader reader() const noexcept { return {sealer_, store_, where_.path}; }
   Result<void> make(UnixMillis now);
-  /// Under the lock: reads to the end and cuts a write that did not come to its.
+  /// Under the lock: reads to the end, cuts a write that did not come to its, and makes all before it durable.
   Result<void> catch_up(SafeFile& file, Listener& listener);
   /// Begins anew with a file that is not the one read before.
-  Result<bool> read_file(const SafeFile& file, Listener& listener, std::string& tail);
+  Result<bool> read_file(const SafeFile& file, Listener& listener, LastFrame last, std::string& tail);
+  /// While nobody writes.
+  Result<void> read_rest(const SafeFile& file, Listener& listener);
+  Result<void> replace_segment(UnixMillis now, Listener& listener);
   Result<void> write_segment(SafeFile& file, UnixMillis now);
   /// Gives the segment at `aside` the path, and the one that is there its number.
   Result<void> take_the_place(const std::string& aside);
 
+  ForkPause pause_;
   Whereabouts where_;
   const seal::Sealer& sealer_;
   const Bytes16 store_;
   Position position_;
   bool made_ = false;
+  /// Whether what was read is known to be durable: who wrote it may have been killed before.
+  bool content_durable_ = false;
+  bool name_durable_ = false;
+  FileFacts left_{};  ///< the file when others wrote for too long
   std::uint64_t cut_ = 0;
   std::uint64_t torn_ = 0;
 };

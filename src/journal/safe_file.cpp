@@ -160,6 +160,16 @@ Result<SafeFile> SafeFile::open_locked(const Whereabouts& where) {
   }
 }
 
+Result<bool> SafeFile::share(const std::string& path) {
+  while (::flock(descriptor_, LOCK_SH | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) return failed_call(path, "locked", errno);
+  }
+  const auto named = facts_of(path);
+  if (!named.ok()) return named.error();
+  return named->identity == identity_;
+}
+
 Result<SafeFile> SafeFile::create(const Whereabouts& where, const std::string& name) {
   SafeFile file;
   file.descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
@@ -192,13 +202,28 @@ Result<std::size_t> SafeFile::read(const std::string& path, std::uint64_t from, 
   return got;
 }
 
-Result<void> SafeFile::append(const std::string& path, std::uint64_t at, std::string_view text) {
+Result<void> SafeFile::write(const std::string& path, std::uint64_t at, std::string_view text) {
   int number = write_at(descriptor_, at, text);
   if (number == 0) number = sync_content(descriptor_);
   if (number == 0) return {};
-  // What is there by halves is cut off again. If that fails too, whoever writes next cuts it.
-  static_cast<void>(cut_and_sync(descriptor_, at));
   return failed_call(path, "written", number);
+}
+
+Result<void> SafeFile::append(const std::string& path, std::uint64_t at, std::string_view text) {
+  const int unwritten = write_at(descriptor_, at, text);
+  const int unsynced = unwritten == 0 ? sync_content(descriptor_) : 0;
+  if (unwritten == 0 && unsynced == 0) return {};
+  const int uncut = cut_and_sync(descriptor_, at);
+  // A part is as good as nothing; but all of it would be taken for what was written.
+  if (unwritten != 0 || uncut == 0) return failed_call(path, "written", unwritten + unsynced);
+  return journal_error(Status::unknown, path,
+                       fmt::format("may or may not keep what was written last: {}; mend the disk, and do it again",
+                                   std::generic_category().message(unsynced)));
+}
+
+Result<void> SafeFile::sync(const std::string& path) {
+  if (const int number = sync_content(descriptor_); number != 0) return failed_call(path, "made durable", number);
+  return {};
 }
 
 Result<void> SafeFile::cut(const std::string& path, std::uint64_t size) {

@@ -1,8 +1,8 @@
 /// The file of a journal: which files are taken, its lock, and reading and writing it whole.
 ///
 /// Only a regular file that nobody else can write is taken, never through a symbolic link. The lock is advisory
-/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes; a
-/// forked child opens the file itself. One thread at a time uses an object.
+/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes, or by
+/// readers while nobody writes; a forked child opens the file itself. One thread at a time uses an object.
 #pragma once
 
 #include <sys/types.h>
@@ -53,12 +53,20 @@ class SafeFile {
   /// A new file beside the journal, of the name given.
   static Result<SafeFile> create(const Whereabouts& where, const std::string& name);
 
+  /// Takes the lock beside other readers, without waiting. False: somebody writes, or the path leads elsewhere by now.
+  Result<bool> share(const std::string& path);
+
   const FileIdentity& identity() const noexcept { return identity_; }
   Result<std::uint64_t> size(const std::string& path) const;
   /// Octets from a place on, up to the buffer's size; fewer at the end of the file alone.
   Result<std::size_t> read(const std::string& path, std::uint64_t from, std::span<char> buffer) const;
-  /// All of `text` at the end `at` and durable, or an error and the file as it was.
+  /// All of `text` at `at` and durable, or an error and anything there.
+  Result<void> write(const std::string& path, std::uint64_t at, std::string_view text);
+  /// The same at the end of the file, and with an error the file holds nothing of it, or a part that whoever writes
+  /// next cuts off. `unknown`: all of it is there, but may not be durable, and cannot be cut off.
   Result<void> append(const std::string& path, std::uint64_t at, std::string_view text);
+  /// Makes durable what anybody has written.
+  Result<void> sync(const std::string& path);
   /// Cuts the file to `size` and makes that durable.
   Result<void> cut(const std::string& path, std::uint64_t size);
 
@@ -71,6 +79,7 @@ class SafeFile {
 struct FileFacts {
   FileIdentity identity;
   std::uint64_t size = 0;
+  friend bool operator==(const FileFacts&, const FileFacts&) = default;
 };
 Result<FileFacts> facts_of(const std::string& path);
 

@@ -154,14 +154,18 @@ void add_ended(std::string& payload, const EndedToken& token) {
 }
 
 Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
-                     std::string& tail) {
+                     std::string& tail, LastFrame last) {
   Segment segment(reader, position, listener);
   std::string buffer;
   std::size_t done = 0;  // of the buffer
   for (bool at_end = false;;) {
     const std::string_view rest = std::string_view(buffer).substr(done);
     const auto header = parse_header(rest);
-    if (header && header->frame_size() <= rest.size()) {
+    // A segment is put in place whole and durable, so the first of its frames is never left.
+    const bool followed_only = last == LastFrame::left && position.offset != 0;
+    const std::size_t needed =
+        header ? header->frame_size() + (followed_only ? frame_header_size : 0) : frame_header_size;
+    if (header && needed <= rest.size() && (!followed_only || parse_header(rest.substr(header->frame_size())))) {
       auto good = segment.take(*header, rest.substr(0, header->frame_size()));
       if (!good.ok()) return good.error();
       if (*good) {
@@ -174,8 +178,9 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
       tail = rest;
       return rest.empty();
     }
-    const bool bad = rest.size() >= frame_header_size && (!header || header->frame_size() <= rest.size());
-    const std::size_t wanted = bad ? frame_max + 1 : std::max(header ? header->frame_size() : 0, read_size);
+    const bool bad = needed <= rest.size();
+    if (bad && last == LastFrame::left) return false;
+    const std::size_t wanted = bad ? frame_max + 1 : std::max(needed, read_size);
     buffer.erase(0, done);
     done = 0;
     const std::size_t held = buffer.size();

@@ -66,12 +66,16 @@ Result<bool> is_same_segment(const std::string& path, const SafeFile& file, cons
 std::string encode_ended(std::string_view workspace);
 void add_ended(std::string& payload, const EndedToken& token);
 
-/// Reads on from a position to the end of the file. True: all of it is good. False: behind the position there is
-/// something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can be.
-/// `journal_damaged`: a frame that the journal's keys vouch for stands where it does not belong; `not_a_store`: it is
-/// another store's; `wrong_key`: it was made with a key that is not held, or retired.
+/// Whether the last frame of a file is taken. Without the file's lock it may be one that is not durable yet, and that
+/// its writer takes back; the frames before it are durable, for whoever writes makes them so first.
+enum class LastFrame : std::uint8_t { taken, left };
+
+/// Reads on from a position to the end of the file, or to its last frame. True: all of it is good. False: behind the
+/// position there is something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can
+/// be; or the last frame was left. `journal_damaged`: a frame that the journal's keys vouch for stands where it does
+/// not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key that is not held, or retired.
 Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
-                     std::string& tail);
+                     std::string& tail, LastFrame last = LastFrame::taken);
 
 /// The error for a place in the journal.
 Error damaged_at(const Reader& reader, const Position& position, std::string_view what);
