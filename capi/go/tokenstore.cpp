@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_1b216b9bf990
+#define tokenstore tokenstore_0_1_0_3927372d60ba
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -18834,6 +18834,7 @@ Result<std::string> Replacing::swap(std::string kept, OldDatabase* old) {
     old->tell_everybody();
   }
   if (::renameat2(AT_FDCWD, fresh_->path().c_str(), AT_FDCWD, kept.c_str(), RENAME_NOREPLACE) != 0) {
+    if (code != 0) return cannot_replace(options_.path, code);
     return unnamed;
   }
   if (code == 0) code = directory.sync();

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <map>
+#include <optional>
 #include <random>
+#include <set>
 
 #include "support/count_from.hpp"
 #include "transfer/stores.hpp"
@@ -154,61 +156,123 @@ TEST_CASE("Control: half a store, and a newer one that has gone, are found") {
   CHECK_FALSE(is_backup(scene.backup));
 }
 
+namespace {
+
+/// A disk that fails one call, or also all that follow. What only cleans up is let through.
+class BrokenDisk {
+ public:
+  using Judge = bool(const SystemCall& call, const std::vector<Change>& before);
+
+  BrokenDisk(const Scene& scene, std::int64_t nth, int code, bool for_ever, Judge* is_needed)
+      : nth_(nth),
+        code_(code),
+        for_ever_(for_ever),
+        is_needed_(is_needed),
+        watch_(scene.directory.path().string(), {[this](const SystemCall& call) { return answer(call); }}) {}
+  /// The call that failed first. None: there are fewer.
+  std::optional<Change> failed() const { return failed_; }
+  /// Without it nothing is done.
+  bool needed() const { return needed_; }
+
+ private:
+  int answer(const SystemCall& call) {
+    const bool counts = call.change != Change::remove;
+    if (counts && ++calls_ == nth_) {
+      failed_ = call.change;
+      needed_ = is_needed_(call, before_);
+    }
+    before_.push_back(call.change);
+    return counts && (for_ever_ ? calls_ >= nth_ : calls_ == nth_) ? code_ : 0;
+  }
+
+  const std::int64_t nth_;
+  const int code_;
+  const bool for_ever_;
+  Judge* const is_needed_;
+  std::int64_t calls_ = 0;
+  std::vector<Change> before_;
+  std::optional<Change> failed_;
+  bool needed_ = false;
+  Watch watch_;
+};
+
+/// What writes the new file, gives it its name or makes either of them last.
+bool makes_backup(const SystemCall& call, const std::vector<Change>&) {
+  return call.path.find(".new-") != std::string::npos || call.change == Change::sync_directory;
+}
+
+/// Everything until the two files have changed their names, and what makes names last. The directory is also synced by
+/// SQLite, behind the sync of a file or of the directory: for a journal that is of no use to anybody any more.
+bool makes_store(const SystemCall& call, const std::vector<Change>& before) {
+  if (call.change == Change::sync_directory) {
+    return before.empty() || (before.back() != Change::sync && before.back() != Change::sync_directory);
+  }
+  return std::find(before.begin(), before.end(), Change::exchange) == before.end();
+}
+
+}  // namespace
+
 TEST_CASE("A disk that is full or broken at any change fails a backup, and never makes half of one") {
   const Scene scene;
   const std::string place = scene.directory.file("second");
   const auto store = open_file(scene.path);  // what fails is the backup, and not its opening
   for (const int code : {ENOSPC, EIO}) {
     for (const bool for_ever : {false, true}) {
-      int failed = 0;
+      std::set<Change> needed;
       for (std::int64_t nth = 1;; ++nth) {
-        std::int64_t calls = 0;
         Result<BackupInfo> made = Error(Status::internal, "not tried");
+        std::optional<Change> failed;
         {
-          const Watch watch(scene.directory.path().string(), {[&](const SystemCall& call) {
-                              if (call.change == Change::remove) return 0;
-                              ++calls;
-                              return calls == nth || (for_ever && calls > nth) ? code : 0;
-                            }});
+          const BrokenDisk disk(scene, nth, code, for_ever, &makes_backup);
           made = backup_store(*store, one_key(), place);
+          failed = disk.failed();
+          if (disk.needed()) {
+            INFO("call " << nth << ", change " << static_cast<int>(*failed));
+            CHECK_FALSE(made.ok());
+            needed.insert(*failed);
+          }
         }
-        if (calls < nth) {
-          CHECK(made.ok());
-          std::filesystem::remove(place);
-          break;
-        }
-        failed += made.ok() ? 0 : 1;
-        CHECK((!std::filesystem::exists(place) || is_backup(place)));
+        CHECK((std::filesystem::exists(place) ? is_backup(place) : !made.ok()));
         std::filesystem::remove(place);
         for (const std::string& name : names_in(scene.directory)) CHECK(name.find(".new-") == std::string::npos);
+        if (failed) continue;
+        CHECK(made.ok());
+        break;
       }
-      CHECK(failed > 5);
+      CHECK(needed ==
+            std::set<Change>{Change::create, Change::write, Change::sync, Change::rename, Change::sync_directory});
     }
   }
   CHECK(scene.state_of(scene.path) == Scene::State::newer);
 }
 
 TEST_CASE("A disk that is full or broken at any change fails a restore, and one of the two stores is whole") {
-  for (const int code : {ENOSPC, EIO}) {
-    int failed = 0;
-    bool reached = true;
-    for (std::int64_t nth = 1; reached; ++nth) {
+  struct Way {
+    int code;
+    bool for_ever;
+  };
+  for (const Way way : {Way{ENOSPC, false}, Way{EIO, false}, Way{EIO, true}}) {
+    std::set<Change> needed;
+    std::optional<Change> failed = Change::write;
+    for (std::int64_t nth = 1; failed; ++nth) {
       const Scene scene;
-      std::int64_t calls = 0;
       bool done = false;
       {
-        const Watch watch(scene.directory.path().string(), {[&](const SystemCall& call) {
-                            if (call.change == Change::remove) return 0;
-                            return ++calls == nth ? code : 0;
-                          }});
+        const BrokenDisk disk(scene, nth, way.code, way.for_ever, &makes_store);
         done = restore(scene.backup, scene.path, true).ok();
+        failed = disk.failed();
+        if (disk.needed()) {
+          INFO("call " << nth << ", change " << static_cast<int>(*failed));
+          CHECK_FALSE(done);
+          needed.insert(*failed);
+        }
       }
-      reached = calls >= nth;
-      failed += done ? 0 : 1;
       CHECK(scene.is_whole(scene.directory.path().string()));
       if (done) CHECK(scene.state_of(scene.path) == Scene::State::older);
+      if (!failed) CHECK(done);
     }
-    CHECK(failed > 5);
+    CHECK(needed == std::set<Change>{Change::create, Change::write, Change::truncate, Change::sync, Change::exchange,
+                                     Change::sync_directory});
   }
 }
 

@@ -240,6 +240,7 @@ Result<std::string> Replacing::swap(std::string kept, OldDatabase* old) {
     old->tell_everybody();
   }
   if (::renameat2(AT_FDCWD, fresh_->path().c_str(), AT_FDCWD, kept.c_str(), RENAME_NOREPLACE) != 0) {
+    if (code != 0) return cannot_replace(options_.path, code);
     return unnamed;
   }
   if (code == 0) code = directory.sync();
