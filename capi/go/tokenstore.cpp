@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_3927372d60ba
+#define tokenstore tokenstore_0_1_0_1c646b7b2861
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -2255,6 +2255,45 @@ int read_at(int file, std::uint64_t from, std::span<char> buffer, std::size_t& g
 
 }  // namespace tokenstore::base
 
+// ---- src/base/file_owner.hpp ---------------------------------------------------------------------------------
+
+/// Whose a file may be: theirs who runs the program, and if that is root, theirs to whom a file or directory that is
+/// named belongs. Any thread.
+
+
+
+namespace tokenstore::base {
+
+struct FileOwner {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
+/// Of what is named; empty unless root runs the program and it is there.
+std::optional<FileOwner> owner_for_root(const std::string& named) noexcept;
+
+/// What a user is told whose program is given the file of somebody else.
+std::string belongs_to_another(uid_t user);
+
+}  // namespace tokenstore::base
+
+// ---- src/base/file_owner.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore::base {
+
+std::optional<FileOwner> owner_for_root(const std::string& named) noexcept {
+  struct stat facts {};
+  if (::geteuid() != 0 || named.empty() || ::stat(named.c_str(), &facts) != 0) return std::nullopt;
+  return FileOwner{facts.st_uid, facts.st_gid};
+}
+
+std::string belongs_to_another(uid_t user) {
+  return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", user,
+                     ::geteuid());
+}
+
+}  // namespace tokenstore::base
+
 // ---- src/base/fork_guard.hpp ---------------------------------------------------------------------------------
 
 /// Notices that the process is a forked child, at the price of one memory load.
@@ -4262,9 +4301,8 @@ constexpr std::size_t file_size_max = 65'536;
 
 /// Whether root may take this file because it belongs to the owner of what `trust` names.
 bool is_the_owners(const struct stat& facts, const KeyFileTrust& trust) noexcept {
-  struct stat owned {};
-  return ::geteuid() == 0 && !trust.owner_of.empty() && ::stat(trust.owner_of.c_str(), &owned) == 0 &&
-         owned.st_uid == facts.st_uid;
+  const auto owner = base::owner_for_root(trust.owner_of);
+  return owner && owner->user == facts.st_uid;
 }
 
 /// Why a file is not safe to take keys from; empty if it is.
@@ -4276,8 +4314,7 @@ std::string unsafe(const struct stat& facts, const KeyFileTrust& trust) {
   }
   const bool of_root = facts.st_uid == 0;
   if (facts.st_uid != ::geteuid() && !of_root && !is_the_owners(facts, trust)) {
-    return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", facts.st_uid,
-                       ::geteuid());
+    return base::belongs_to_another(facts.st_uid);
   }
   const mode_t open_to_others = facts.st_mode & (S_IRWXG | S_IRWXO);
   constexpr mode_t readable = S_IRGRP | S_IROTH;
@@ -4557,10 +4594,9 @@ struct Rights {
 /// Of what belongs to the owner of another file, if root makes it.
 Rights rights_like(const std::string& owner_of) noexcept {
   Rights rights;
-  struct stat owned {};
-  if (::geteuid() == 0 && !owner_of.empty() && ::stat(owner_of.c_str(), &owned) == 0 && owned.st_uid != 0) {
-    rights.user = owned.st_uid;
-    rights.group = owned.st_gid;
+  if (const auto owner = base::owner_for_root(owner_of); owner && owner->user != 0) {
+    rights.user = owner->user;
+    rights.group = owner->group;
   }
   return rights;
 }
@@ -4651,18 +4687,15 @@ Result<void> Keyring::write_new_file(const std::string& path, const std::string&
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const SecretText text = reveal_text();
   const Rights rights = rights_like(owner_of);
-  std::array<std::uint8_t, 8> drawn;
-  system_random()->fill(drawn);
-  std::string aside = path + ".new-";
-  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
-
-  if (const int failed = write_new(aside, text.reveal(), rights); failed != 0) {
-    return key_file::cannot("created", path, failed);
+  int failed = 0;
+  {
+    const base::TemporaryFile aside(path);
+    failed = write_new(aside.path(), text.reveal(), rights);
+    if (failed != 0) return key_file::cannot("created", path, failed);
+    failed = base::put_in_place(aside.path(), path);
+    // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
+    if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), rights);
   }
-  int failed = base::put_in_place(aside, path);
-  // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
-  if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), rights);
-  ::unlink(aside.c_str());
   if (failed == EEXIST) {
     struct stat facts {};
     if (::stat(path.c_str(), &facts) != 0) {
@@ -6524,14 +6557,6 @@ Bytes16 drawn_birth() {
   return birth;
 }
 
-std::string name_aside(const std::string& path) {
-  std::array<std::uint8_t, 8> drawn;
-  system_random()->fill(drawn);
-  std::string aside = path + ".new-";
-  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
-  return aside;
-}
-
 }  // namespace
 
 std::string Log::path_of_segment(const std::string& path, std::uint64_t segment) {
@@ -6557,17 +6582,19 @@ Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& se
 Result<void> Log::make(UnixMillis now) {
   const ForkPause::Call call(pause_);
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
-  const std::string aside = name_aside(where_.path);
-  auto file = SafeFile::create(where_, aside);
-  if (!file.ok()) return file.error();
-  FrameHeader header;
-  header.type = FrameType::head;
-  header.number = 1;
-  const std::string head = encode_head({store_, 1, now, drawn_birth()});
-  auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
-  int number = written.ok() ? base::put_in_place(aside, where_.path) : 0;
-  ::unlink(aside.c_str());
-  if (!written.ok()) return written.error();
+  int number = 0;
+  {
+    const base::TemporaryFile aside(where_.path);
+    auto file = SafeFile::create(where_, aside.path());
+    if (!file.ok()) return file.error();
+    FrameHeader header;
+    header.type = FrameType::head;
+    header.number = 1;
+    const std::string head = encode_head({store_, 1, now, drawn_birth()});
+    auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
+    if (!written.ok()) return written;
+    number = base::put_in_place(aside.path(), where_.path);
+  }
   if (number == EEXIST) return {};  // somebody else was faster; whoever writes first makes its name durable
   if (number == 0) number = base::sync_directory_of(where_.path);
   if (number != 0) return failed_call(where_.path, "created", number);
@@ -7151,17 +7178,15 @@ Status status_of(int number) noexcept {
 
 /// Whose the journal is to be if root runs the program: nobody's but root's, unless something is named.
 uid_t rightful_owner(const Whereabouts& where) noexcept {
-  struct stat owned {};
-  const bool of_another = ::geteuid() == 0 && !where.owner_of.empty() && ::stat(where.owner_of.c_str(), &owned) == 0;
-  return of_another ? owned.st_uid : ::geteuid();
+  const auto owner = base::owner_for_root(where.owner_of);
+  return owner ? owner->user : ::geteuid();
 }
 
 /// Why a file is not to be taken; empty if it is.
 std::string objection(const struct stat& facts, const Whereabouts& where) {
   if (!S_ISREG(facts.st_mode)) return "is not a regular file; give another name";
   if (facts.st_uid != ::geteuid() && facts.st_uid != rightful_owner(where)) {
-    return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", facts.st_uid,
-                       ::geteuid());
+    return base::belongs_to_another(facts.st_uid);
   }
   if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return fmt::format("is open to group or others (mode {:04o}); set its mode to 0600", facts.st_mode & 07777U);

@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_d3cca46a6686
+#define tokenstore tokenstore_postgres_0_1_0_e780e0e624f3
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -1528,15 +1528,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_d3cca46a6686_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -2298,6 +2298,45 @@ int read_at(int file, std::uint64_t from, std::span<char> buffer, std::size_t& g
     got += static_cast<std::size_t>(more);
   }
   return 0;
+}
+
+}  // namespace tokenstore::base
+
+// ---- src/base/file_owner.hpp ---------------------------------------------------------------------------------
+
+/// Whose a file may be: theirs who runs the program, and if that is root, theirs to whom a file or directory that is
+/// named belongs. Any thread.
+
+
+
+namespace tokenstore::base {
+
+struct FileOwner {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
+/// Of what is named; empty unless root runs the program and it is there.
+std::optional<FileOwner> owner_for_root(const std::string& named) noexcept;
+
+/// What a user is told whose program is given the file of somebody else.
+std::string belongs_to_another(uid_t user);
+
+}  // namespace tokenstore::base
+
+// ---- src/base/file_owner.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore::base {
+
+std::optional<FileOwner> owner_for_root(const std::string& named) noexcept {
+  struct stat facts {};
+  if (::geteuid() != 0 || named.empty() || ::stat(named.c_str(), &facts) != 0) return std::nullopt;
+  return FileOwner{facts.st_uid, facts.st_gid};
+}
+
+std::string belongs_to_another(uid_t user) {
+  return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", user,
+                     ::geteuid());
 }
 
 }  // namespace tokenstore::base

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -11,6 +10,7 @@
 #include <thread>
 
 #include "base/new_file.hpp"
+#include "base/temporary_file.hpp"
 #include "journal/summary.hpp"
 
 namespace tokenstore::journal {
@@ -28,14 +28,6 @@ Bytes16 drawn_birth() {
   Bytes16 birth;
   system_random()->fill(birth);
   return birth;
-}
-
-std::string name_aside(const std::string& path) {
-  std::array<std::uint8_t, 8> drawn;
-  system_random()->fill(drawn);
-  std::string aside = path + ".new-";
-  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
-  return aside;
 }
 
 }  // namespace
@@ -63,17 +55,19 @@ Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& se
 Result<void> Log::make(UnixMillis now) {
   const ForkPause::Call call(pause_);
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
-  const std::string aside = name_aside(where_.path);
-  auto file = SafeFile::create(where_, aside);
-  if (!file.ok()) return file.error();
-  FrameHeader header;
-  header.type = FrameType::head;
-  header.number = 1;
-  const std::string head = encode_head({store_, 1, now, drawn_birth()});
-  auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
-  int number = written.ok() ? base::put_in_place(aside, where_.path) : 0;
-  ::unlink(aside.c_str());
-  if (!written.ok()) return written.error();
+  int number = 0;
+  {
+    const base::TemporaryFile aside(where_.path);
+    auto file = SafeFile::create(where_, aside.path());
+    if (!file.ok()) return file.error();
+    FrameHeader header;
+    header.type = FrameType::head;
+    header.number = 1;
+    const std::string head = encode_head({store_, 1, now, drawn_birth()});
+    auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
+    if (!written.ok()) return written;
+    number = base::put_in_place(aside.path(), where_.path);
+  }
   if (number == EEXIST) return {};  // somebody else was faster; whoever writes first makes its name durable
   if (number == 0) number = base::sync_directory_of(where_.path);
   if (number != 0) return failed_call(where_.path, "created", number);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/file.hpp"
+#include "base/file_owner.hpp"
 #include "base/text_rules.hpp"
 
 namespace tokenstore::journal {
@@ -44,17 +45,15 @@ Status status_of(int number) noexcept {
 
 /// Whose the journal is to be if root runs the program: nobody's but root's, unless something is named.
 uid_t rightful_owner(const Whereabouts& where) noexcept {
-  struct stat owned {};
-  const bool of_another = ::geteuid() == 0 && !where.owner_of.empty() && ::stat(where.owner_of.c_str(), &owned) == 0;
-  return of_another ? owned.st_uid : ::geteuid();
+  const auto owner = base::owner_for_root(where.owner_of);
+  return owner ? owner->user : ::geteuid();
 }
 
 /// Why a file is not to be taken; empty if it is.
 std::string objection(const struct stat& facts, const Whereabouts& where) {
   if (!S_ISREG(facts.st_mode)) return "is not a regular file; give another name";
   if (facts.st_uid != ::geteuid() && facts.st_uid != rightful_owner(where)) {
-    return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", facts.st_uid,
-                       ::geteuid());
+    return base::belongs_to_another(facts.st_uid);
   }
   if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return fmt::format("is open to group or others (mode {:04o}); set its mode to 0600", facts.st_mode & 07777U);

@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "base/file.hpp"
+#include "base/file_owner.hpp"
 #include "base/text_rules.hpp"
 #include "base/wipe.hpp"
 #include "seal/key_file_parts.hpp"
@@ -29,9 +30,8 @@ constexpr std::size_t file_size_max = 65'536;
 
 /// Whether root may take this file because it belongs to the owner of what `trust` names.
 bool is_the_owners(const struct stat& facts, const KeyFileTrust& trust) noexcept {
-  struct stat owned {};
-  return ::geteuid() == 0 && !trust.owner_of.empty() && ::stat(trust.owner_of.c_str(), &owned) == 0 &&
-         owned.st_uid == facts.st_uid;
+  const auto owner = base::owner_for_root(trust.owner_of);
+  return owner && owner->user == facts.st_uid;
 }
 
 /// Why a file is not safe to take keys from; empty if it is.
@@ -43,8 +43,7 @@ std::string unsafe(const struct stat& facts, const KeyFileTrust& trust) {
   }
   const bool of_root = facts.st_uid == 0;
   if (facts.st_uid != ::geteuid() && !of_root && !is_the_owners(facts, trust)) {
-    return fmt::format("belongs to user {}, and this program runs as user {}; give the file to that user", facts.st_uid,
-                       ::geteuid());
+    return base::belongs_to_another(facts.st_uid);
   }
   const mode_t open_to_others = facts.st_mode & (S_IRWXG | S_IRWXO);
   constexpr mode_t readable = S_IRGRP | S_IROTH;

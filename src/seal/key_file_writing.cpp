@@ -15,7 +15,9 @@
 #include <system_error>
 
 #include "base/file.hpp"
+#include "base/file_owner.hpp"
 #include "base/new_file.hpp"
+#include "base/temporary_file.hpp"
 #include "base/text_rules.hpp"
 #include "base/wipe.hpp"
 #include "seal/key_file_lock.hpp"
@@ -53,10 +55,9 @@ struct Rights {
 /// Of what belongs to the owner of another file, if root makes it.
 Rights rights_like(const std::string& owner_of) noexcept {
   Rights rights;
-  struct stat owned {};
-  if (::geteuid() == 0 && !owner_of.empty() && ::stat(owner_of.c_str(), &owned) == 0 && owned.st_uid != 0) {
-    rights.user = owned.st_uid;
-    rights.group = owned.st_gid;
+  if (const auto owner = base::owner_for_root(owner_of); owner && owner->user != 0) {
+    rights.user = owner->user;
+    rights.group = owner->group;
   }
   return rights;
 }
@@ -147,18 +148,15 @@ Result<void> Keyring::write_new_file(const std::string& path, const std::string&
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const SecretText text = reveal_text();
   const Rights rights = rights_like(owner_of);
-  std::array<std::uint8_t, 8> drawn;
-  system_random()->fill(drawn);
-  std::string aside = path + ".new-";
-  for (const std::uint8_t octet : drawn) aside += fmt::format("{:02x}", octet);
-
-  if (const int failed = write_new(aside, text.reveal(), rights); failed != 0) {
-    return key_file::cannot("created", path, failed);
+  int failed = 0;
+  {
+    const base::TemporaryFile aside(path);
+    failed = write_new(aside.path(), text.reveal(), rights);
+    if (failed != 0) return key_file::cannot("created", path, failed);
+    failed = base::put_in_place(aside.path(), path);
+    // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
+    if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), rights);
   }
-  int failed = base::put_in_place(aside, path);
-  // A file system that can do neither: still nothing is replaced, but a crash may leave a file that was cut off.
-  if (failed == EOPNOTSUPP) failed = write_new(path, text.reveal(), rights);
-  ::unlink(aside.c_str());
   if (failed == EEXIST) {
     struct stat facts {};
     if (::stat(path.c_str(), &facts) != 0) {
