@@ -20,6 +20,7 @@ type KeyState struct {
 
 // AddKey adds a new key to the key file, verify-only, and returns its id. The way of a key, while the store is in use and no
 // genuine token is refused: AddKey, ActivateKey, Reseal in each workspace, RetireKey, RemoveKey. Other processes take part.
+// What concerns keys is the host's alone, since they are every workspace's: ErrPermissionDenied for any other actor.
 func (s *Store) AddKey(ctx context.Context, actor Actor) (id string, err error) {
 	return ask(ctx, s, changes, func(handle *C.tokenstore_store) (string, error) {
 		var a arena

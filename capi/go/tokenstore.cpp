@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_1c646b7b2861
+#define tokenstore tokenstore_0_1_0_1b21cb2f1a1d
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -841,9 +841,10 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
 
 /* ---- Keys ------------------------------------------------------------------------------------
  * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
- * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). Those that change keys answer
- * UNSUPPORTED unless they are in a key file. After an error the change may have happened: look, or ask again. Other
- * processes take part as soon as they look at storage again. */
+ * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). They are the host's alone:
+ * PERMISSION_DENIED for any other actor. Those that change keys answer UNSUPPORTED unless they are in a key file. After
+ * an error the change may have happened: look, or ask again. Other processes take part as soon as they look at storage
+ * again. */
 
 /* Adds a new key, verify-only, and writes its id, two characters and a zero byte, into your buffer. `*out_size` is the
  * size of the id, or on BUFFER_TOO_SMALL the buffer size that is needed: nothing was added then. Errors:
@@ -857,13 +858,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_add(tokenstore_store* 
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_activate(tokenstore_store* store,
                                                                    const tokenstore_actor* actor, const char* id,
                                                                    size_t id_size, tokenstore_error** out_error);
-/* Ends the tokens of a verify-only key for good. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED
- * (it is active, or seals what outlives it). Since 0.1. */
+/* Ends the tokens of a verify-only key for good. Reads every record; a workspace whose record was tampered with, and
+ * which denies everything, is left out. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or seals what
+ * outlives it). Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_retire(tokenstore_store* store, const tokenstore_actor* actor,
                                                                  const char* id, size_t id_size,
                                                                  tokenstore_error** out_error);
 /* Takes a key out. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or something
- * hangs on it). Since 0.1. */
+ * hangs on it); TAMPERED (the record of a workspace, which may need the key when it is put right). Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_store* store, const tokenstore_actor* actor,
                                                                  const char* id, size_t id_size,
                                                                  tokenstore_error** out_error);
@@ -4063,6 +4065,8 @@ class Sealer {
   std::vector<std::pair<std::string, KeyUse>> keys() const;
   /// Whether another one was made from the same keys, in the same order and of the same use.
   bool has_keys_of(const Sealer& other) const noexcept;
+  /// Whether any key of the other is here too, under the same id, whatever its use.
+  bool shares_key_with(const Sealer& other) const noexcept;
   /// What the keyring says of a key; empty if it does not hold it.
   std::optional<KeyUse> key_use(std::string_view key_id) const noexcept;
 
@@ -4100,6 +4104,10 @@ class Sealer {
   /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
                                    const Bytes32& previous, std::string_view entry) const noexcept;
+  /// The same under a retired key, which vouches for nothing: it only shows that nobody without the key has changed the
+  /// entry. Empty if the key is not held, or not retired.
+  std::optional<Bytes32> feed_link_of_retired(const Place& place, std::string_view key_id, std::uint64_t revision,
+                                              const Bytes32& previous, std::string_view entry) const noexcept;
   /// What vouches for a frame of the journal (journal/frame.hpp), under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> journal_mac(std::string_view key_id, std::string_view octets) const noexcept;
 
@@ -4159,14 +4167,17 @@ std::string_view key_of_entry(std::string_view entry) noexcept;
 
 /// Whether an entry stands where it was put: `previous` is the link of the revision before it.
 bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& entry, const Bytes32& previous) noexcept;
+/// The same by a key that is retired since: the entry cannot be believed, and is as that key left it.
+bool is_linked_by_retired(const Sealer& sealer, const Place& place, const Changes::Entry& entry,
+                          const Bytes32& previous) noexcept;
 
 /// Beyond every revision that can be: asks a feed only where it stands.
 inline constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
 
 /// What a reader learns who has read on from a revision and its link.
 struct FeedReading {
-  /// Each entry is linked to the one before, up to the head. What a key linked that is retired since cannot be judged:
-  /// it is not believed, and no sign that somebody changed it.
+  /// Each entry is linked to the one before, up to the head. What a key linked that is retired since is not believed,
+  /// and no sign that somebody changed it.
   bool fits = true;
   /// Empty: it names everything, or does not fit.
   std::optional<std::vector<ChangedRecord>> named;
@@ -4250,14 +4261,22 @@ bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& e
   return expected && base::equal_constant_time(*expected, entry.link);
 }
 
+bool is_linked_by_retired(const Sealer& sealer, const Place& place, const Changes::Entry& entry,
+                          const Bytes32& previous) noexcept {
+  const std::string_view key = key_of_entry(entry.text);
+  const auto expected = sealer.feed_link_of_retired(place, key, entry.revision, previous, entry.text);
+  return expected && base::equal_constant_time(*expected, entry.link);
+}
+
 FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revision, Bytes32 link,
                     const Changes& changes) {
   if (changes.everything) return {};
   std::vector<ChangedRecord> all;
   bool everything = false;
   for (const Changes::Entry& entry : changes.entries) {
-    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) {
-      return {sealer.key_use(key_of_entry(entry.text)) == KeyUse::retired, std::nullopt};
+    if (entry.revision != revision + 1) return {false, std::nullopt};
+    if (!is_linked(sealer, place, entry, link)) {
+      return {is_linked_by_retired(sealer, place, entry, link), std::nullopt};
     }
     revision = entry.revision;
     link = entry.link;
@@ -4280,6 +4299,9 @@ FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revi
 
 namespace tokenstore::key_file {
 
+/// Room for some hundreds of keys with comments. A larger file is not read, and so none is written.
+inline constexpr std::size_t file_size_max = 65'536;
+
 Error refused(const std::string& path, std::string_view why);
 Error cannot(std::string_view act, const std::string& path, int number);
 
@@ -4293,9 +4315,6 @@ Error cannot(std::string_view act, const std::string& path, int number);
 
 namespace tokenstore {
 namespace {
-
-/// Room for some hundreds of keys with comments.
-constexpr std::size_t file_size_max = 65'536;
 
 // ---- Which files ---------------------------------------------------------------------------------------------
 
@@ -4392,7 +4411,7 @@ ssize_t read_some(int descriptor, bool regular, std::size_t from, std::span<char
 }
 
 Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& path) {
-  std::string text(file_size_max + 1, '\0');
+  std::string text(key_file::file_size_max + 1, '\0');
   std::size_t size = 0;
   while (size < text.size()) {
     const ssize_t got = read_some(descriptor, regular, size, std::span(text).subspan(size));
@@ -4409,10 +4428,10 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
                  fmt::format("the key file {} is empty{}", base::on_one_line(path),
                              regular ? "; restore it from a backup" : "; a pipe can be read only once"));
   }
-  Result<Keyring> keyring =
-      size > file_size_max
-          ? Result<Keyring>(Error(Status::wrong_key, fmt::format("it is longer than {} octets", file_size_max)))
-          : Keyring::from_text(std::string_view(text).substr(0, size));
+  Result<Keyring> keyring = size > key_file::file_size_max
+                                ? Result<Keyring>(Error(Status::wrong_key, fmt::format("it is longer than {} octets",
+                                                                                       key_file::file_size_max)))
+                                : Keyring::from_text(std::string_view(text).substr(0, size));
   base::wipe(text);
   if (!keyring) {
     return Error(keyring.error().status(),
@@ -4584,6 +4603,10 @@ std::span<const std::uint8_t> octets_in(const SecretText& text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.reveal().data()), text.size()};
 }
 
+Error too_large(const std::string& path) {
+  return key_file::refused(path, "would be too large to be read again; remove keys that nothing hangs on first");
+}
+
 /// Whose a new file is to be, and who may read it. The defaults: nobody but who makes it.
 struct Rights {
   std::optional<uid_t> user;
@@ -4631,11 +4654,16 @@ std::string followed(const std::string& path) {
 Result<void> put_over(const std::string& path, std::string_view text) {
   struct stat old {};
   if (::stat(path.c_str(), &old) != 0) return key_file::cannot("examined", path, errno);
-  Rights rights;
-  if (::geteuid() == 0) {
-    rights.user = old.st_uid;
-    rights.group = old.st_gid;
+  // Else the new file would be somebody else's, and refused by those who read it.
+  if (::geteuid() != 0 && old.st_uid != ::geteuid()) {
+    return key_file::refused(path,
+                             fmt::format("belongs to user {}, and user {}, who runs this program, cannot replace it "
+                                         "by one like it; change the keys as its owner or as root",
+                                         old.st_uid, ::geteuid()));
   }
+  Rights rights;
+  rights.user = old.st_uid;
+  rights.group = old.st_gid;
   rights.mode = old.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
   // One name, and the lock is had: what is there was left by somebody who was killed.
   const std::string aside = path + ".new";
@@ -4678,6 +4706,7 @@ Result<void> key_file::replace(const std::string& path, const KeyFileTrust& trus
     if (auto changed = change(*keyring); !changed) return changed;
     const SecretText text = keyring->reveal_text();
     if (base::equal_constant_time(octets_in(text), octets_in(before))) return {};
+    if (text.size() > file_size_max) return too_large(path);
     return put_over(file, text.reveal());
   }
   return Error(Status::conflict, "other processes keep changing the key file; try again");
@@ -4686,6 +4715,7 @@ Result<void> key_file::replace(const std::string& path, const KeyFileTrust& trus
 Result<void> Keyring::write_new_file(const std::string& path, const std::string& owner_of) const {
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const SecretText text = reveal_text();
+  if (text.size() > key_file::file_size_max) return too_large(path);
   const Rights rights = rights_like(owner_of);
   int failed = 0;
   {
@@ -5105,7 +5135,8 @@ Result<void> Keyring::remove(std::string_view id) {
 /// closed: whoever works with one goes on, without a lock. What has to fit together (a token's key id, verifier and
 /// tag) is made with one now().
 ///
-/// Thread-safe, and usable in a forked child. `look` may ask the host's own function or read a file; the rest does not.
+/// Thread-safe, and usable in a forked child. `look` and `reload` may ask the host's own function, read a file, and
+/// storage if `fits` does; the rest does not.
 
 
 
@@ -5122,9 +5153,9 @@ class LiveSealer {
 
   const Sealer& now() const noexcept { return *current_.load(std::memory_order_acquire)->sealer; }
 
-  /// Before any other thread uses it. `fits`: may these keys be taken for those of this store? `taken` is called after
-  /// others were published, and may not call back.
-  void watch(std::function<bool(const Sealer&)> fits, std::function<void()> taken);
+  /// Before any other thread uses it. `fits`: are these keys, none of which is in use, those of this store? An error:
+  /// it cannot be told now. `taken` is called after others were published, and may not call back.
+  void watch(std::function<Result<bool>(const Sealer&)> fits, std::function<void()> taken);
 
   bool can_change() const noexcept { return source_ != nullptr; }
   KeySource* source() const noexcept { return source_.get(); }
@@ -5135,7 +5166,8 @@ class LiveSealer {
     outright,   ///< whatever it tells, and whatever was asked lately
   };
   /// Takes the keys that the source has by now. What a look finds that began after the call is shared by all who wait.
-  /// True: others than `known` are in use. It never fails: what cannot be had leaves the keys as they are.
+  /// True: others than `known` are in use, and what was remembered by those is forgotten. It never fails: what cannot
+  /// be had leaves the keys as they are.
   bool look(const Sealer& known, Ask ask = Ask::on_notice) noexcept;
   /// By its mark, where the backend's pulse is another one than at the latest look: who changes keys announces it. And
   /// some times in a second, for those that nobody announces.
@@ -5180,7 +5212,8 @@ class LiveSealer {
   /// What one look at a time may touch.
   struct Turn {
     std::mutex mutex;
-    std::uint64_t read = 0;  ///< the latest look that was made to its end
+    std::uint64_t asked = 0;     ///< the latest look that asked for the keys
+    std::uint64_t compared = 0;  ///< the latest that did, or saw that there is no need to
     std::optional<KeySource::Mark> mark;
     bool failed = false;          ///< the keys could not be had: tried again, mark or not
     std::int64_t not_before = 0;  ///< monotonic milliseconds
@@ -5199,7 +5232,8 @@ class LiveSealer {
   Result<void> take(Keyring keyring);
 
   const std::shared_ptr<KeySource> source_;
-  std::function<bool(const Sealer&)> fits_;
+  const bool has_marks_;  ///< else a look by the mark finds nothing
+  std::function<Result<bool>(const Sealer&)> fits_;
   std::function<void()> on_taken_;
   std::atomic<const Published*> current_;
   std::atomic<std::uint64_t> begun_{0};
@@ -5219,7 +5253,11 @@ namespace tokenstore::seal {
 
 LiveSealer::LiveSealer(std::unique_ptr<Sealer> first, std::shared_ptr<KeySource> source,
                        std::optional<KeySource::Mark> mark)
-    : source_(std::move(source)), current_(nullptr), clock_(system_clock()), turn_(nullptr) {
+    : source_(std::move(source)),
+      has_marks_(mark.has_value()),
+      current_(nullptr),
+      clock_(system_clock()),
+      turn_(nullptr) {
   auto published = std::make_unique<Published>(Published{std::move(first), nullptr});
   auto turn = std::make_unique<Turn>();
   turn->mark = mark;
@@ -5238,7 +5276,7 @@ LiveSealer::~LiveSealer() {
   }
 }
 
-void LiveSealer::watch(std::function<bool(const Sealer&)> fits, std::function<void()> taken) {
+void LiveSealer::watch(std::function<Result<bool>(const Sealer&)> fits, std::function<void()> taken) {
   fits_ = std::move(fits);
   on_taken_ = std::move(taken);
 }
@@ -5248,7 +5286,7 @@ LiveSealer::Turn& LiveSealer::turn() {
     fork_guard_.adopt([&] {
       // The parent's is left alone: a thread of the parent's may have held its lock.
       auto fresh = std::make_unique<Turn>();
-      fresh->read = begun_.load();
+      fresh->asked = fresh->compared = begun_.load();
       turn_.store(fresh.release(), std::memory_order_release);
       return true;
     });
@@ -5257,13 +5295,16 @@ LiveSealer::Turn& LiveSealer::turn() {
 }
 
 bool LiveSealer::look(const Sealer& known, Ask ask) noexcept {
-  if (&now() != &known) return true;
   if (!source_) return false;
+  // Whoever asks the host's function may keep the turn for long, and nobody waits for that who would not ask it.
+  if (ask == Ask::by_mark && !has_marks_) return &now() != &known;
   try {
     const std::uint64_t begun = begun_.load(std::memory_order_acquire);
     Turn& own = turn();
+    // Also where others are in use by now: whoever has published them may not have forgotten everything yet.
     const std::lock_guard lock(own.mutex);
-    if (own.read <= begun) static_cast<void>(look_in_turn(own, ask).ok());
+    const std::uint64_t latest = ask == Ask::outright ? own.asked : own.compared;
+    if (&now() == &known && latest <= begun) static_cast<void>(look_in_turn(own, ask).ok());
   } catch (...) {
     refused_.fetch_add(1, std::memory_order_relaxed);  // no memory now; the next look tries again
   }
@@ -5288,17 +5329,15 @@ Result<void> LiveSealer::look_in_turn(Turn& turn, Ask ask) {
   const bool pause_is_over = clock_->coarse_monotonic() >= turn.not_before;
   const bool worth_it = mark ? mark != turn.mark || (turn.failed && pause_is_over)  //
                              : ask == Ask::on_notice && pause_is_over;
-  if (!worth_it && ask != Ask::outright) {
-    turn.read = this_look;
-    return {};
-  }
+  turn.compared = this_look;
+  if (!worth_it && ask != Ask::outright) return {};
   turn.not_before = clock_->coarse_monotonic() + source_->pause().count();
   auto keyring = source_->keyring();
   auto taken = keyring.ok() ? take(*std::move(keyring)) : Result<void>(keyring.error());
   turn.failed = !taken.ok();
   if (turn.failed) refused_.fetch_add(1, std::memory_order_relaxed);
   turn.mark = mark;
-  turn.read = this_look;
+  turn.asked = this_look;
   return taken;
 }
 
@@ -5306,9 +5345,15 @@ Result<void> LiveSealer::take(Keyring keyring) {
   auto made = Sealer::create(std::move(keyring));
   if (!made.ok()) return made.error();
   if ((*made)->has_keys_of(now())) return {};
-  if (fits_ && !fits_(**made)) {
-    return Error(Status::wrong_key,
-                 "the keys are now those of another store, and were not taken; put those of this one back");
+  // Whoever can write storage must not be able to keep a store at its keys: it is asked only where the keys alone do
+  // not tell that they are the same store's.
+  if (!(*made)->shares_key_with(now()) && fits_) {
+    const Result<bool> fits = fits_(**made);
+    if (!fits.ok()) return fits.error();
+    if (!*fits) {
+      return Error(Status::wrong_key,
+                   "the keys are now those of another store, and were not taken; put those of this one back");
+    }
   }
   auto next = std::make_unique<Published>(Published{*std::move(made), current_.load(std::memory_order_relaxed)});
   current_.store(next.release(), std::memory_order_release);
@@ -5566,6 +5611,33 @@ struct Sealer::Impl {
     mac.finish(out);
   }
 
+  static std::optional<Bytes32> feed_link(const SubKeys& keys, const Place& place, std::uint64_t revision,
+                                          const Bytes32& previous, std::string_view entry) noexcept {
+    Bytes32 link;
+    Mac mac(keys.row);
+    mac.add_octets(feed_label);
+    add_place(mac, place);
+    mac.add_number(revision);
+    mac.add(previous.data(), previous.size());
+    mac.add_field(entry);
+    mac.finish(link);
+    if (mac.overlong()) return std::nullopt;
+    return link;
+  }
+
+  bool is_same_key(std::size_t own, const Impl& other, std::size_t others) const noexcept {
+    if (entries[own].id != other.entries[others].id) return false;
+    // Equal keys say the same of the same text.
+    Bytes32 left;
+    Bytes32 right;
+    verifier(keys[own], {}, {}, {}, left);
+    verifier(other.keys[others], {}, {}, {}, right);
+    const bool same = base::equal_constant_time(left, right);
+    base::wipe(left.data(), left.size());
+    base::wipe(right.data(), right.size());
+    return same;
+  }
+
   template <typename Where, typename Record>
   void seal(const Where& where, Record& record) const {
     record.seal_key_id = entries[active].id;
@@ -5635,20 +5707,21 @@ std::vector<std::pair<std::string, KeyUse>> Sealer::keys() const {
 }
 
 bool Sealer::has_keys_of(const Sealer& other) const noexcept {
-  const std::vector<KeyEntry>& ours = impl_->entries;
-  const std::vector<KeyEntry>& theirs = other.impl_->entries;
-  bool same = ours.size() == theirs.size();
-  for (std::size_t i = 0; same && i < ours.size(); ++i) {
-    // Equal keys say the same of the same text.
-    Bytes32 left;
-    Bytes32 right;
-    Impl::verifier(impl_->keys[i], {}, {}, {}, left);
-    Impl::verifier(other.impl_->keys[i], {}, {}, {}, right);
-    same = ours[i].id == theirs[i].id && ours[i].use == theirs[i].use && base::equal_constant_time(left, right);
-    base::wipe(left.data(), left.size());
-    base::wipe(right.data(), right.size());
+  const std::size_t size = impl_->entries.size();
+  bool same = size == other.impl_->entries.size();
+  for (std::size_t i = 0; same && i < size; ++i) {
+    same = impl_->entries[i].use == other.impl_->entries[i].use && impl_->is_same_key(i, *other.impl_, i);
   }
   return same;
+}
+
+bool Sealer::shares_key_with(const Sealer& other) const noexcept {
+  for (std::size_t i = 0; i < impl_->entries.size(); ++i) {
+    for (std::size_t j = 0; j < other.impl_->entries.size(); ++j) {
+      if (impl_->is_same_key(i, *other.impl_, j)) return true;
+    }
+  }
+  return false;
 }
 
 std::optional<KeyUse> Sealer::key_use(std::string_view key_id) const noexcept {
@@ -5730,16 +5803,14 @@ std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view ke
                                          const Bytes32& previous, std::string_view entry) const noexcept {
   const KeyEntry* held = impl_->entry(key_id);
   if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
-  Bytes32 link;
-  Mac mac(impl_->keys_of(*held).row);
-  mac.add_octets(feed_label);
-  add_place(mac, place);
-  mac.add_number(revision);
-  mac.add(previous.data(), previous.size());
-  mac.add_field(entry);
-  mac.finish(link);
-  if (mac.overlong()) return std::nullopt;
-  return link;
+  return Impl::feed_link(impl_->keys_of(*held), place, revision, previous, entry);
+}
+
+std::optional<Bytes32> Sealer::feed_link_of_retired(const Place& place, std::string_view key_id, std::uint64_t revision,
+                                                    const Bytes32& previous, std::string_view entry) const noexcept {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use != KeyUse::retired) return std::nullopt;
+  return Impl::feed_link(impl_->keys_of(*held), place, revision, previous, entry);
 }
 
 std::optional<Bytes32> Sealer::journal_mac(std::string_view key_id, std::string_view octets) const noexcept {
@@ -9978,19 +10049,20 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
   if (found) checked.record = std::move(**loaded);
   const TokenRecord& record = found ? checked.record : nobody_;
   // Both MACs whatever comes out, so that the time does not tell what was found.
-  const bool right_secret = sealer_.now().verifier_matches(place_.workspace, token, record.verifier);
+  const seal::Sealer& keys = sealer_.now();
+  const bool right_secret = keys.verifier_matches(place_.workspace, token, record.verifier);
   Reason seal = Reason::none;
   if (found) {
     seal = distrust(sealer_.verify(place_, record));
   } else {
-    sealer_.now().work_like_verify(place_, record);
+    keys.work_like_verify(place_, record);
   }
 
   if (!found) {
     checked.reason = Reason::unknown;
   } else if (!right_secret) {
     // A key that was taken out since the tag was checked compares with nothing.
-    checked.reason = sealer_.now().key_use(token.key_id) ? Reason::wrong_secret : Reason::forged;
+    checked.reason = keys.key_use(token.key_id) ? Reason::wrong_secret : Reason::forged;
   } else if (record.id != token.id || record.key_id != token.key_id) {
     checked.reason = Reason::tampered;
   } else if (seal != Reason::none) {
@@ -11447,6 +11519,9 @@ std::string actor_label(const Actor& actor);
 bool may_act_on(const Actor& actor, std::string_view owner) noexcept;
 /// `permission_denied` for a user.
 Result<void> require_administrator(const Actor& actor);
+/// For what concerns every workspace: an administrator is one of the workspace that is open. `permission_denied` for
+/// anybody but the host.
+Result<void> require_host(const Actor& actor);
 
 Result<void> check_owner_name(std::string_view owner);
 Result<void> check_workspace_name(std::string_view workspace);
@@ -11475,6 +11550,8 @@ bool storage_was_not_told(Status status) noexcept;
 
 Error no_such_token();
 Error no_such_owner();
+/// Whether a genuine token may still be used, now or later, as far as its record and its owner's "revoke all" tell.
+bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept;
 /// `what` as in "the record of this token".
 Error tampered(std::string_view what);
 
@@ -11866,8 +11943,9 @@ class TokenStore {
   /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
   Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
                               std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
-  // Keys, of the whole store. Those that change some answer `unsupported` unless the keys are in a key file, and can be
-  // asked for again after any error. Other processes take part as soon as they look at storage again.
+  // Keys, which are the whole store's: `permission_denied` for anybody but the host. Those that change some answer
+  // `unsupported` unless the keys are in a key file, and can be asked for again after any error. Other processes take
+  // part as soon as they look at storage again.
 
   /// The keys and what hangs on each, in the order of the keyring; then those that it does not hold. Reads every
   /// record.
@@ -11967,7 +12045,8 @@ class TokenStore::Impl {
 
   /// A part of the list, not verified. `internal` if the backend's parts do not go down: a walk over them
   /// would never end.
-  Result<TokenList> list_part(const TokenQuery& query);
+  Result<TokenList> list_part(const TokenQuery& query) { return list_part(workspace, query); }
+  Result<TokenList> list_part(std::string_view of_workspace, const TokenQuery& query);
 
   /// The sealer for what is written after a record was read that this key has sealed (empty: it is new). If it is not
   /// the active one of this process, others may use newer keys already, which are then taken first: so a record never
@@ -11977,6 +12056,7 @@ class TokenStore::Impl {
   Mutation next_revision(TokenRecord record);
   Mutation next_revision(OwnerRecord record);
   Mutation next_revision(WorkspaceRecord record);
+  Mutation next_revision(StoreRecord record);
 
   /// Commits and announces every record that the batch changes; anything but committed is an Error.
   Result<void> commit(std::span<const Mutation> batch);
@@ -12169,9 +12249,7 @@ class Check {
       return problem(
           fmt::format("{} belongs to a record of its owner that was removed or put back: it is denied", what));
     }
-    const TokenState state = rules::state_at(record, now);
-    const bool living = state == TokenState::active || state == TokenState::pending;
-    if (living && owner->revoke_all_count == record.revoke_all_count) ++usage_[record.key_id].living_tokens;
+    if (rules::is_living(record, owner->revoke_all_count, now)) ++usage_[record.key_id].living_tokens;
   }
 
   std::optional<Owner> owner_of(const TokenRecord& record) {
@@ -12199,23 +12277,26 @@ class Check {
     std::optional<Bytes32> link;
     if (revision == 0) link = Bytes32{};
     const seal::Sealer& sealer = store_.sealer->now();
-    // What a key linked that has ended since can no longer be judged; but an entry of another key that follows it is
-    // linked to it, and whoever linked that had read it.
-    std::uint64_t not_judged = 0;  // the first revision of such; 0: none
+    // What a key linked that is gone cannot be judged any more, and what a retired one linked whoever stole it could
+    // have linked. Both are let be where they may stand by right: before an entry of another key, which is linked to
+    // them.
+    std::uint64_t doubtful = 0;  // the first revision since such an entry; 0: none
+    bool any_sure = false;
     for (const Changes::Entry& entry : feed->entries) {
       const auto use = sealer.key_use(seal::key_of_entry(entry.text));
-      const bool ended = !use || *use == KeyUse::retired;
-      const bool linked = !link || ended || seal::is_linked(sealer, store_.place, entry, *link);
+      const bool linked = !link || !use || seal::is_linked(sealer, store_.place, entry, *link) ||
+                          seal::is_linked_by_retired(sealer, store_.place, entry, *link);
       if (entry.revision != revision + 1 || !linked) return feed_does_not_fit(revision + 1);
       revision = entry.revision;
       link = entry.link;
-      if (!ended) {
-        not_judged = 0;
-      } else if (!use && not_judged == 0) {
-        not_judged = revision;
+      if (use && *use != KeyUse::retired) {
+        any_sure = true;
+        doubtful = 0;
+      } else if ((!use || any_sure) && doubtful == 0) {
+        doubtful = revision;
       }
     }
-    if (not_judged != 0) return feed_does_not_fit(not_judged);
+    if (doubtful != 0) return feed_does_not_fit(doubtful);
     if (revision != feed->revision || (link && *link != feed->link)) return feed_does_not_fit(revision + 1);
     return {};
   }
@@ -12530,8 +12611,13 @@ class KeyCount {
     std::string workspace;        ///< one that holds some of those; empty: the store itself
   };
 
-  KeyCount(TokenStore::Impl& store, const Progress& progress) : store_(store), progress_(progress) {}
+  /// What becomes of a workspace whose record was tampered with, and which denies every token for it.
+  enum class Denied { refused, left_out };
 
+  KeyCount(TokenStore::Impl& store, Denied denied, const Progress& progress)
+      : store_(store), denied_(denied), progress_(progress) {}
+
+  /// `tampered` names the workspace, unless such are left out.
   Result<void> run();
   /// By key id; the keys that anything hangs on.
   const std::map<std::string, Of, std::less<>>& keys() const noexcept { return keys_; }
@@ -12549,6 +12635,7 @@ class KeyCount {
   Result<void> go_on();
 
   TokenStore::Impl& store_;
+  const Denied denied_;
   const Progress& progress_;
   std::map<std::string, Of, std::less<>> keys_;
   std::unordered_map<std::string, std::uint64_t> revoke_all_counts_;  ///< of the owners of the workspace at hand
@@ -12591,8 +12678,11 @@ Result<void> KeyCount::run() {
 Result<void> KeyCount::count_workspace(const WorkspaceRecord& record) {
   const Bytes16& id = store_.place.store;
   const seal::SealCheck check = store_.sealer->verify(id, record);
-  // What it holds cannot be judged: its birth may not be what it was.
-  if (check == seal::SealCheck::tampered) return rules::tampered("the record of a workspace");
+  if (check == seal::SealCheck::tampered) {
+    // What it holds cannot be judged: its birth may not be what it was. It denies everything, until it is put right.
+    if (denied_ == Denied::left_out) return {};
+    return rules::tampered(fmt::format("the record of the workspace \"{}\"", record.workspace));
+  }
   count_seal(check, record.seal_key_id, record.workspace);
   const seal::Place place{id, record.workspace, record.birth};
   revoke_all_counts_.clear();
@@ -12620,11 +12710,8 @@ Result<void> KeyCount::count_tokens(const seal::Place& place) {
   query.limit = count_page;
   query.now = store_.clock.now();
   do {
-    auto list = store_.backend->list_tokens(place.workspace, query);
+    auto list = store_.list_part(place.workspace, query);
     if (!list.ok()) return list.error();
-    if (!query.before_id.empty() && list->next_before_id >= query.before_id) {
-      return Error(Status::internal, "the storage backend lists the same tokens again and again; it must be repaired");
-    }
     for (const TokenRecord& record : list->tokens) count_token(place, record, query.now);
     done_ += list->tokens.size();
     if (auto wanted = go_on(); !wanted.ok()) return wanted;
@@ -12642,14 +12729,11 @@ void KeyCount::count_token(const seal::Place& place, const TokenRecord& record, 
     ++seal.outliving;
     seal.workspace = place.workspace;
   }
-  const TokenState state = rules::state_at(record, now);
-  const bool living = state == TokenState::active || state == TokenState::pending;
-  // An owner who came after the owners were read has revoked nothing.
+  // An owner who came, or revoked all, after the owners were read: rather one too many that lives.
   const auto owner = revoke_all_counts_.find(record.owner);
-  const bool revoked = owner != revoke_all_counts_.end() && owner->second > record.revoke_all_count;
-  if (living && !revoked && store_.sealer->now().key_use(record.key_id) != KeyUse::retired) {
-    ++keys_[record.key_id].living_tokens;
-  }
+  const std::uint64_t known = owner == revoke_all_counts_.end() ? 0 : owner->second;
+  const bool living = rules::is_living(record, std::max(known, record.revoke_all_count), now);
+  if (living && store_.sealer->now().key_use(record.key_id) != KeyUse::retired) ++keys_[record.key_id].living_tokens;
 }
 
 void KeyCount::count_seal(seal::SealCheck check, const std::string& key_id, const std::string& workspace) {
@@ -12678,7 +12762,7 @@ namespace {
 
 /// Whoever may change keys, on a store that can be written.
 Result<void> may_change_keys(const TokenStore::Impl& store, const Actor& actor) {
-  if (auto good = rules::require_administrator(actor); !good.ok()) return good;
+  if (auto good = rules::require_host(actor); !good.ok()) return good;
   if (store.backend->read_only()) {
     return Error(Status::read_only, "the store is open for reading only; open it for writing");
   }
@@ -12728,9 +12812,7 @@ Result<void> seal_store_anew(TokenStore::Impl& store) {
     if (record.seal_key_id == sealer.active_key_id() || store.sealer->verify(record) != seal::SealCheck::genuine) {
       return true;
     }
-    const RecordRevision expected = record.revision++;
-    sealer.seal(record);
-    const Mutation batch[] = {Mutation::put(std::move(record), expected)};
+    const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = store.commit(batch); !committed.ok()) return committed.error();
     return true;
   });
@@ -12747,9 +12829,7 @@ Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
     if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
     WorkspaceRecord& record = **loaded;
     const seal::Place place = place_of(store, record);
-    const RecordRevision expected = record.revision++;
-    store.sealer->now().seal(store.place.store, record);
-    const Mutation batch[] = {Mutation::put(std::move(record), expected)};
+    const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();
     return true;
   });
@@ -12757,9 +12837,9 @@ Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
   return {};
 }
 
-Result<KeyCount::Of> count_of(TokenStore::Impl& store, std::string_view id) {
+Result<KeyCount::Of> count_of(TokenStore::Impl& store, std::string_view id, KeyCount::Denied denied) {
   const Progress silent;
-  KeyCount counted(store, silent);
+  KeyCount counted(store, denied, silent);
   if (auto done = counted.run(); !done.ok()) return done.error();
   return counted.of(id);
 }
@@ -12778,9 +12858,9 @@ Result<void> look_at_leaving_key(TokenStore::Impl& store, std::string_view id) {
 }  // namespace
 
 Result<std::vector<KeyStatus>> TokenStore::key_status(const Actor& actor, const Progress& progress) {
-  if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
+  if (auto good = rules::require_host(actor); !good.ok()) return good.error();
   impl_->sealer->look(impl_->sealer->now());
-  KeyCount counted(*impl_, progress);
+  KeyCount counted(*impl_, KeyCount::Denied::refused, progress);
   if (auto done = counted.run(); !done.ok()) return done.error();
   const seal::Sealer& sealer = impl_->sealer->now();
   std::vector<KeyStatus> keys;
@@ -12822,7 +12902,8 @@ Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
   if (auto good = look_at_leaving_key(*impl_, id); !good.ok()) return good;
   // Retired already: told again, in case somebody has not been.
   if (impl_->sealer->now().key_use(id) != KeyUse::retired) {
-    auto of = count_of(*impl_, id);
+    // A key that leaked must be retired, whatever somebody has done to storage.
+    auto of = count_of(*impl_, id, KeyCount::Denied::left_out);
     if (!of.ok()) return of.error();
     if (of->outliving != 0) {
       return Error(Status::refused, fmt::format("key {} seals {} records that outlive it, some in workspace '{}'; seal "
@@ -12838,7 +12919,8 @@ Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
 Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
   if (auto good = may_change_keys(*impl_, actor); !good.ok()) return good.error();
   if (auto good = look_at_leaving_key(*impl_, id); !good.ok()) return good;
-  auto of = count_of(*impl_, id);
+  // A workspace that is put right later may need it.
+  auto of = count_of(*impl_, id, KeyCount::Denied::refused);
   if (!of.ok()) return of.error();
   if (of->seals != 0 || of->living_tokens != 0) {
     return Error(Status::refused,
@@ -13812,17 +13894,15 @@ class Reseal {
  private:
   bool time_is_over() { return store_.clock.monotonic() >= stop_at_; }
 
-  /// Adds a step that seals a record anew, if it is to be.
-  template <typename Where, typename Record>
-  void consider(const Where& where, Record record, std::vector<Mutation>& batch) {
-    if (!store_.sealer->is_genuine(where, record)) {
+  /// Adds a step that seals a record anew, if it is to be. `where`: what its seal covers besides.
+  template <typename Record, typename... Where>
+  void consider(std::vector<Mutation>& batch, Record record, const Where&... where) {
+    if (store_.sealer->verify(where..., record) != seal::SealCheck::genuine) {
       ++result_.refused;
     } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
       ++result_.kept;
     } else {
-      const RecordRevision expected = record.revision++;
-      store_.sealer->now().seal(where, record);
-      batch.push_back(Mutation::put(std::move(record), expected));
+      batch.push_back(store_.next_revision(std::move(record)));
     }
   }
 
@@ -13850,21 +13930,10 @@ class Reseal {
       std::vector<Mutation> batch;
       auto store = store_.backend->load_store();
       if (!store.ok()) return store.error();
-      if (store->has_value()) {
-        StoreRecord& record = **store;
-        if (store_.sealer->verify(record) != seal::SealCheck::genuine) {
-          ++result_.refused;
-        } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
-          ++result_.kept;
-        } else {
-          const RecordRevision expected = record.revision++;
-          store_.sealer->now().seal(record);
-          batch.push_back(Mutation::put(std::move(record), expected));
-        }
-      }
+      if (store->has_value()) consider(batch, std::move(**store));
       auto workspace = store_.backend->load_workspace(store_.workspace);
       if (!workspace.ok()) return workspace.error();
-      if (workspace->has_value()) consider(store_.place.store, std::move(**workspace), batch);
+      if (workspace->has_value()) consider(batch, std::move(**workspace), store_.place.store);
       if (auto committed = commit(batch); !committed.ok()) return committed.error();
       return true;
     });
@@ -13883,7 +13952,7 @@ class Reseal {
         more = list->more && !list->owners.empty();
         if (more) last = list->owners.back().owner;
         std::vector<Mutation> batch;
-        for (OwnerRecord& record : list->owners) consider(store_.place, std::move(record), batch);
+        for (OwnerRecord& record : list->owners) consider(batch, std::move(record), store_.place);
         if (auto committed = commit(batch); !committed.ok()) return committed.error();
         return true;
       });
@@ -13908,7 +13977,7 @@ class Reseal {
         if (!list.ok()) return list.error();
         next = std::move(list->next_before_id);
         std::vector<Mutation> batch;
-        for (TokenRecord& record : list->tokens) consider(store_.place, std::move(record), batch);
+        for (TokenRecord& record : list->tokens) consider(batch, std::move(record), store_.place);
         if (auto committed = commit(batch); !committed.ok()) return committed.error();
         return true;
       });
@@ -13984,6 +14053,12 @@ Result<void> require_administrator(const Actor& actor) {
   if (auto known = check_actor(actor); !known.ok()) return known;
   if (actor.kind() != Actor::Kind::user) return {};
   return Error(Status::permission_denied, "only an administrator or the host may do this");
+}
+
+Result<void> require_host(const Actor& actor) {
+  if (auto known = require_administrator(actor); !known.ok()) return known;
+  if (actor.kind() == Actor::Kind::host) return {};
+  return Error(Status::permission_denied, "only the host may do this: it concerns every workspace");
 }
 
 Result<void> check_owner_name(std::string_view owner) {
@@ -14145,6 +14220,11 @@ Error no_such_owner() {
   return {Status::not_found, "there are no settings of an owner of this name"};
 }
 
+bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept {
+  const TokenState state = state_at(record, now);
+  return (state == TokenState::active || state == TokenState::pending) && record.revoke_all_count == revoke_all_count;
+}
+
 Error tampered(std::string_view what) {
   return {Status::tampered, fmt::format("{} was changed outside the library; run a check of the store", what)};
 }
@@ -14177,11 +14257,12 @@ TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::L
       validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
                    if (upkeep) start_upkeep(upkeep_pause);
                  }}) {
-  const auto fits = [this](const seal::Sealer& others) {
+  const auto fits = [this](const seal::Sealer& others) -> Result<bool> {
     const auto store = backend->load_store();
-    // What cannot be read now denies by itself. A retired key is this store's too, and must not be kept in use.
-    if (!store.ok() || !store->has_value()) return true;
+    if (!store.ok()) return store.error();
+    if (!store->has_value()) return false;
     const seal::SealCheck check = others.verify(**store);
+    // A retired key is this store's too.
     return check == seal::SealCheck::genuine || check == seal::SealCheck::retired_key;
   };
   sealer->watch(fits, [this] { validator.keys_changed(); });
@@ -14240,30 +14321,41 @@ Result<TokenRecord> TokenStore::Impl::load_visible_token(const Actor& actor, std
   return std::move(record);
 }
 
-Result<TokenList> TokenStore::Impl::list_part(const TokenQuery& query) {
-  auto list = backend->list_tokens(workspace, query);
+Result<TokenList> TokenStore::Impl::list_part(std::string_view of_workspace, const TokenQuery& query) {
+  auto list = backend->list_tokens(of_workspace, query);
   if (list.ok() && !query.before_id.empty() && list->next_before_id >= query.before_id) {
     return Error(Status::internal, "the storage backend lists the same tokens again and again; it must be repaired");
   }
   return list;
 }
 
+namespace {
+
+/// `where`: what the seal of such a record covers besides.
+template <typename Record, typename... Where>
+Mutation sealed_anew(const seal::Sealer& sealer, Record record, const Where&... where) {
+  const RecordRevision expected = record.revision++;
+  sealer.seal(where..., record);
+  return Mutation::put(std::move(record), expected);
+}
+
+}  // namespace
+
 Mutation TokenStore::Impl::next_revision(TokenRecord record) {
-  const RecordRevision expected = record.revision++;
-  sealer_after(record.seal_key_id).seal(place, record);
-  return Mutation::put(std::move(record), expected);
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record), place);
 }
-
 Mutation TokenStore::Impl::next_revision(OwnerRecord record) {
-  const RecordRevision expected = record.revision++;
-  sealer_after(record.seal_key_id).seal(place, record);
-  return Mutation::put(std::move(record), expected);
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record), place);
 }
-
 Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) {
-  const RecordRevision expected = record.revision++;
-  sealer_after(record.seal_key_id).seal(place.store, record);
-  return Mutation::put(std::move(record), expected);
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record), place.store);
+}
+Mutation TokenStore::Impl::next_revision(StoreRecord record) {
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record));
 }
 
 Bytes16 TokenStore::Impl::new_birth() const {
@@ -14370,12 +14462,6 @@ Error not_this_key(std::string_view what);
 namespace tokenstore {
 namespace {
 
-Result<void> require_host(const Actor& actor) {
-  if (auto known = rules::require_administrator(actor); !known.ok()) return known;
-  if (actor.kind() == Actor::Kind::host) return {};
-  return Error(Status::permission_denied, "only the host may do this: it concerns every workspace");
-}
-
 /// What others have sealed by now with keys that this process does not know yet has to be believed.
 const seal::Sealer& newest(seal::LiveSealer& sealer) noexcept {
   sealer.look(sealer.now(), seal::LiveSealer::Ask::by_mark);
@@ -14385,12 +14471,12 @@ const seal::Sealer& newest(seal::LiveSealer& sealer) noexcept {
 }  // namespace
 
 Result<BackupInfo> TokenStore::backup(const Actor& actor, const std::string& path, const BackupOptions& options) {
-  if (auto good = require_host(actor); !good.ok()) return good.error();
+  if (auto good = rules::require_host(actor); !good.ok()) return good.error();
   return transfer::backup(*impl_->backend, newest(*impl_->sealer), path, options);
 }
 
 Result<CopyReport> TokenStore::copy_to(const Actor& actor, Backend& to, const CopyOptions& options) {
-  if (auto good = require_host(actor); !good.ok()) return good.error();
+  if (auto good = rules::require_host(actor); !good.ok()) return good.error();
   return transfer::copy(*impl_->backend, to, newest(*impl_->sealer), options);
 }
 

@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_e780e0e624f3
+#define tokenstore tokenstore_postgres_0_1_0_c60065188ef0
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -824,9 +824,10 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
 
 /* ---- Keys ------------------------------------------------------------------------------------
  * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
- * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). Those that change keys answer
- * UNSUPPORTED unless they are in a key file. After an error the change may have happened: look, or ask again. Other
- * processes take part as soon as they look at storage again. */
+ * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). They are the host's alone:
+ * PERMISSION_DENIED for any other actor. Those that change keys answer UNSUPPORTED unless they are in a key file. After
+ * an error the change may have happened: look, or ask again. Other processes take part as soon as they look at storage
+ * again. */
 
 /* Adds a new key, verify-only, and writes its id, two characters and a zero byte, into your buffer. `*out_size` is the
  * size of the id, or on BUFFER_TOO_SMALL the buffer size that is needed: nothing was added then. Errors:
@@ -840,13 +841,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_add(tokenstore_store* 
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_activate(tokenstore_store* store,
                                                                    const tokenstore_actor* actor, const char* id,
                                                                    size_t id_size, tokenstore_error** out_error);
-/* Ends the tokens of a verify-only key for good. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED
- * (it is active, or seals what outlives it). Since 0.1. */
+/* Ends the tokens of a verify-only key for good. Reads every record; a workspace whose record was tampered with, and
+ * which denies everything, is left out. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or seals what
+ * outlives it). Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_retire(tokenstore_store* store, const tokenstore_actor* actor,
                                                                  const char* id, size_t id_size,
                                                                  tokenstore_error** out_error);
 /* Takes a key out. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or something
- * hangs on it). Since 0.1. */
+ * hangs on it); TAMPERED (the record of a workspace, which may need the key when it is put right). Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_store* store, const tokenstore_actor* actor,
                                                                  const char* id, size_t id_size,
                                                                  tokenstore_error** out_error);
@@ -1528,15 +1530,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_e780e0e624f3_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -7613,8 +7615,9 @@ class TokenStore {
   /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
   Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
                               std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
-  // Keys, of the whole store. Those that change some answer `unsupported` unless the keys are in a key file, and can be
-  // asked for again after any error. Other processes take part as soon as they look at storage again.
+  // Keys, which are the whole store's: `permission_denied` for anybody but the host. Those that change some answer
+  // `unsupported` unless the keys are in a key file, and can be asked for again after any error. Other processes take
+  // part as soon as they look at storage again.
 
   /// The keys and what hangs on each, in the order of the keyring; then those that it does not hold. Reads every
   /// record.

@@ -755,9 +755,10 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
 
 /* ---- Keys ------------------------------------------------------------------------------------
  * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
- * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). Those that change keys answer
- * UNSUPPORTED unless they are in a key file. After an error the change may have happened: look, or ask again. Other
- * processes take part as soon as they look at storage again. */
+ * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). They are the host's alone:
+ * PERMISSION_DENIED for any other actor. Those that change keys answer UNSUPPORTED unless they are in a key file. After
+ * an error the change may have happened: look, or ask again. Other processes take part as soon as they look at storage
+ * again. */
 
 /* Adds a new key, verify-only, and writes its id, two characters and a zero byte, into your buffer. `*out_size` is the
  * size of the id, or on BUFFER_TOO_SMALL the buffer size that is needed: nothing was added then. Errors:
@@ -771,13 +772,14 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_add(tokenstore_store* 
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_activate(tokenstore_store* store,
                                                                    const tokenstore_actor* actor, const char* id,
                                                                    size_t id_size, tokenstore_error** out_error);
-/* Ends the tokens of a verify-only key for good. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED
- * (it is active, or seals what outlives it). Since 0.1. */
+/* Ends the tokens of a verify-only key for good. Reads every record; a workspace whose record was tampered with, and
+ * which denies everything, is left out. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or seals what
+ * outlives it). Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_retire(tokenstore_store* store, const tokenstore_actor* actor,
                                                                  const char* id, size_t id_size,
                                                                  tokenstore_error** out_error);
 /* Takes a key out. Reads every record. Errors: as tokenstore_key_add; NOT_FOUND; REFUSED (it is active, or something
- * hangs on it). Since 0.1. */
+ * hangs on it); TAMPERED (the record of a workspace, which may need the key when it is put right). Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_store* store, const tokenstore_actor* actor,
                                                                  const char* id, size_t id_size,
                                                                  tokenstore_error** out_error);

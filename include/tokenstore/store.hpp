@@ -102,8 +102,9 @@ class TokenStore {
   /// already is only read. A key that check() finds nothing hanging on can then be retired and taken out.
   Result<ResealResult> reseal(const Actor& actor, std::string_view cursor = {},
                               std::chrono::milliseconds budget = std::chrono::milliseconds{1000});
-  // Keys, of the whole store. Those that change some answer `unsupported` unless the keys are in a key file, and can be
-  // asked for again after any error. Other processes take part as soon as they look at storage again.
+  // Keys, which are the whole store's: `permission_denied` for anybody but the host. Those that change some answer
+  // `unsupported` unless the keys are in a key file, and can be asked for again after any error. Other processes take
+  // part as soon as they look at storage again.
 
   /// The keys and what hangs on each, in the order of the keyring; then those that it does not hold. Reads every
   /// record.

@@ -78,14 +78,22 @@ bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& e
   return expected && base::equal_constant_time(*expected, entry.link);
 }
 
+bool is_linked_by_retired(const Sealer& sealer, const Place& place, const Changes::Entry& entry,
+                          const Bytes32& previous) noexcept {
+  const std::string_view key = key_of_entry(entry.text);
+  const auto expected = sealer.feed_link_of_retired(place, key, entry.revision, previous, entry.text);
+  return expected && base::equal_constant_time(*expected, entry.link);
+}
+
 FeedReading read_on(const Sealer& sealer, const Place& place, std::uint64_t revision, Bytes32 link,
                     const Changes& changes) {
   if (changes.everything) return {};
   std::vector<ChangedRecord> all;
   bool everything = false;
   for (const Changes::Entry& entry : changes.entries) {
-    if (entry.revision != revision + 1 || !is_linked(sealer, place, entry, link)) {
-      return {sealer.key_use(key_of_entry(entry.text)) == KeyUse::retired, std::nullopt};
+    if (entry.revision != revision + 1) return {false, std::nullopt};
+    if (!is_linked(sealer, place, entry, link)) {
+      return {is_linked_by_retired(sealer, place, entry, link), std::nullopt};
     }
     revision = entry.revision;
     link = entry.link;

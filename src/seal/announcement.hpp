@@ -48,14 +48,17 @@ std::string_view key_of_entry(std::string_view entry) noexcept;
 
 /// Whether an entry stands where it was put: `previous` is the link of the revision before it.
 bool is_linked(const Sealer& sealer, const Place& place, const Changes::Entry& entry, const Bytes32& previous) noexcept;
+/// The same by a key that is retired since: the entry cannot be believed, and is as that key left it.
+bool is_linked_by_retired(const Sealer& sealer, const Place& place, const Changes::Entry& entry,
+                          const Bytes32& previous) noexcept;
 
 /// Beyond every revision that can be: asks a feed only where it stands.
 inline constexpr std::uint64_t far_ahead = std::uint64_t{1} << 62U;
 
 /// What a reader learns who has read on from a revision and its link.
 struct FeedReading {
-  /// Each entry is linked to the one before, up to the head. What a key linked that is retired since cannot be judged:
-  /// it is not believed, and no sign that somebody changed it.
+  /// Each entry is linked to the one before, up to the head. What a key linked that is retired since is not believed,
+  /// and no sign that somebody changed it.
   bool fits = true;
   /// Empty: it names everything, or does not fit.
   std::optional<std::vector<ChangedRecord>> named;

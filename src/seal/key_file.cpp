@@ -23,9 +23,6 @@
 namespace tokenstore {
 namespace {
 
-/// Room for some hundreds of keys with comments.
-constexpr std::size_t file_size_max = 65'536;
-
 // ---- Which files ---------------------------------------------------------------------------------------------
 
 /// Whether root may take this file because it belongs to the owner of what `trust` names.
@@ -121,7 +118,7 @@ ssize_t read_some(int descriptor, bool regular, std::size_t from, std::span<char
 }
 
 Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& path) {
-  std::string text(file_size_max + 1, '\0');
+  std::string text(key_file::file_size_max + 1, '\0');
   std::size_t size = 0;
   while (size < text.size()) {
     const ssize_t got = read_some(descriptor, regular, size, std::span(text).subspan(size));
@@ -138,10 +135,10 @@ Result<Keyring> read_keyring(int descriptor, bool regular, const std::string& pa
                  fmt::format("the key file {} is empty{}", base::on_one_line(path),
                              regular ? "; restore it from a backup" : "; a pipe can be read only once"));
   }
-  Result<Keyring> keyring =
-      size > file_size_max
-          ? Result<Keyring>(Error(Status::wrong_key, fmt::format("it is longer than {} octets", file_size_max)))
-          : Keyring::from_text(std::string_view(text).substr(0, size));
+  Result<Keyring> keyring = size > key_file::file_size_max
+                                ? Result<Keyring>(Error(Status::wrong_key, fmt::format("it is longer than {} octets",
+                                                                                       key_file::file_size_max)))
+                                : Keyring::from_text(std::string_view(text).substr(0, size));
   base::wipe(text);
   if (!keyring) {
     return Error(keyring.error().status(),

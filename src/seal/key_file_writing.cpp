@@ -45,6 +45,10 @@ std::span<const std::uint8_t> octets_in(const SecretText& text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.reveal().data()), text.size()};
 }
 
+Error too_large(const std::string& path) {
+  return key_file::refused(path, "would be too large to be read again; remove keys that nothing hangs on first");
+}
+
 /// Whose a new file is to be, and who may read it. The defaults: nobody but who makes it.
 struct Rights {
   std::optional<uid_t> user;
@@ -92,11 +96,16 @@ std::string followed(const std::string& path) {
 Result<void> put_over(const std::string& path, std::string_view text) {
   struct stat old {};
   if (::stat(path.c_str(), &old) != 0) return key_file::cannot("examined", path, errno);
-  Rights rights;
-  if (::geteuid() == 0) {
-    rights.user = old.st_uid;
-    rights.group = old.st_gid;
+  // Else the new file would be somebody else's, and refused by those who read it.
+  if (::geteuid() != 0 && old.st_uid != ::geteuid()) {
+    return key_file::refused(path,
+                             fmt::format("belongs to user {}, and user {}, who runs this program, cannot replace it "
+                                         "by one like it; change the keys as its owner or as root",
+                                         old.st_uid, ::geteuid()));
   }
+  Rights rights;
+  rights.user = old.st_uid;
+  rights.group = old.st_gid;
   rights.mode = old.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
   // One name, and the lock is had: what is there was left by somebody who was killed.
   const std::string aside = path + ".new";
@@ -139,6 +148,7 @@ Result<void> key_file::replace(const std::string& path, const KeyFileTrust& trus
     if (auto changed = change(*keyring); !changed) return changed;
     const SecretText text = keyring->reveal_text();
     if (base::equal_constant_time(octets_in(text), octets_in(before))) return {};
+    if (text.size() > file_size_max) return too_large(path);
     return put_over(file, text.reveal());
   }
   return Error(Status::conflict, "other processes keep changing the key file; try again");
@@ -147,6 +157,7 @@ Result<void> key_file::replace(const std::string& path, const KeyFileTrust& trus
 Result<void> Keyring::write_new_file(const std::string& path, const std::string& owner_of) const {
   // Written aside, then put in place: a crash leaves the whole file or none, and nothing is ever replaced.
   const SecretText text = reveal_text();
+  if (text.size() > key_file::file_size_max) return too_large(path);
   const Rights rights = rights_like(owner_of);
   int failed = 0;
   {

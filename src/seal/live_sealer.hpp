@@ -4,7 +4,8 @@
 /// closed: whoever works with one goes on, without a lock. What has to fit together (a token's key id, verifier and
 /// tag) is made with one now().
 ///
-/// Thread-safe, and usable in a forked child. `look` may ask the host's own function or read a file; the rest does not.
+/// Thread-safe, and usable in a forked child. `look` and `reload` may ask the host's own function, read a file, and
+/// storage if `fits` does; the rest does not.
 #pragma once
 
 #include <atomic>
@@ -32,9 +33,9 @@ class LiveSealer {
 
   const Sealer& now() const noexcept { return *current_.load(std::memory_order_acquire)->sealer; }
 
-  /// Before any other thread uses it. `fits`: may these keys be taken for those of this store? `taken` is called after
-  /// others were published, and may not call back.
-  void watch(std::function<bool(const Sealer&)> fits, std::function<void()> taken);
+  /// Before any other thread uses it. `fits`: are these keys, none of which is in use, those of this store? An error:
+  /// it cannot be told now. `taken` is called after others were published, and may not call back.
+  void watch(std::function<Result<bool>(const Sealer&)> fits, std::function<void()> taken);
 
   bool can_change() const noexcept { return source_ != nullptr; }
   KeySource* source() const noexcept { return source_.get(); }
@@ -45,7 +46,8 @@ class LiveSealer {
     outright,   ///< whatever it tells, and whatever was asked lately
   };
   /// Takes the keys that the source has by now. What a look finds that began after the call is shared by all who wait.
-  /// True: others than `known` are in use. It never fails: what cannot be had leaves the keys as they are.
+  /// True: others than `known` are in use, and what was remembered by those is forgotten. It never fails: what cannot
+  /// be had leaves the keys as they are.
   bool look(const Sealer& known, Ask ask = Ask::on_notice) noexcept;
   /// By its mark, where the backend's pulse is another one than at the latest look: who changes keys announces it. And
   /// some times in a second, for those that nobody announces.
@@ -90,7 +92,8 @@ class LiveSealer {
   /// What one look at a time may touch.
   struct Turn {
     std::mutex mutex;
-    std::uint64_t read = 0;  ///< the latest look that was made to its end
+    std::uint64_t asked = 0;     ///< the latest look that asked for the keys
+    std::uint64_t compared = 0;  ///< the latest that did, or saw that there is no need to
     std::optional<KeySource::Mark> mark;
     bool failed = false;          ///< the keys could not be had: tried again, mark or not
     std::int64_t not_before = 0;  ///< monotonic milliseconds
@@ -109,7 +112,8 @@ class LiveSealer {
   Result<void> take(Keyring keyring);
 
   const std::shared_ptr<KeySource> source_;
-  std::function<bool(const Sealer&)> fits_;
+  const bool has_marks_;  ///< else a look by the mark finds nothing
+  std::function<Result<bool>(const Sealer&)> fits_;
   std::function<void()> on_taken_;
   std::atomic<const Published*> current_;
   std::atomic<std::uint64_t> begun_{0};

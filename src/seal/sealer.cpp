@@ -255,6 +255,33 @@ struct Sealer::Impl {
     mac.finish(out);
   }
 
+  static std::optional<Bytes32> feed_link(const SubKeys& keys, const Place& place, std::uint64_t revision,
+                                          const Bytes32& previous, std::string_view entry) noexcept {
+    Bytes32 link;
+    Mac mac(keys.row);
+    mac.add_octets(feed_label);
+    add_place(mac, place);
+    mac.add_number(revision);
+    mac.add(previous.data(), previous.size());
+    mac.add_field(entry);
+    mac.finish(link);
+    if (mac.overlong()) return std::nullopt;
+    return link;
+  }
+
+  bool is_same_key(std::size_t own, const Impl& other, std::size_t others) const noexcept {
+    if (entries[own].id != other.entries[others].id) return false;
+    // Equal keys say the same of the same text.
+    Bytes32 left;
+    Bytes32 right;
+    verifier(keys[own], {}, {}, {}, left);
+    verifier(other.keys[others], {}, {}, {}, right);
+    const bool same = base::equal_constant_time(left, right);
+    base::wipe(left.data(), left.size());
+    base::wipe(right.data(), right.size());
+    return same;
+  }
+
   template <typename Where, typename Record>
   void seal(const Where& where, Record& record) const {
     record.seal_key_id = entries[active].id;
@@ -324,20 +351,21 @@ std::vector<std::pair<std::string, KeyUse>> Sealer::keys() const {
 }
 
 bool Sealer::has_keys_of(const Sealer& other) const noexcept {
-  const std::vector<KeyEntry>& ours = impl_->entries;
-  const std::vector<KeyEntry>& theirs = other.impl_->entries;
-  bool same = ours.size() == theirs.size();
-  for (std::size_t i = 0; same && i < ours.size(); ++i) {
-    // Equal keys say the same of the same text.
-    Bytes32 left;
-    Bytes32 right;
-    Impl::verifier(impl_->keys[i], {}, {}, {}, left);
-    Impl::verifier(other.impl_->keys[i], {}, {}, {}, right);
-    same = ours[i].id == theirs[i].id && ours[i].use == theirs[i].use && base::equal_constant_time(left, right);
-    base::wipe(left.data(), left.size());
-    base::wipe(right.data(), right.size());
+  const std::size_t size = impl_->entries.size();
+  bool same = size == other.impl_->entries.size();
+  for (std::size_t i = 0; same && i < size; ++i) {
+    same = impl_->entries[i].use == other.impl_->entries[i].use && impl_->is_same_key(i, *other.impl_, i);
   }
   return same;
+}
+
+bool Sealer::shares_key_with(const Sealer& other) const noexcept {
+  for (std::size_t i = 0; i < impl_->entries.size(); ++i) {
+    for (std::size_t j = 0; j < other.impl_->entries.size(); ++j) {
+      if (impl_->is_same_key(i, *other.impl_, j)) return true;
+    }
+  }
+  return false;
 }
 
 std::optional<KeyUse> Sealer::key_use(std::string_view key_id) const noexcept {
@@ -419,16 +447,14 @@ std::optional<Bytes32> Sealer::feed_link(const Place& place, std::string_view ke
                                          const Bytes32& previous, std::string_view entry) const noexcept {
   const KeyEntry* held = impl_->entry(key_id);
   if (held == nullptr || held->use == KeyUse::retired) return std::nullopt;
-  Bytes32 link;
-  Mac mac(impl_->keys_of(*held).row);
-  mac.add_octets(feed_label);
-  add_place(mac, place);
-  mac.add_number(revision);
-  mac.add(previous.data(), previous.size());
-  mac.add_field(entry);
-  mac.finish(link);
-  if (mac.overlong()) return std::nullopt;
-  return link;
+  return Impl::feed_link(impl_->keys_of(*held), place, revision, previous, entry);
+}
+
+std::optional<Bytes32> Sealer::feed_link_of_retired(const Place& place, std::string_view key_id, std::uint64_t revision,
+                                                    const Bytes32& previous, std::string_view entry) const noexcept {
+  const KeyEntry* held = impl_->entry(key_id);
+  if (held == nullptr || held->use != KeyUse::retired) return std::nullopt;
+  return Impl::feed_link(impl_->keys_of(*held), place, revision, previous, entry);
 }
 
 std::optional<Bytes32> Sealer::journal_mac(std::string_view key_id, std::string_view octets) const noexcept {

@@ -66,6 +66,8 @@ class Sealer {
   std::vector<std::pair<std::string, KeyUse>> keys() const;
   /// Whether another one was made from the same keys, in the same order and of the same use.
   bool has_keys_of(const Sealer& other) const noexcept;
+  /// Whether any key of the other is here too, under the same id, whatever its use.
+  bool shares_key_with(const Sealer& other) const noexcept;
   /// What the keyring says of a key; empty if it does not hold it.
   std::optional<KeyUse> key_use(std::string_view key_id) const noexcept;
 
@@ -103,6 +105,10 @@ class Sealer {
   /// The link of an entry of the change feed (announcement.hpp) under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> feed_link(const Place& place, std::string_view key_id, std::uint64_t revision,
                                    const Bytes32& previous, std::string_view entry) const noexcept;
+  /// The same under a retired key, which vouches for nothing: it only shows that nobody without the key has changed the
+  /// entry. Empty if the key is not held, or not retired.
+  std::optional<Bytes32> feed_link_of_retired(const Place& place, std::string_view key_id, std::uint64_t revision,
+                                              const Bytes32& previous, std::string_view entry) const noexcept;
   /// What vouches for a frame of the journal (journal/frame.hpp), under a key. Empty if the key is not held or retired.
   std::optional<Bytes32> journal_mac(std::string_view key_id, std::string_view octets) const noexcept;
 

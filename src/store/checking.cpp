@@ -146,9 +146,7 @@ class Check {
       return problem(
           fmt::format("{} belongs to a record of its owner that was removed or put back: it is denied", what));
     }
-    const TokenState state = rules::state_at(record, now);
-    const bool living = state == TokenState::active || state == TokenState::pending;
-    if (living && owner->revoke_all_count == record.revoke_all_count) ++usage_[record.key_id].living_tokens;
+    if (rules::is_living(record, owner->revoke_all_count, now)) ++usage_[record.key_id].living_tokens;
   }
 
   std::optional<Owner> owner_of(const TokenRecord& record) {
@@ -176,23 +174,26 @@ class Check {
     std::optional<Bytes32> link;
     if (revision == 0) link = Bytes32{};
     const seal::Sealer& sealer = store_.sealer->now();
-    // What a key linked that has ended since can no longer be judged; but an entry of another key that follows it is
-    // linked to it, and whoever linked that had read it.
-    std::uint64_t not_judged = 0;  // the first revision of such; 0: none
+    // What a key linked that is gone cannot be judged any more, and what a retired one linked whoever stole it could
+    // have linked. Both are let be where they may stand by right: before an entry of another key, which is linked to
+    // them.
+    std::uint64_t doubtful = 0;  // the first revision since such an entry; 0: none
+    bool any_sure = false;
     for (const Changes::Entry& entry : feed->entries) {
       const auto use = sealer.key_use(seal::key_of_entry(entry.text));
-      const bool ended = !use || *use == KeyUse::retired;
-      const bool linked = !link || ended || seal::is_linked(sealer, store_.place, entry, *link);
+      const bool linked = !link || !use || seal::is_linked(sealer, store_.place, entry, *link) ||
+                          seal::is_linked_by_retired(sealer, store_.place, entry, *link);
       if (entry.revision != revision + 1 || !linked) return feed_does_not_fit(revision + 1);
       revision = entry.revision;
       link = entry.link;
-      if (!ended) {
-        not_judged = 0;
-      } else if (!use && not_judged == 0) {
-        not_judged = revision;
+      if (use && *use != KeyUse::retired) {
+        any_sure = true;
+        doubtful = 0;
+      } else if ((!use || any_sure) && doubtful == 0) {
+        doubtful = revision;
       }
     }
-    if (not_judged != 0) return feed_does_not_fit(not_judged);
+    if (doubtful != 0) return feed_does_not_fit(doubtful);
     if (revision != feed->revision || (link && *link != feed->link)) return feed_does_not_fit(revision + 1);
     return {};
   }

@@ -1,5 +1,9 @@
 #include "store/key_count.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "store/rules.hpp"
 
 namespace tokenstore {
@@ -18,8 +22,11 @@ Result<void> KeyCount::run() {
 Result<void> KeyCount::count_workspace(const WorkspaceRecord& record) {
   const Bytes16& id = store_.place.store;
   const seal::SealCheck check = store_.sealer->verify(id, record);
-  // What it holds cannot be judged: its birth may not be what it was.
-  if (check == seal::SealCheck::tampered) return rules::tampered("the record of a workspace");
+  if (check == seal::SealCheck::tampered) {
+    // What it holds cannot be judged: its birth may not be what it was. It denies everything, until it is put right.
+    if (denied_ == Denied::left_out) return {};
+    return rules::tampered(fmt::format("the record of the workspace \"{}\"", record.workspace));
+  }
   count_seal(check, record.seal_key_id, record.workspace);
   const seal::Place place{id, record.workspace, record.birth};
   revoke_all_counts_.clear();
@@ -47,11 +54,8 @@ Result<void> KeyCount::count_tokens(const seal::Place& place) {
   query.limit = count_page;
   query.now = store_.clock.now();
   do {
-    auto list = store_.backend->list_tokens(place.workspace, query);
+    auto list = store_.list_part(place.workspace, query);
     if (!list.ok()) return list.error();
-    if (!query.before_id.empty() && list->next_before_id >= query.before_id) {
-      return Error(Status::internal, "the storage backend lists the same tokens again and again; it must be repaired");
-    }
     for (const TokenRecord& record : list->tokens) count_token(place, record, query.now);
     done_ += list->tokens.size();
     if (auto wanted = go_on(); !wanted.ok()) return wanted;
@@ -69,14 +73,11 @@ void KeyCount::count_token(const seal::Place& place, const TokenRecord& record, 
     ++seal.outliving;
     seal.workspace = place.workspace;
   }
-  const TokenState state = rules::state_at(record, now);
-  const bool living = state == TokenState::active || state == TokenState::pending;
-  // An owner who came after the owners were read has revoked nothing.
+  // An owner who came, or revoked all, after the owners were read: rather one too many that lives.
   const auto owner = revoke_all_counts_.find(record.owner);
-  const bool revoked = owner != revoke_all_counts_.end() && owner->second > record.revoke_all_count;
-  if (living && !revoked && store_.sealer->now().key_use(record.key_id) != KeyUse::retired) {
-    ++keys_[record.key_id].living_tokens;
-  }
+  const std::uint64_t known = owner == revoke_all_counts_.end() ? 0 : owner->second;
+  const bool living = rules::is_living(record, std::max(known, record.revoke_all_count), now);
+  if (living && store_.sealer->now().key_use(record.key_id) != KeyUse::retired) ++keys_[record.key_id].living_tokens;
 }
 
 void KeyCount::count_seal(seal::SealCheck check, const std::string& key_id, const std::string& workspace) {

@@ -21,8 +21,13 @@ class KeyCount {
     std::string workspace;        ///< one that holds some of those; empty: the store itself
   };
 
-  KeyCount(TokenStore::Impl& store, const Progress& progress) : store_(store), progress_(progress) {}
+  /// What becomes of a workspace whose record was tampered with, and which denies every token for it.
+  enum class Denied { refused, left_out };
 
+  KeyCount(TokenStore::Impl& store, Denied denied, const Progress& progress)
+      : store_(store), denied_(denied), progress_(progress) {}
+
+  /// `tampered` names the workspace, unless such are left out.
   Result<void> run();
   /// By key id; the keys that anything hangs on.
   const std::map<std::string, Of, std::less<>>& keys() const noexcept { return keys_; }
@@ -40,6 +45,7 @@ class KeyCount {
   Result<void> go_on();
 
   TokenStore::Impl& store_;
+  const Denied denied_;
   const Progress& progress_;
   std::map<std::string, Of, std::less<>> keys_;
   std::unordered_map<std::string, std::uint64_t> revoke_all_counts_;  ///< of the owners of the workspace at hand

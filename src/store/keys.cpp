@@ -10,7 +10,7 @@ namespace {
 
 /// Whoever may change keys, on a store that can be written.
 Result<void> may_change_keys(const TokenStore::Impl& store, const Actor& actor) {
-  if (auto good = rules::require_administrator(actor); !good.ok()) return good;
+  if (auto good = rules::require_host(actor); !good.ok()) return good;
   if (store.backend->read_only()) {
     return Error(Status::read_only, "the store is open for reading only; open it for writing");
   }
@@ -60,9 +60,7 @@ Result<void> seal_store_anew(TokenStore::Impl& store) {
     if (record.seal_key_id == sealer.active_key_id() || store.sealer->verify(record) != seal::SealCheck::genuine) {
       return true;
     }
-    const RecordRevision expected = record.revision++;
-    sealer.seal(record);
-    const Mutation batch[] = {Mutation::put(std::move(record), expected)};
+    const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = store.commit(batch); !committed.ok()) return committed.error();
     return true;
   });
@@ -79,9 +77,7 @@ Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
     if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
     WorkspaceRecord& record = **loaded;
     const seal::Place place = place_of(store, record);
-    const RecordRevision expected = record.revision++;
-    store.sealer->now().seal(store.place.store, record);
-    const Mutation batch[] = {Mutation::put(std::move(record), expected)};
+    const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();
     return true;
   });
@@ -89,9 +85,9 @@ Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
   return {};
 }
 
-Result<KeyCount::Of> count_of(TokenStore::Impl& store, std::string_view id) {
+Result<KeyCount::Of> count_of(TokenStore::Impl& store, std::string_view id, KeyCount::Denied denied) {
   const Progress silent;
-  KeyCount counted(store, silent);
+  KeyCount counted(store, denied, silent);
   if (auto done = counted.run(); !done.ok()) return done.error();
   return counted.of(id);
 }
@@ -110,9 +106,9 @@ Result<void> look_at_leaving_key(TokenStore::Impl& store, std::string_view id) {
 }  // namespace
 
 Result<std::vector<KeyStatus>> TokenStore::key_status(const Actor& actor, const Progress& progress) {
-  if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
+  if (auto good = rules::require_host(actor); !good.ok()) return good.error();
   impl_->sealer->look(impl_->sealer->now());
-  KeyCount counted(*impl_, progress);
+  KeyCount counted(*impl_, KeyCount::Denied::refused, progress);
   if (auto done = counted.run(); !done.ok()) return done.error();
   const seal::Sealer& sealer = impl_->sealer->now();
   std::vector<KeyStatus> keys;
@@ -154,7 +150,8 @@ Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
   if (auto good = look_at_leaving_key(*impl_, id); !good.ok()) return good;
   // Retired already: told again, in case somebody has not been.
   if (impl_->sealer->now().key_use(id) != KeyUse::retired) {
-    auto of = count_of(*impl_, id);
+    // A key that leaked must be retired, whatever somebody has done to storage.
+    auto of = count_of(*impl_, id, KeyCount::Denied::left_out);
     if (!of.ok()) return of.error();
     if (of->outliving != 0) {
       return Error(Status::refused, fmt::format("key {} seals {} records that outlive it, some in workspace '{}'; seal "
@@ -170,7 +167,8 @@ Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
 Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
   if (auto good = may_change_keys(*impl_, actor); !good.ok()) return good.error();
   if (auto good = look_at_leaving_key(*impl_, id); !good.ok()) return good;
-  auto of = count_of(*impl_, id);
+  // A workspace that is put right later may need it.
+  auto of = count_of(*impl_, id, KeyCount::Denied::refused);
   if (!of.ok()) return of.error();
   if (of->seals != 0 || of->living_tokens != 0) {
     return Error(Status::refused,

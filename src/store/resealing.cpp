@@ -46,17 +46,15 @@ class Reseal {
  private:
   bool time_is_over() { return store_.clock.monotonic() >= stop_at_; }
 
-  /// Adds a step that seals a record anew, if it is to be.
-  template <typename Where, typename Record>
-  void consider(const Where& where, Record record, std::vector<Mutation>& batch) {
-    if (!store_.sealer->is_genuine(where, record)) {
+  /// Adds a step that seals a record anew, if it is to be. `where`: what its seal covers besides.
+  template <typename Record, typename... Where>
+  void consider(std::vector<Mutation>& batch, Record record, const Where&... where) {
+    if (store_.sealer->verify(where..., record) != seal::SealCheck::genuine) {
       ++result_.refused;
     } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
       ++result_.kept;
     } else {
-      const RecordRevision expected = record.revision++;
-      store_.sealer->now().seal(where, record);
-      batch.push_back(Mutation::put(std::move(record), expected));
+      batch.push_back(store_.next_revision(std::move(record)));
     }
   }
 
@@ -84,21 +82,10 @@ class Reseal {
       std::vector<Mutation> batch;
       auto store = store_.backend->load_store();
       if (!store.ok()) return store.error();
-      if (store->has_value()) {
-        StoreRecord& record = **store;
-        if (store_.sealer->verify(record) != seal::SealCheck::genuine) {
-          ++result_.refused;
-        } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
-          ++result_.kept;
-        } else {
-          const RecordRevision expected = record.revision++;
-          store_.sealer->now().seal(record);
-          batch.push_back(Mutation::put(std::move(record), expected));
-        }
-      }
+      if (store->has_value()) consider(batch, std::move(**store));
       auto workspace = store_.backend->load_workspace(store_.workspace);
       if (!workspace.ok()) return workspace.error();
-      if (workspace->has_value()) consider(store_.place.store, std::move(**workspace), batch);
+      if (workspace->has_value()) consider(batch, std::move(**workspace), store_.place.store);
       if (auto committed = commit(batch); !committed.ok()) return committed.error();
       return true;
     });
@@ -117,7 +104,7 @@ class Reseal {
         more = list->more && !list->owners.empty();
         if (more) last = list->owners.back().owner;
         std::vector<Mutation> batch;
-        for (OwnerRecord& record : list->owners) consider(store_.place, std::move(record), batch);
+        for (OwnerRecord& record : list->owners) consider(batch, std::move(record), store_.place);
         if (auto committed = commit(batch); !committed.ok()) return committed.error();
         return true;
       });
@@ -142,7 +129,7 @@ class Reseal {
         if (!list.ok()) return list.error();
         next = std::move(list->next_before_id);
         std::vector<Mutation> batch;
-        for (TokenRecord& record : list->tokens) consider(store_.place, std::move(record), batch);
+        for (TokenRecord& record : list->tokens) consider(batch, std::move(record), store_.place);
         if (auto committed = commit(batch); !committed.ok()) return committed.error();
         return true;
       });

@@ -51,6 +51,12 @@ Result<void> require_administrator(const Actor& actor) {
   return Error(Status::permission_denied, "only an administrator or the host may do this");
 }
 
+Result<void> require_host(const Actor& actor) {
+  if (auto known = require_administrator(actor); !known.ok()) return known;
+  if (actor.kind() == Actor::Kind::host) return {};
+  return Error(Status::permission_denied, "only the host may do this: it concerns every workspace");
+}
+
 Result<void> check_owner_name(std::string_view owner) {
   return base::check_text("owner's name", owner, 1, owner_max);
 }
@@ -208,6 +214,11 @@ Error no_such_token() {
 }
 Error no_such_owner() {
   return {Status::not_found, "there are no settings of an owner of this name"};
+}
+
+bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept {
+  const TokenState state = state_at(record, now);
+  return (state == TokenState::active || state == TokenState::pending) && record.revoke_all_count == revoke_all_count;
 }
 
 Error tampered(std::string_view what) {

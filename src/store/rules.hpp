@@ -18,6 +18,9 @@ std::string actor_label(const Actor& actor);
 bool may_act_on(const Actor& actor, std::string_view owner) noexcept;
 /// `permission_denied` for a user.
 Result<void> require_administrator(const Actor& actor);
+/// For what concerns every workspace: an administrator is one of the workspace that is open. `permission_denied` for
+/// anybody but the host.
+Result<void> require_host(const Actor& actor);
 
 Result<void> check_owner_name(std::string_view owner);
 Result<void> check_workspace_name(std::string_view workspace);
@@ -46,6 +49,8 @@ bool storage_was_not_told(Status status) noexcept;
 
 Error no_such_token();
 Error no_such_owner();
+/// Whether a genuine token may still be used, now or later, as far as its record and its owner's "revoke all" tell.
+bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept;
 /// `what` as in "the record of this token".
 Error tampered(std::string_view what);
 

@@ -28,11 +28,12 @@ TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::L
       validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
                    if (upkeep) start_upkeep(upkeep_pause);
                  }}) {
-  const auto fits = [this](const seal::Sealer& others) {
+  const auto fits = [this](const seal::Sealer& others) -> Result<bool> {
     const auto store = backend->load_store();
-    // What cannot be read now denies by itself. A retired key is this store's too, and must not be kept in use.
-    if (!store.ok() || !store->has_value()) return true;
+    if (!store.ok()) return store.error();
+    if (!store->has_value()) return false;
     const seal::SealCheck check = others.verify(**store);
+    // A retired key is this store's too.
     return check == seal::SealCheck::genuine || check == seal::SealCheck::retired_key;
   };
   sealer->watch(fits, [this] { validator.keys_changed(); });
@@ -91,30 +92,41 @@ Result<TokenRecord> TokenStore::Impl::load_visible_token(const Actor& actor, std
   return std::move(record);
 }
 
-Result<TokenList> TokenStore::Impl::list_part(const TokenQuery& query) {
-  auto list = backend->list_tokens(workspace, query);
+Result<TokenList> TokenStore::Impl::list_part(std::string_view of_workspace, const TokenQuery& query) {
+  auto list = backend->list_tokens(of_workspace, query);
   if (list.ok() && !query.before_id.empty() && list->next_before_id >= query.before_id) {
     return Error(Status::internal, "the storage backend lists the same tokens again and again; it must be repaired");
   }
   return list;
 }
 
+namespace {
+
+/// `where`: what the seal of such a record covers besides.
+template <typename Record, typename... Where>
+Mutation sealed_anew(const seal::Sealer& sealer, Record record, const Where&... where) {
+  const RecordRevision expected = record.revision++;
+  sealer.seal(where..., record);
+  return Mutation::put(std::move(record), expected);
+}
+
+}  // namespace
+
 Mutation TokenStore::Impl::next_revision(TokenRecord record) {
-  const RecordRevision expected = record.revision++;
-  sealer_after(record.seal_key_id).seal(place, record);
-  return Mutation::put(std::move(record), expected);
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record), place);
 }
-
 Mutation TokenStore::Impl::next_revision(OwnerRecord record) {
-  const RecordRevision expected = record.revision++;
-  sealer_after(record.seal_key_id).seal(place, record);
-  return Mutation::put(std::move(record), expected);
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record), place);
 }
-
 Mutation TokenStore::Impl::next_revision(WorkspaceRecord record) {
-  const RecordRevision expected = record.revision++;
-  sealer_after(record.seal_key_id).seal(place.store, record);
-  return Mutation::put(std::move(record), expected);
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record), place.store);
+}
+Mutation TokenStore::Impl::next_revision(StoreRecord record) {
+  const seal::Sealer& keys = sealer_after(record.seal_key_id);
+  return sealed_anew(keys, std::move(record));
 }
 
 Bytes16 TokenStore::Impl::new_birth() const {

@@ -60,7 +60,8 @@ class TokenStore::Impl {
 
   /// A part of the list, not verified. `internal` if the backend's parts do not go down: a walk over them
   /// would never end.
-  Result<TokenList> list_part(const TokenQuery& query);
+  Result<TokenList> list_part(const TokenQuery& query) { return list_part(workspace, query); }
+  Result<TokenList> list_part(std::string_view of_workspace, const TokenQuery& query);
 
   /// The sealer for what is written after a record was read that this key has sealed (empty: it is new). If it is not
   /// the active one of this process, others may use newer keys already, which are then taken first: so a record never
@@ -70,6 +71,7 @@ class TokenStore::Impl {
   Mutation next_revision(TokenRecord record);
   Mutation next_revision(OwnerRecord record);
   Mutation next_revision(WorkspaceRecord record);
+  Mutation next_revision(StoreRecord record);
 
   /// Commits and announces every record that the batch changes; anything but committed is an Error.
   Result<void> commit(std::span<const Mutation> batch);

@@ -6,12 +6,6 @@
 namespace tokenstore {
 namespace {
 
-Result<void> require_host(const Actor& actor) {
-  if (auto known = rules::require_administrator(actor); !known.ok()) return known;
-  if (actor.kind() == Actor::Kind::host) return {};
-  return Error(Status::permission_denied, "only the host may do this: it concerns every workspace");
-}
-
 /// What others have sealed by now with keys that this process does not know yet has to be believed.
 const seal::Sealer& newest(seal::LiveSealer& sealer) noexcept {
   sealer.look(sealer.now(), seal::LiveSealer::Ask::by_mark);
@@ -21,12 +15,12 @@ const seal::Sealer& newest(seal::LiveSealer& sealer) noexcept {
 }  // namespace
 
 Result<BackupInfo> TokenStore::backup(const Actor& actor, const std::string& path, const BackupOptions& options) {
-  if (auto good = require_host(actor); !good.ok()) return good.error();
+  if (auto good = rules::require_host(actor); !good.ok()) return good.error();
   return transfer::backup(*impl_->backend, newest(*impl_->sealer), path, options);
 }
 
 Result<CopyReport> TokenStore::copy_to(const Actor& actor, Backend& to, const CopyOptions& options) {
-  if (auto good = require_host(actor); !good.ok()) return good.error();
+  if (auto good = rules::require_host(actor); !good.ok()) return good.error();
   return transfer::copy(*impl_->backend, to, newest(*impl_->sealer), options);
 }
 

@@ -89,19 +89,20 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
   if (found) checked.record = std::move(**loaded);
   const TokenRecord& record = found ? checked.record : nobody_;
   // Both MACs whatever comes out, so that the time does not tell what was found.
-  const bool right_secret = sealer_.now().verifier_matches(place_.workspace, token, record.verifier);
+  const seal::Sealer& keys = sealer_.now();
+  const bool right_secret = keys.verifier_matches(place_.workspace, token, record.verifier);
   Reason seal = Reason::none;
   if (found) {
     seal = distrust(sealer_.verify(place_, record));
   } else {
-    sealer_.now().work_like_verify(place_, record);
+    keys.work_like_verify(place_, record);
   }
 
   if (!found) {
     checked.reason = Reason::unknown;
   } else if (!right_secret) {
     // A key that was taken out since the tag was checked compares with nothing.
-    checked.reason = sealer_.now().key_use(token.key_id) ? Reason::wrong_secret : Reason::forged;
+    checked.reason = keys.key_use(token.key_id) ? Reason::wrong_secret : Reason::forged;
   } else if (record.id != token.id || record.key_id != token.key_id) {
     checked.reason = Reason::tampered;
   } else if (seal != Reason::none) {

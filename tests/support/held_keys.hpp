@@ -14,6 +14,7 @@ class HeldKeys final : public KeySource {
       : text_(keys.reveal_text()), marked_(marked), pause_(pause) {}
 
   Result<Keyring> keyring() override {
+    if (before_answer) before_answer();
     const std::lock_guard lock(mutex_);
     ++asked_;
     if (failure_) return *failure_;
@@ -53,6 +54,9 @@ class HeldKeys final : public KeySource {
     const std::lock_guard lock(mutex_);
     return marks_;
   }
+
+  /// Called first whenever the keys are asked for. May wait.
+  std::function<void()> before_answer{};
 
  private:
   mutable std::mutex mutex_;

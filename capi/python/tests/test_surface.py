@@ -317,22 +317,22 @@ def test_a_key_goes_its_whole_way_and_another_store_takes_part(tmp_path):
     with tokenstore.open(tmp_path / "tokens.db") as one, tokenstore.open(tmp_path / "tokens.db") as other:
         old = one.issue(ALICE, scopes=["read"])
         assert other.validate(old.text, "read").valid
-        assert one.add_key(ROOT) == "0B"
-        one.activate_key(ROOT, "0B")
+        assert one.add_key(HOST) == "0B"
+        one.activate_key(HOST, "0B")
         fresh = one.issue(ALICE, scopes=["read"])
         assert other.validate(fresh.text, "read").valid
         with pytest.raises(tokenstore.Refused):
-            other.retire_key(ROOT, "0A")
+            other.retire_key(HOST, "0A")
         assert other.reseal(ROOT).refused == 0
-        assert one.key_status(ROOT) == (
+        assert one.key_status(HOST) == (
             tokenstore.KeyState("0A", 0, 1, tokenstore.KeyUse.VERIFY_ONLY),
             tokenstore.KeyState("0B", 5, 1, tokenstore.KeyUse.ACTIVE),
         )
         with pytest.raises(tokenstore.Refused):
-            one.remove_key(ROOT, "0A")
-        one.retire_key(ROOT, "0A")
+            one.remove_key(HOST, "0A")
+        one.retire_key(HOST, "0A")
         assert other.validate(old.text, "read").reason is tokenstore.Reason.RETIRED_KEY
-        one.remove_key(ROOT, "0A")
+        one.remove_key(HOST, "0A")
         assert other.validate(old.text, "read").reason is tokenstore.Reason.FORGED
         assert other.validate(fresh.text, "read").valid
         assert other.statistics().keys_taken >= 3 and other.statistics().keys_refused == 0
@@ -340,7 +340,7 @@ def test_a_key_goes_its_whole_way_and_another_store_takes_part(tmp_path):
         with pytest.raises(tokenstore.PermissionDenied):
             one.add_key(ALICE)
         with pytest.raises(tokenstore.NotFound):
-            one.activate_key(ROOT, "0A")
+            one.activate_key(HOST, "0A")
     with tokenstore.open_memory() as fixed, pytest.raises(tokenstore.Unsupported):
         fixed.reload_keys()
 

@@ -75,9 +75,9 @@ def use(store: tokenstore.TokenStore, root: Actor, alice: Actor) -> None:
 
     report = store.check(root, progress)
     print(report.problems, [key.key_id for key in report.keys], store.reseal(root).next, store.maintain())
-    new_key: str = store.add_key(root)
-    store.activate_key(root, new_key)
-    print([key.use for key in store.key_status(root)], store.reload_keys())
+    new_key: str = store.add_key(Actor.host())
+    store.activate_key(Actor.host(), new_key)
+    print([key.use for key in store.key_status(Actor.host())], store.reload_keys())
     purged = store.purge(root, ended_before=store.now() - timedelta(seconds=1), budget=timedelta(seconds=1))
     print(purged.removed, store.statistics().hits, store.why_unavailable(), store.scanner_pattern())
     key_file: Optional[Path] = store.created_key_file

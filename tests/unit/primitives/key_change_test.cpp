@@ -134,6 +134,29 @@ TEST_CASE("a key file that cannot be replaced says why, and stays") {
   CHECK(key_file_source(directory.file("none"))->replace(add_and_activate).status() == Status::wrong_key);
 }
 
+TEST_CASE("a key file does not grow beyond what can be read again") {
+  const test::TempDirectory directory;
+  const std::string path = new_key_file(directory);
+  const auto source = key_file_source(path);
+  Result<void> added;
+  int keys = 0;
+  const auto add_many = [&](Keyring& keyring) -> Result<void> {
+    for (int i = 0; i < 100; ++i) {
+      if (auto id = keyring.add_new(*system_random()); !id.ok()) return id.error();
+    }
+    return {};
+  };
+  for (; keys < 3000 && added.ok(); keys += 100) added = source->replace(add_many);
+  REQUIRE(added.status() == Status::cannot_open);
+  CHECK(added.error().message().find("too large to be read again") != std::string::npos);
+  // What was there is there.
+  CHECK(Keyring::from_file(path)->keys().size() == static_cast<std::size_t>(keys - 100 + 1));
+  auto large = Keyring::generate(*system_random());
+  for (int i = 0; i < 30; ++i) REQUIRE(add_many(*large).ok());
+  CHECK(large->write_new_file(directory.file("another.key")).status() == Status::cannot_open);
+  CHECK(files_in(directory) == 1);
+}
+
 TEST_CASE("of changes at the same time none is lost, and whoever reads meanwhile sees a whole file") {
   const test::TempDirectory directory;
   const std::string path = new_key_file(directory);

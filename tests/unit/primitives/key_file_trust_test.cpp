@@ -28,6 +28,7 @@
 
 #include "support/canary.hpp"
 #include "support/temp_directory.hpp"
+#include "tokenstore/key_source.hpp"
 #include "tokenstore/keyring.hpp"
 
 namespace tokenstore {
@@ -377,6 +378,46 @@ TEST_CASE("a key file that root makes for somebody else is theirs from the momen
   CHECK(as_user(service, service, [&] {
           return outcome(Keyring::from_file(directory.file("roots.key")), "belongs to user 0 (mode 0600)");
         }) == 1);
+}
+
+TEST_CASE("a key file is replaced by its owner or by root, and stays its owner's") {
+  need_root();
+  const test::TempDirectory directory;
+  give(directory.path().string(), service, service);
+  const auto add_key = [](Keyring& keyring) -> Result<void> {
+    auto added = keyring.add_new(*system_random());
+    if (!added.ok()) return added.error();
+    return {};
+  };
+  const Keyring keyring = std::move(Keyring::generate(*system_random())).value();
+  const std::string theirs = directory.file("theirs.key");
+  REQUIRE(keyring.write_new_file(theirs, directory.path().string()).ok());
+  KeyFileTrust trust;
+  trust.owner_of = directory.path().string();
+  REQUIRE(key_file_source(theirs, trust)->replace(add_key).ok());
+  struct stat facts {};
+  REQUIRE(::stat(theirs.c_str(), &facts) == 0);
+  CHECK(facts.st_uid == service);
+  CHECK(facts.st_gid == service);
+  CHECK(as_user(service, service, [&] {
+          return key_file_source(theirs)->replace(add_key).ok() && Keyring::from_file(theirs)->keys().size() == 3 ? 0
+                                                                                                                  : 1;
+        }) == 0);
+  // One of root's that a service may read, in a directory in which it could put another in its place.
+  const std::string roots = directory.file("roots.key");
+  REQUIRE(keyring.write_new_file(roots).ok());
+  REQUIRE(::chmod(roots.c_str(), 0444) == 0);
+  const std::string before = test::file_content(roots);
+  CHECK(as_user(service, service, [&] {
+          const auto replaced = key_file_source(roots, world_readable())->replace(add_key);
+          return replaced.status() == Status::cannot_open &&
+                         replaced.error().message().find("belongs to user 0, and user 4242") != std::string::npos
+                     ? 0
+                     : 1;
+        }) == 0);
+  CHECK(test::file_content(roots) == before);
+  REQUIRE(::stat(roots.c_str(), &facts) == 0);
+  CHECK(facts.st_uid == 0);
 }
 
 /// From now on the kernel refuses this process hard links, and with `renames` also renaming without replacing, as

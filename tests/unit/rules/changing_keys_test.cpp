@@ -1,5 +1,6 @@
 /// Keys that change while stores are open: no genuine token is refused on the way, and none of a key that has ended is
 /// accepted by anybody who has looked at storage since.
+#include <future>
 #include <thread>
 
 #include "support/held_keys.hpp"
@@ -210,6 +211,30 @@ TEST_CASE("once the records are sealed anew, no host goes back to the old key, w
     REQUIRE(hosts.other->set_policy(host, Policy{}).ok());
     CHECK(hosts.world.stored_workspace().seal_key_id == "0B");
   }
+  SECTION("sealing anew") {
+    CHECK(hosts.other->reseal(host)->refused == 0);
+    CHECK(hosts.world.stored(token.id).seal_key_id == "0B");
+    CHECK(hosts.world.stored_workspace().seal_key_id == "0B");
+    CHECK(hosts.world.backend->inner().load_store()->value().seal_key_id == "0B");
+  }
+}
+
+TEST_CASE("an activation that another one overtakes leaves what that one has sealed") {
+  Hosts hosts(0);
+  Hosts::issue(*hosts.one);
+  hosts.keys->set(keys_of({{"0A", KeyUse::active}, {"0B", KeyUse::verify_only}, {"0C", KeyUse::verify_only}}));
+  REQUIRE(hosts.other->reload_keys().ok());
+  const auto overtaken_before = GENERATE(test::Call::load_store, test::Call::load_workspace);
+  bool once = true;
+  hosts.world.backend->before = [&](test::Call call) {
+    if (call != overtaken_before || !once) return;
+    once = false;
+    REQUIRE(hosts.one->activate_key(host, "0C").ok());
+  };
+  REQUIRE(hosts.other->activate_key(host, "0B").ok());
+  CHECK_FALSE(once);
+  CHECK(hosts.world.stored_workspace().seal_key_id == "0C");
+  CHECK(hosts.world.backend->inner().load_store()->value().seal_key_id == "0C");
 }
 
 TEST_CASE("an issue that an activation overtakes is made with the new key") {
@@ -267,14 +292,127 @@ TEST_CASE("keys that cannot be taken leave those in use, and say why") {
   CHECK(World::ask(*hosts.one, token) == Reason::none);
 }
 
-TEST_CASE("keys are the business of administrators, on a store that can be written") {
+TEST_CASE("who can write storage cannot keep a store at a key that is retired") {
+  Hosts hosts(GENERATE(std::size_t{0}, StoreOptions{}.cache_bytes));
+  const Kept old = Hosts::issue(*hosts.one);
+  hosts.keys->set(keys_of({{"0A", KeyUse::verify_only}, {"0B", KeyUse::active}}));
+  REQUIRE(hosts.one->reseal(host).ok());
+  CHECK(World::ask(*hosts.other, old) == Reason::none);
+  SECTION("by the store's record") {
+    hosts.world.backend->alter_store = [](std::optional<StoreRecord>& record) { record->seal[0] ^= 1; };
+  }
+  SECTION("by taking it away") {
+    hosts.world.backend->alter_store = [](std::optional<StoreRecord>& record) { record.reset(); };
+  }
+  SECTION("by having storage fail") {
+    hosts.world.backend->fail = [](test::Call call) -> std::optional<Error> {
+      if (call != test::Call::load_store) return std::nullopt;
+      return Error(Status::unavailable, "storage is away");
+    };
+  }
+  hosts.keys->set(keys_of({{"0A", KeyUse::retired}, {"0B", KeyUse::active}}));
+  CHECK(hosts.other->maintain().ok());
+  CHECK(World::ask(*hosts.other, old) == Reason::retired_key);
+}
+
+TEST_CASE("keys of which none is in use are taken once storage tells that they are this store's") {
   Hosts hosts(0);
-  const Actor alice = Actor::user("alice");
-  CHECK(hosts.one->key_status(alice).status() == Status::permission_denied);
-  CHECK(hosts.one->add_key(alice).status() == Status::permission_denied);
-  CHECK(hosts.one->activate_key(alice, "0A").status() == Status::permission_denied);
-  CHECK(hosts.one->retire_key(alice, "0A").status() == Status::permission_denied);
-  CHECK(hosts.one->remove_key(alice, "0A").status() == Status::permission_denied);
+  const Kept token = Hosts::issue(*hosts.one);
+  REQUIRE(hosts.world.open(keys_of({{"0A", KeyUse::verify_only}, {"0B", KeyUse::active}}))->reseal(host).ok());
+  Keyring alone;
+  REQUIRE(alone.add("0B", KeyUse::active, test::master_key(2)).ok());
+  hosts.world.backend->fail = [](test::Call call) -> std::optional<Error> {
+    if (call != test::Call::load_store) return std::nullopt;
+    return Error(Status::unavailable, "storage is away");
+  };
+  hosts.keys->set(alone);
+  CHECK(hosts.one->reload_keys().status() == Status::unavailable);
+  CHECK(World::ask(*hosts.one, token) == Reason::tampered);
+  hosts.world.backend->fail = nullptr;
+  CHECK(hosts.one->reload_keys().value());
+  CHECK(World::ask(*hosts.one, token) == Reason::forged);
+  CHECK(World::ask(*hosts.one, Hosts::issue(*hosts.one, "bob")) == Reason::none);
+}
+
+TEST_CASE("a workspace that was tampered with keeps no key from being retired, and any from being taken out") {
+  Hosts hosts(0);
+  const auto tenant = hosts.open("tenant");
+  REQUIRE(hosts.one->add_key(host).ok());
+  REQUIRE(hosts.one->activate_key(host, "0B").ok());
+  REQUIRE(hosts.one->reseal(host).ok());
+  WorkspaceRecord changed = hosts.world.stored_workspace("tenant");
+  changed.seal[3] ^= 1;
+  hosts.world.smuggle(changed, changed.revision, "tenant");
+  const auto status = hosts.one->key_status(host);
+  REQUIRE(status.status() == Status::tampered);
+  CHECK(status.error().message().find("\"tenant\"") != std::string::npos);
+  const auto removed = hosts.one->remove_key(host, "0A");
+  REQUIRE(removed.status() == Status::tampered);
+  CHECK(removed.error().message().find("\"tenant\"") != std::string::npos);
+  CHECK(hosts.one->retire_key(host, "0A").ok());
+}
+
+TEST_CASE("what a retired key linked in the change feed is compared, and not believed at the end") {
+  Hosts hosts(0);
+  Hosts::issue(*hosts.one);
+  const auto problems = [&] { return hosts.one->check(host)->problem_count; };
+  const auto changed_at = [&](std::size_t at) {
+    hosts.world.backend->alter_changes = [at](Changes& changes) {
+      if (changes.entries.size() > at) changes.entries[at].link[7] ^= 1;
+    };
+    const std::uint64_t found = problems();
+    hosts.world.backend->alter_changes = nullptr;
+    return found;
+  };
+  const std::size_t linked_by_old = hosts.world.backend->inner().changes("default", 0)->entries.size();
+  REQUIRE(linked_by_old >= 2);
+  hosts.keys->set(keys_of({{"0A", KeyUse::verify_only}, {"0B", KeyUse::active}}));
+  REQUIRE(hosts.one->reseal(host).ok());
+  hosts.keys->set(keys_of({{"0A", KeyUse::retired}, {"0B", KeyUse::active}}));
+  REQUIRE(hosts.one->reload_keys().value());
+  CHECK(problems() == 0);
+  for (std::size_t at = 0; at < linked_by_old; ++at) {
+    CAPTURE(at);
+    CHECK(changed_at(at) == 1);
+  }
+  // Whoever has stolen the retired key may link what he likes behind the others.
+  REQUIRE(
+      hosts.world.open(keys_of({{"0A", KeyUse::active}, {"0B", KeyUse::verify_only}}))->suspend(host, "mallory").ok());
+  const auto report = hosts.one->check(host).value();
+  CHECK(report.problem_count == 2);
+  CHECK(report.problems.at(0).find("owner \"mallory\"") == 0);
+  CHECK(report.problems.at(1).find("feed") != std::string::npos);
+}
+
+TEST_CASE("whoever goes by the mark does not wait for a host that is asked for its keys") {
+  Hosts hosts(0, false);
+  const Kept token = Hosts::issue(*hosts.one);
+  std::promise<void> asked;
+  std::promise<void> answer;
+  hosts.keys->before_answer = [&] {
+    asked.set_value();
+    answer.get_future().wait();
+  };
+  std::thread reloads([&] { static_cast<void>(hosts.one->reload_keys()); });
+  asked.get_future().wait();
+  // It asks storage, and so looks by the mark.
+  auto verdict = std::async(std::launch::async, [&] { return World::ask(*hosts.one, token); });
+  const bool in_time = verdict.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+  answer.set_value();
+  reloads.join();
+  CHECK(in_time);
+  CHECK(verdict.get() == Reason::none);
+}
+
+TEST_CASE("keys are the business of the host, on a store that can be written: other workspaces' tokens hang on them") {
+  Hosts hosts(0);
+  for (const Actor& actor : {Actor::user("alice"), Actor::administrator("root")}) {
+    CHECK(hosts.one->key_status(actor).status() == Status::permission_denied);
+    CHECK(hosts.one->add_key(actor).status() == Status::permission_denied);
+    CHECK(hosts.one->activate_key(actor, "0A").status() == Status::permission_denied);
+    CHECK(hosts.one->retire_key(actor, "0A").status() == Status::permission_denied);
+    CHECK(hosts.one->remove_key(actor, "0A").status() == Status::permission_denied);
+  }
   CHECK(hosts.one->activate_key(host, "0C").status() == Status::not_found);
   CHECK(hosts.one->retire_key(host, "0C").status() == Status::not_found);
   CHECK(hosts.one->remove_key(host, "0C").status() == Status::not_found);

@@ -281,6 +281,7 @@ class TokenStore(_core.Store):
         """Adds a new key to the key file, verify-only, and returns its id.
 
         The way of a key, while the store is in use: add, activate, reseal in each workspace, retire, remove.
+        The host's alone, as all that concerns keys: they are every workspace's.
         """
         return self._key_add(*_raw(actor))
 
@@ -297,7 +298,7 @@ class TokenStore(_core.Store):
         self._key_remove(*_raw(actor), id)
 
     def key_status(self, actor: Actor) -> Tuple[KeyState, ...]:
-        """What hangs on each key of the whole store. Reads every record."""
+        """What hangs on each key of the whole store. Reads every record. The host's alone."""
         return tuple(
             KeyState(id, seals, living, KeyUse(use) if use else None)
             for id, seals, living, use in self._key_status(*_raw(actor))
