@@ -137,7 +137,7 @@ TEST_CASE("a child that was forked during a write keeps nobody out when its pare
     std::atomic<bool> writes{false};
     at_sync = [&] {
       writes = true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
       return 0;
     };
     auto opened = world.open();
