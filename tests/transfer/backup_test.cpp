@@ -56,7 +56,7 @@ TEST_CASE("A backup that was altered at any octet or cut at any length is refuse
   issue(*open_store(path));
   REQUIRE(back_up(path, place).ok());
   REQUIRE(verify_backup(place, one_key()).ok());  // the control
-  const std::string whole = content_of(place);
+  const std::string whole = file_content(place);
   const std::string damaged = directory.file("damaged");
   const std::string target = directory.file("restored.db");
   const auto refused = [&](const std::string& content) {
@@ -106,18 +106,18 @@ TEST_CASE("A backup replaces nothing unless it is told to, and then nothing but 
   const std::string place = directory.file("backup");
   const auto store = open_store(path);
   REQUIRE(back_up(path, place).ok());
-  const std::string first = content_of(place);
+  const std::string first = file_content(place);
   issue(*store);
   CHECK(back_up(path, place).status() == Status::conflict);
-  CHECK(content_of(place) == first);
+  CHECK(file_content(place) == first);
   const auto second = back_up(path, place, true);
   REQUIRE(second.ok());
   CHECK(second->tokens == 1);
   CHECK(verify_backup(place, one_key())->tokens == 1);
 
-  const std::string before = content_of(path);
+  const std::string before = file_content(path);
   CHECK(back_up(path, path, true).status() == Status::conflict);
-  CHECK(content_of(path) == before);
+  CHECK(file_content(path) == before);
   CHECK(back_up(path, directory.path().string(), true).status() == Status::conflict);
   CHECK(back_up(path, directory.file("missing/backup")).status() == Status::cannot_open);
 }

@@ -2,14 +2,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <map>
 #include <optional>
 #include <random>
 #include <set>
 
 #include "support/count_from.hpp"
+#include "support/cut_disk.hpp"
+#include "support/system_calls.hpp"
 #include "transfer/stores.hpp"
-#include "transfer/system_calls.hpp"
 
 using namespace tokenstore;
 using namespace tokenstore::test;
@@ -149,10 +149,10 @@ TEST_CASE("Control: half a store, and a newer one that has gone, are found") {
   CHECK(scene.is_whole(scene.directory.path().string()));
   std::filesystem::remove(report->kept_file);
   CHECK_FALSE(scene.is_whole(scene.directory.path().string()));
-  const std::string content = content_of(scene.path);
+  const std::string content = file_content(scene.path);
   write_file(scene.path, content.substr(0, content.size() / 2));
   CHECK(scene.state_of(scene.path) == Scene::State::neither);
-  write_file(scene.backup, content_of(scene.backup).substr(0, 5000));
+  write_file(scene.backup, file_content(scene.backup).substr(0, 5000));
   CHECK_FALSE(is_backup(scene.backup));
 }
 
@@ -239,8 +239,8 @@ TEST_CASE("A disk that is full or broken at any change fails a backup, and never
         CHECK(made.ok());
         break;
       }
-      CHECK(needed ==
-            std::set<Change>{Change::create, Change::write, Change::sync, Change::rename, Change::sync_directory});
+      CHECK(needed == std::set<Change>{Change::create, Change::mode, Change::write, Change::sync, Change::rename,
+                                       Change::sync_directory});
     }
   }
   CHECK(scene.state_of(scene.path) == Scene::State::newer);
@@ -271,142 +271,22 @@ TEST_CASE("A disk that is full or broken at any change fails a restore, and one 
       if (done) CHECK(scene.state_of(scene.path) == Scene::State::older);
       if (!failed) CHECK(done);
     }
-    CHECK(needed == std::set<Change>{Change::create, Change::write, Change::truncate, Change::sync, Change::exchange,
-                                     Change::sync_directory});
+    CHECK(needed == std::set<Change>{Change::create, Change::mode, Change::write, Change::truncate, Change::sync,
+                                     Change::exchange, Change::sync_directory});
   }
 }
 
 // A power cut: for each change a disk is built on which only what was synced is certain, of files and of names.
 namespace {
 
-struct File {
-  std::string synced;
-  struct Pending {
-    bool truncate;
-    std::size_t offset;
-    std::string data;
-  };
-  std::vector<Pending> pending;
-
-  static void apply(std::string& content, const Pending& change) {
-    if (change.truncate) {
-      content.resize(change.offset, '\0');
-      return;
-    }
-    if (content.size() < change.offset + change.data.size()) content.resize(change.offset + change.data.size(), '\0');
-    content.replace(change.offset, change.data.size(), change.data);
-  }
-  void sync() {
-    for (const Pending& change : pending) apply(synced, change);
-    pending.clear();
-  }
-  std::string after_cut(std::mt19937& random) const {
-    std::string content = synced;
-    for (const Pending& change : pending) {
-      if (random() % 2 == 0) continue;
-      Pending part = change;
-      if (!part.truncate && random() % 2 == 0) part.data.resize(part.data.size() / 2);  // torn
-      apply(content, part);
-    }
-    return content;
-  }
-};
-
-class Disk {
- public:
-  /// All that is in a directory, for certain.
-  explicit Disk(const TempDirectory& directory) {
-    for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
-      if (entry.path().string().ends_with("-shm")) continue;
-      files_.push_back({content_of(entry.path().string()), {}});
-      names_[entry.path().string()] = files_.size() - 1;
-    }
-    durable_ = names_;
-  }
-
-  /// `syncing` false: as if it were not done, the control.
-  void change(const SystemCall& call, bool syncing) {
-    if (call.path.ends_with("-shm")) return;
-    switch (call.change) {
-      case Change::create:
-        files_.emplace_back();
-        [[fallthrough]];
-      case Change::rename:
-      case Change::exchange:
-      case Change::remove:
-        pending_.push_back({call.change, call.path, call.to, files_.size() - 1});
-        apply(names_, pending_.back());
-        break;
-      case Change::write:
-      case Change::truncate:
-        if (const auto name = names_.find(call.path); name != names_.end()) {
-          files_[name->second].pending.push_back(
-              {call.change == Change::truncate, static_cast<std::size_t>(call.offset), std::string(call.data)});
-        }
-        break;
-      case Change::sync:
-        if (const auto name = names_.find(call.path); syncing && name != names_.end()) files_[name->second].sync();
-        break;
-      case Change::sync_directory:
-        if (!syncing) break;
-        durable_ = names_;
-        pending_.clear();
-        break;
-    }
-  }
-
-  /// Writes what a cut leaves to another directory.
-  void cut(const TempDirectory& to, std::mt19937& random) const {
-    auto names = durable_;
-    for (const Naming& change : pending_) {
-      if (random() % 2 == 0) apply(names, change);
-    }
-    for (const auto& [name, file] : names) {
-      write_file(to.file(std::filesystem::path(name).filename().string()), files_[file].after_cut(random));
-    }
-  }
-
- private:
-  struct Naming {
-    Change change;
-    std::string path;
-    std::string to;
-    std::size_t file;
-  };
-  using Names = std::map<std::string, std::size_t>;
-
-  static void apply(Names& names, const Naming& change) {
-    if (change.change == Change::create) {
-      names[change.path] = change.file;
-      return;
-    }
-    const auto from = names.find(change.path);
-    if (from == names.end()) return;
-    if (change.change == Change::exchange) {
-      if (const auto to = names.find(change.to); to != names.end()) std::swap(from->second, to->second);
-      return;
-    }
-    const std::size_t file = from->second;
-    names.erase(from);
-    if (change.change == Change::rename) names[change.to] = file;
-  }
-
-  std::vector<File> files_;
-  Names names_;
-  Names durable_;
-  std::vector<Naming> pending_;
-};
-
 /// Counts the cuts after which `holds` is not so.
 template <typename Run, typename Holds>
 std::pair<int, int> cut_everywhere(const Scene& scene, bool syncing, int times, Run run, Holds holds) {
-  std::vector<SystemCall> calls;
-  std::vector<std::string> data;  // what a write pointed to
-  const Disk before(scene.directory);
+  DiskRecord calls;
+  const CutDisk before(scene.directory.path());
   {
     const Watch watch(scene.directory.path().string(), {{}, [&](const SystemCall& call) {
-                                                          calls.push_back(call);
-                                                          data.emplace_back(call.data);
+                                                          if (syncing || !is_sync(call)) calls.note(call);
                                                         }});
     REQUIRE(run());
   }
@@ -414,14 +294,11 @@ std::pair<int, int> cut_everywhere(const Scene& scene, bool syncing, int times, 
   int cuts = 0;
   int broken = 0;
   for (std::size_t last = 0; last <= calls.size(); ++last) {
-    Disk disk = before;
-    for (std::size_t i = 0; i < last; ++i) {
-      calls[i].data = data[i];
-      disk.change(calls[i], syncing);
-    }
+    CutDisk disk = before;
+    for (std::size_t i = 0; i < last; ++i) disk.change(calls[i]);
     for (int time = 0; time < times; ++time) {
       const TempDirectory after;
-      disk.cut(after, random);
+      disk.cut(after.path(), random);
       ++cuts;
       broken += holds(after, last == calls.size()) ? 0 : 1;
     }

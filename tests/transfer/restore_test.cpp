@@ -103,21 +103,21 @@ TEST_CASE("A damaged store is replaced when told, and kept with its -wal file") 
   REQUIRE(back_up(path, place).ok());
   // The header; the list of tables; everything else.
   const std::size_t damage = GENERATE(0U, 100U, 4096U);
-  std::string content = content_of(path);
+  std::string content = file_content(path);
   const std::size_t size = damage == 4096 ? content.size() - damage : 3000;
   content.replace(damage, size, size, 'x');
   write_file(path, content);
   write_file(path + "-wal", "what was committed last");
   const auto refused = restore(place, path);
   CHECK(refused.status() == Status::conflict);
-  CHECK(content_of(path) == content);
+  CHECK(file_content(path) == content);
   const auto report = restore(place, path, true);
   REQUIRE(report.ok());
   CHECK_FALSE(report->compared);
   CHECK(verdict(*open_store(path), token).valid());
   // SQLite itself throws away what is no -wal file, where it can read the database.
-  CHECK(content_of(report->kept_file).size() == content.size());
-  if (damage == 0) CHECK(content_of(report->kept_file + "-wal") == "what was committed last");
+  CHECK(file_content(report->kept_file).size() == content.size());
+  if (damage == 0) CHECK(file_content(report->kept_file + "-wal") == "what was committed last");
 }
 
 TEST_CASE("A -wal file that was left behind is not taken for the restored store's") {
@@ -131,7 +131,7 @@ TEST_CASE("A -wal file that was left behind is not taken for the restored store'
   {
     const auto store = open_store(path);
     for (int number = 0; number < 20; ++number) issue(*store);
-    wal = content_of(path + "-wal");
+    wal = file_content(path + "-wal");
   }
   REQUIRE(wal.size() > 4096);
   std::filesystem::remove(path);

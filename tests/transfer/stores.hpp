@@ -5,9 +5,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
+#include "support/canary.hpp"
 #include "support/temp_directory.hpp"
 #include "tokenstore/transfer.hpp"
 #include "unit/rules/world.hpp"
@@ -49,11 +49,6 @@ inline Result<RestoreReport> restore(const std::string& backup, const std::strin
   options.sqlite.path = store;
   options.overwrite = overwrite;
   return restore_sqlite(backup, one_key(), options);
-}
-
-inline std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 inline void write_file(const std::string& path, const std::string& content) {

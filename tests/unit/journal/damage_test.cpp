@@ -33,10 +33,10 @@ Finding opened_with(const World& world, std::string_view content) {
 /// A small journal: the content after each frame, the empty one first.
 std::vector<std::string> small_journal(const World& world, std::uint64_t first_number = 1) {
   auto opened = world.open();
-  std::vector<std::string> states{test::content_of(world.path)};
+  std::vector<std::string> states{tokenstore::test::file_content(world.path)};
   for (std::uint64_t number = first_number; number < first_number + 4; ++number) {
     REQUIRE(World::revoke(*opened.log, opened.told, number, number).ok());
-    states.push_back(test::content_of(world.path));
+    states.push_back(tokenstore::test::file_content(world.path));
   }
   return states;
 }
@@ -144,7 +144,7 @@ TEST_CASE("zeroes where the last entry should be are a torn write, and anywhere 
     auto opened = world.open();
     REQUIRE(opened.log->append(encode_entry(long_one), 1, opened.told).ok());
   }
-  states.push_back(test::content_of(world.path));
+  states.push_back(tokenstore::test::file_content(world.path));
   const std::string whole = states.back();
   const std::size_t last = states[4].size();
   const std::size_t sector_border = (last / 512 + 1) * 512;

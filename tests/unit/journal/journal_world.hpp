@@ -3,7 +3,6 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "journal/log.hpp"
 #include "journal/summary.hpp"
+#include "support/canary.hpp"
 #include "support/temp_directory.hpp"
 
 namespace tokenstore::journal::test {
@@ -106,11 +106,6 @@ struct World {
     return log.append(entries, static_cast<std::uint32_t>(to - from + 1), told);
   }
 };
-
-inline std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 /// Into the file that is there, so that its mode and its identity stay. Never cut to nothing first: some file systems
 /// then sync what is written.

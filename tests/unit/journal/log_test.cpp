@@ -244,9 +244,9 @@ TEST_CASE("a journal that was removed, put back or cut under those who use it is
   const World world;
   auto opened = world.open();
   REQUIRE(World::revoke(*opened.log, opened.told, 1, 1).ok());
-  const std::string earlier = test::content_of(world.path);
+  const std::string earlier = tokenstore::test::file_content(world.path);
   REQUIRE(World::revoke(*opened.log, opened.told, 2, 2).ok());
-  const std::string whole = test::content_of(world.path);
+  const std::string whole = tokenstore::test::file_content(world.path);
 
   test::write_content(world.path, earlier);
   check_refused(opened.log->read_on(opened.told), Status::journal_damaged, "was cut short");

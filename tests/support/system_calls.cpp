@@ -1,4 +1,4 @@
-#include "transfer/system_calls.hpp"
+#include "support/system_calls.hpp"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -34,12 +34,15 @@ std::string path_of(int file) {
   return path.ends_with(" (deleted)") ? std::string() : path;
 }
 
-/// Makes the call unless the watcher is against it.
-template <typename Result, typename Make>
-Result watched(const SystemCall& call, Make make) {
+/// Makes the call unless the watcher is against it; `half` is what may be done of it then.
+template <typename Result, typename Make, typename Half = void (*)()>
+Result watched(
+    SystemCall call, Make make, Half half = [] {}) {
   if (!is_watched(call.path)) return make();
   if (watching->before) {
     if (const int code = watching->before(call); code != 0) {
+      if (watching->halves_writes) half();
+      if (code == ends_process) ::_exit(ended_by_watcher);
       errno = code;
       return -1;
     }
@@ -47,6 +50,7 @@ Result watched(const SystemCall& call, Make make) {
   const Result result = make();
   if (result >= 0 && watching->after) {
     const int code = errno;
+    if (call.change == Change::write) call.data = call.data.substr(0, static_cast<std::size_t>(result));
     watching->after(call);
     errno = code;
   }
@@ -60,11 +64,14 @@ int watched_open(const char* path, int flags, Open open) {
   return watched<int>({Change::create, path}, open);
 }
 
+/// `write` writes as much of it as it is told.
 template <typename Write>
 ssize_t watched_write(int file, const void* data, std::size_t size, std::optional<off_t> offset, Write write) {
-  if (watching == nullptr) return write();
+  if (watching == nullptr) return write(size);
   const off_t at = offset ? *offset : ::lseek(file, 0, SEEK_CUR);
-  return watched<ssize_t>({Change::write, path_of(file), {}, at, {static_cast<const char*>(data), size}}, write);
+  return watched<ssize_t>(
+      {Change::write, path_of(file), {}, at, {static_cast<const char*>(data), size}}, [&] { return write(size); },
+      [&] { static_cast<void>(write(size / 2)); });
 }
 
 template <typename Sync>
@@ -73,7 +80,8 @@ int watched_sync(int file, Sync sync) {
   struct stat facts {};
   const bool directory = ::fstat(file, &facts) == 0 && S_ISDIR(facts.st_mode);
   const std::string path = path_of(file);
-  return watched<int>({directory ? Change::sync_directory : Change::sync, directory ? path + "/" : path}, sync);
+  return watched<int>({directory ? Change::sync_directory : Change::sync, directory ? path + "/" : path},
+                      [&] { return watching->syncs ? sync() : 0; });
 }
 
 }  // namespace
@@ -116,17 +124,17 @@ int open64(const char* path, int flags, ...) {
 
 ssize_t write(int file, const void* data, size_t size) {
   static auto* const call = real<ssize_t(int, const void*, size_t)>("write");
-  return watched_write(file, data, size, {}, [&] { return call(file, data, size); });
+  return watched_write(file, data, size, {}, [&](std::size_t part) { return call(file, data, part); });
 }
 
 ssize_t pwrite(int file, const void* data, size_t size, off_t offset) {
   static auto* const call = real<ssize_t(int, const void*, size_t, off_t)>("pwrite");
-  return watched_write(file, data, size, offset, [&] { return call(file, data, size, offset); });
+  return watched_write(file, data, size, offset, [&](std::size_t part) { return call(file, data, part, offset); });
 }
 
 ssize_t pwrite64(int file, const void* data, size_t size, off64_t offset) {
   static auto* const call = real<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
-  return watched_write(file, data, size, offset, [&] { return call(file, data, size, offset); });
+  return watched_write(file, data, size, offset, [&](std::size_t part) { return call(file, data, part, offset); });
 }
 
 int ftruncate(int file, off_t size) noexcept {
@@ -147,6 +155,17 @@ int fsync(int file) {
 int fdatasync(int file) {
   static auto* const call = real<int(int)>("fdatasync");
   return watched_sync(file, [&] { return call(file); });
+}
+
+int fchmod(int file, mode_t mode) noexcept {
+  static auto* const call = real<int(int, mode_t)>("fchmod");
+  if (watching == nullptr) return call(file, mode);
+  return watched<int>({Change::mode, path_of(file)}, [&] { return call(file, mode); });
+}
+
+int link(const char* from, const char* to) noexcept {
+  static auto* const call = real<int(const char*, const char*)>("link");
+  return watched<int>({Change::link, from, to}, [&] { return call(from, to); });
 }
 
 int rename(const char* from, const char* to) noexcept {

@@ -13,20 +13,41 @@
 
 namespace tokenstore::test {
 
-enum class Change : std::uint8_t { create, write, truncate, sync, sync_directory, rename, exchange, remove };
+enum class Change : std::uint8_t {
+  create,
+  mode,
+  write,
+  truncate,
+  sync,
+  sync_directory,
+  link,
+  rename,
+  exchange,
+  remove
+};
 
 struct SystemCall {
   Change change;
   std::string path;  ///< absolute
-  std::string to{};  ///< of rename and exchange
+  std::string to{};  ///< of link, rename and exchange
   off_t offset = 0;  ///< of truncate: the new size
   std::string_view data{};
 };
 
-/// Before the call: 0 lets it through, anything else is its error. After it, if it succeeded.
+/// What the watcher answers for the process to end there.
+inline constexpr int ends_process = -1;
+/// And how it ends then.
+inline constexpr int ended_by_watcher = 99;
+
 struct Watcher {
+  /// Before the call: 0 lets it through, anything else is its error.
   std::function<int(const SystemCall&)> before{};
+  /// After it, if it succeeded; with the data that was written.
   std::function<void(const SystemCall&)> after{};
+  /// Half of what a write is kept from writing is written.
+  bool halves_writes = false;
+  /// Syncs are made, and not only told.
+  bool syncs = true;
 };
 
 /// Watches what happens under a directory for as long as it lives.
