@@ -1,18 +1,18 @@
-# The sources are compiled once more, with the places known where a finding becomes public
+# These rooms are compiled once more, with the places known where a finding becomes public
 # (base/declassify.hpp). Optimised, as it is the optimised code that has to be even; without a sanitizer,
 # which valgrind cannot run.
 add_executable(constant_time constant_time.cpp)
-foreach(source IN ITEMS base/base62.cpp base/crc32.cpp base/file.cpp base/new_file.cpp base/random.cpp base/secret.cpp
-    base/text_rules.cpp base/wipe.cpp text/token_text.cpp seal/key_file.cpp seal/key_file_lock.cpp seal/key_file_writing.cpp seal/key_text.cpp seal/keyring.cpp
-    seal/sealer.cpp)
-  target_sources(constant_time PRIVATE "${PROJECT_SOURCE_DIR}/src/${source}")
+foreach(room IN ITEMS base text seal)
+  get_target_property(sources tokenstore_${room} SOURCES)
+  list(TRANSFORM sources PREPEND "${PROJECT_SOURCE_DIR}/src/${room}/")
+  target_sources(constant_time PRIVATE ${sources})
 endforeach()
 target_compile_features(constant_time PRIVATE cxx_std_20)
 target_compile_definitions(constant_time PRIVATE TOKENSTORE_MEMCHECK)
 target_compile_options(constant_time PRIVATE -O2 -g -fno-sanitize=all)
 target_link_options(constant_time PRIVATE -fno-sanitize=all)
 target_include_directories(constant_time PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
-target_link_libraries(constant_time PRIVATE PkgConfig::sodium fmt::fmt)
+target_link_libraries(constant_time PRIVATE PkgConfig::sodium fmt::fmt Threads::Threads)
 
 # Looked for when the test runs: a missing valgrind fails it.
 function(constant_time_test name mode expectation)
