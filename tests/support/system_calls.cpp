@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,17 @@ Watcher* watching = nullptr;
 template <typename Function>
 Function* real(const char* name) {
   return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+/// Somebody else's moment. What they call themselves is none.
+void let_others() {
+  thread_local bool is_theirs = false;
+  if (watching == nullptr || !watching->any || is_theirs) return;
+  const int code = errno;
+  is_theirs = true;
+  watching->any();
+  is_theirs = false;
+  errno = code;
 }
 
 bool is_watched(std::string_view path) {
@@ -59,6 +71,7 @@ Result watched(
 
 template <typename Open>
 int watched_open(const char* path, int flags, Open open) {
+  let_others();
   struct stat facts {};
   if ((flags & O_CREAT) == 0 || !is_watched(path) || ::stat(path, &facts) == 0) return open();
   return watched<int>({Change::create, path}, open);
@@ -177,6 +190,40 @@ int renameat2(int from_directory, const char* from, int to_directory, const char
   static auto* const call = real<int(int, const char*, int, const char*, unsigned)>("renameat2");
   const Change change = (flags & RENAME_EXCHANGE) != 0 ? Change::exchange : Change::rename;
   return watched<int>({change, from, to}, [&] { return call(from_directory, from, to_directory, to, flags); });
+}
+
+int fcntl64(int file, int command, ...) {
+  va_list rest;
+  va_start(rest, command);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  static auto* const call = real<int(int, int, ...)>("fcntl64");
+  let_others();
+  return call(file, command, argument);
+}
+
+int stat64(const char* path, struct stat64* facts) noexcept {
+  static auto* const call = real<int(const char*, struct stat64*)>("stat64");
+  let_others();
+  return call(path, facts);
+}
+
+int fstat64(int file, struct stat64* facts) noexcept {
+  static auto* const call = real<int(int, struct stat64*)>("fstat64");
+  let_others();
+  return call(file, facts);
+}
+
+int statx(int directory, const char* path, int flags, unsigned mask, struct statx* facts) noexcept {
+  static auto* const call = real<int(int, const char*, int, unsigned, struct statx*)>("statx");
+  let_others();
+  return call(directory, path, flags, mask, facts);
+}
+
+void* mmap64(void* address, size_t size, int protection, int flags, int file, off64_t offset) noexcept {
+  static auto* const call = real<void*(void*, size_t, int, int, int, off64_t)>("mmap64");
+  let_others();
+  return call(address, size, protection, flags, file, offset);
 }
 
 int unlink(const char* path) noexcept {

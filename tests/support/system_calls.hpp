@@ -1,4 +1,5 @@
-/// What this program and the libraries in it ask the system to change on disk, to be watched and kept from happening.
+/// What this program and the libraries in it ask the system to change on disk, to be watched and kept from happening;
+/// and each moment at which somebody else could have changed it.
 ///
 /// The functions of the same names in this program stand before the C library's. One watcher at a time; it is called by
 /// whatever thread makes the call.
@@ -48,6 +49,8 @@ struct Watcher {
   bool halves_writes = false;
   /// Syncs are made, and not only told.
   bool syncs = true;
+  /// Before any call that looks at files, opens, locks or maps one, wherever that lies.
+  std::function<void()> any{};
 };
 
 /// Watches what happens under a directory for as long as it lives.

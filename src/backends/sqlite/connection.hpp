@@ -53,6 +53,8 @@ class Connection {
   /// Lets go of the handle without closing it: for when closing would do harm.
   void abandon() noexcept { handle_ = nullptr; }
   bool in_transaction() noexcept { return sqlite3_get_autocommit(handle_) == 0; }
+  /// Whether the path leads to another file than this connection has open.
+  bool has_moved() noexcept;
   /// SQLite's own file object; null if there is none.
   sqlite3_file* file() noexcept;
 

@@ -1,13 +1,14 @@
 #include "backends/sqlite/engine.hpp"
 
-#include <limits>
+#include <fmt/format.h>
 
-#include "backends/sqlite/opening.hpp"
+#include <limits>
 
 namespace tokenstore::sqlite {
 namespace {
 
 constexpr int wal_index_region = 32768;  // SQLite maps the WAL-index in regions of this size
+constexpr int swaps_during_opening = 10;
 
 /// The start of the WAL-index in memory, had through the VFS: opening the -shm file ourselves would drop
 /// SQLite's locks when we close it. Null if there is none.
@@ -23,36 +24,58 @@ std::uint64_t* map_wal_index(Connection& connection) noexcept {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::uint64_t first_counter) {
-  Result<OpenedFile> opened = open_file(options);
-  if (!opened) return opened.error();
-  OpenedFile& file = *opened;
-  std::uint64_t* header = file.target.immutable ? nullptr : map_wal_index(*file.keeper);
-  // Without shared memory: data_version if there are locks, and no promise at all if there are none.
-  const bool trusted = !file.target.immutable && (header != nullptr || !file.target.read_only);
-  return std::make_unique<Engine>(std::move(file.target), std::move(file.keeper), std::move(file.writer), header,
-                                  trusted, first_counter);
+  for (int attempt = 0; attempt < swaps_during_opening; ++attempt) {
+    Result<std::optional<OpenedFile>> opened = open_file(options);
+    if (!opened) return opened.error();
+    if (!*opened) continue;
+    OpenedFile& file = **opened;
+    std::uint64_t* header = file.target.immutable ? nullptr : map_wal_index(*file.keeper);
+    // Without shared memory: data_version if there are locks, and no promise at all if there are none.
+    const bool trusted = !file.target.immutable && (header != nullptr || !file.target.read_only);
+    auto engine = std::make_unique<Engine>(std::move(file), header, trusted, first_counter);
+    // Now that the pulse is being watched: a swap after this look moves it, and one before it is found.
+    if (!engine->was_swapped()) return engine;
+    engine->leave_files();
+  }
+  return Error(Status::unavailable,
+               fmt::format("'{}' was replaced again and again while it was being opened; try again", options.path));
 }
 
 Result<std::unique_ptr<Engine>> Engine::open_backup(const std::string& path, std::uint64_t first_counter) {
   Result<OpenedFile> opened = open_backup_file(path);
   if (!opened) return opened.error();
-  return std::make_unique<Engine>(std::move(opened->target), std::move(opened->keeper), nullptr, nullptr, false,
-                                  first_counter);
+  return std::make_unique<Engine>(std::move(*opened), nullptr, false, first_counter);
 }
 
-Engine::Engine(Target opened, std::unique_ptr<Connection> keeper_connection,
-               std::unique_ptr<Connection> writer_connection, std::uint64_t* wal_header, bool trusted,
-               std::uint64_t first_counter)
-    : target(std::move(opened)),
-      watch(target.path, target.immutable),
-      keeper(std::move(keeper_connection)),
+Engine::Engine(OpenedFile opened, std::uint64_t* wal_header, bool trusted, std::uint64_t first_counter)
+    : target(std::move(opened.target)),
+      watch(target.path, target.immutable, opened.file),
+      keeper(std::move(opened.keeper)),
       pulse(wal_header, first_counter),
       has_wal_header(wal_header != nullptr),
       pulse_trusted(trusted),
-      readers([this] { return open_configured(target); }),
-      writer(std::move(writer_connection)) {}
+      readers([this] { return connect(target); }),
+      writer(std::move(opened.writer)) {}
 
-void Engine::close_inherited() noexcept {
+bool Engine::was_swapped() noexcept {
+  if (keeper->has_moved() || (writer && writer->has_moved())) return true;
+  const FileWatch::Finding finding = watch.look();
+  return finding != FileWatch::Finding::same && finding != FileWatch::Finding::shrunk;
+}
+
+Result<std::unique_ptr<Connection>> Engine::connect(const Target& how) {
+  Result<std::unique_ptr<Connection>> connection = open_configured(how);
+  if (!connection) return connection;
+  // It has the old file, and may have the new one's -wal; or it has the new file.
+  const bool moved = (*connection)->has_moved();
+  std::optional<Error> error = check_files(true);
+  if (!error && moved) error = watch.error_of(FileWatch::Finding::replaced);
+  if (!error) return connection;
+  (*connection)->leave_wal_on_close();
+  return std::move(*error);
+}
+
+void Engine::leave_files() noexcept {
   const auto leave = [](Connection& connection) { connection.leave_wal_on_close(); };
   if (keeper) leave(*keeper);
   if (writer) leave(*writer);
@@ -85,7 +108,7 @@ void Engine::report_second_copy() {
 
 Result<Connection*> Engine::writer_connection() {
   if (!writer) {
-    Result<std::unique_ptr<Connection>> connection = open_configured(target);
+    Result<std::unique_ptr<Connection>> connection = connect(target);
     if (!connection) return connection.error();
     writer = std::move(*connection);
   }
@@ -96,7 +119,7 @@ Result<Connection*> Engine::upkeep_connection() {
   if (!upkeep) {
     Target patient = target;
     patient.busy_timeout = std::chrono::milliseconds(0);
-    Result<std::unique_ptr<Connection>> connection = open_configured(patient);
+    Result<std::unique_ptr<Connection>> connection = connect(patient);
     if (!connection) return connection.error();
     upkeep = std::move(*connection);
   }

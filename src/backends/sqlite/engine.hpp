@@ -15,6 +15,7 @@
 
 #include "backends/sqlite/connection.hpp"
 #include "backends/sqlite/file_watch.hpp"
+#include "backends/sqlite/opening.hpp"
 #include "backends/sqlite/pool.hpp"
 #include "backends/sqlite/wal_pulse.hpp"
 #include "base/commit_queue.hpp"
@@ -40,11 +41,10 @@ class Engine {
   /// What a backup holds.
   static Result<std::unique_ptr<Engine>> open_backup(const std::string& path, std::uint64_t first_counter);
 
-  Engine(Target target, std::unique_ptr<Connection> keeper, std::unique_ptr<Connection> writer,
-         std::uint64_t* wal_header, bool pulse_trusted, std::uint64_t first_counter);
+  Engine(OpenedFile opened, std::uint64_t* wal_header, bool pulse_trusted, std::uint64_t first_counter);
 
-  /// In a child that inherited this engine: closes every connection without touching the parent's files.
-  void close_inherited() noexcept;
+  /// Closing it will touch no file: in a child that inherited it, or where the names are another's by now.
+  void leave_files() noexcept;
 
   /// Has anything happened to the files? `always`: look now, and not only if the pulse has moved or the last look was
   /// long ago. An error means: answer nothing.
@@ -80,6 +80,10 @@ class Engine {
   std::chrono::steady_clock::time_point copies_counted_at{};
 
  private:
+  /// Whether the file was swapped for another while it was being opened.
+  bool was_swapped() noexcept;
+  /// One more connection to the file that is open, and to no other that has its name by now.
+  Result<std::unique_ptr<Connection>> connect(const Target& how);
   bool run_group(std::span<CommitTicket* const> group) noexcept;
 
   std::atomic<bool> second_copy_{false};

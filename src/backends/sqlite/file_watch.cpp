@@ -21,12 +21,12 @@ std::int64_t coarse_millis() noexcept {
 
 }  // namespace
 
-FileWatch::FileWatch(std::string path, bool immutable)
+FileWatch::FileWatch(std::string path, bool immutable, const Identity& file)
     : path_(std::move(path)),
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
       immutable_(immutable),
-      file_(identify(path_)),
+      file_(file),
       wal_(identify(wal_path_)),
       shm_(identify(shm_path_)),
       size_(file_.size),
@@ -34,10 +34,10 @@ FileWatch::FileWatch(std::string path, bool immutable)
 
 // Not stat(): it asks for the times as well, and a file whose times somebody has seen gets new ones with the next write
 // (Linux 6.13), so that every commit would sync an inode too.
-FileWatch::Identity FileWatch::identify(const std::string& path) const noexcept {
+FileWatch::Identity FileWatch::identify(const std::string& path, bool immutable) noexcept {
   Identity identity;
   struct statx found {};
-  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_SIZE | (immutable_ ? STATX_MTIME : 0U), &found) == 0) {
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_SIZE | (immutable ? STATX_MTIME : 0U), &found) == 0) {
     identity.device = makedev(found.stx_dev_major, found.stx_dev_minor);
     identity.inode = found.stx_ino;
     identity.size = static_cast<off_t>(found.stx_size);
@@ -51,7 +51,7 @@ FileWatch::Identity FileWatch::identify(const std::string& path) const noexcept 
     identity.changed = std::int64_t{plain.st_mtim.tv_sec} * 1'000'000'000 + plain.st_mtim.tv_nsec;
     identity.exists = true;
   }
-  if (!immutable_) identity.changed = 0;
+  if (!immutable) identity.changed = 0;
   return identity;
 }
 

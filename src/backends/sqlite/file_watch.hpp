@@ -34,8 +34,19 @@ class FileWatch {
     written,       ///< opened as unchanging, and changed all the same
   };
 
-  /// Remembers the files as they are. `immutable`: opened without locks, so nobody may write.
-  FileWatch(std::string path, bool immutable);
+  struct Identity {
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    std::int64_t changed = 0;  ///< nanoseconds; known only of a file opened as unchanging
+    bool exists = false;
+  };
+  /// What the path leads to now.
+  static Identity identify(const std::string& path, bool immutable) noexcept;
+
+  /// `file` is what the path led to before it was first opened: whoever swaps it meanwhile is found by the first look.
+  /// The files beside it are remembered as they are. `immutable`: opened without locks, so nobody may write.
+  FileWatch(std::string path, bool immutable, const Identity& file);
 
   /// Now.
   Finding look() noexcept;
@@ -47,14 +58,7 @@ class FileWatch {
   std::optional<Error> error_of(Finding finding) const;
 
  private:
-  struct Identity {
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    std::int64_t changed = 0;  ///< nanoseconds; known only of a file opened as unchanging
-    bool exists = false;
-  };
-  Identity identify(const std::string& path) const noexcept;
+  Identity identify(const std::string& path) const noexcept { return identify(path, immutable_); }
 
   std::string path_;
   std::string wal_path_;

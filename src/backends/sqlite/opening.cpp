@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 
 #include "backends/sqlite/acting_owner.hpp"
@@ -21,25 +23,33 @@ class Opening {
   /// What was refused on the way is left as it was.
   ~Opening() {
     if (keeper_) keeper_->leave_wal_on_close();
+    if (writer_) writer_->leave_wal_on_close();
   }
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;
 
-  Result<OpenedFile> run();
+  Result<std::optional<OpenedFile>> run();
 
  private:
   Result<void> find_or_create();
   Result<void> open_if_ours();
   Result<void> check_writable();
+  Result<void> wait_until_nobody_swaps_it();
   Result<void> attach_unless_open_through_another_copy();
   Result<void> keep_a_wal();
-  Result<std::unique_ptr<Connection>> open_writer();
+  Result<void> open_writer();
+  /// All of it, one after the other. Once `is_swapped()` what it says is not of the database that was asked for.
+  Result<void> open_all();
+  bool is_swapped() noexcept { return swapped_ || (keeper_ && keeper_->has_moved()); }
   /// Attaches the connection to the WAL (which SQLite does at the first read) and recovers it if need be.
   int first_read() noexcept;
 
   const SqliteOptions& options_;
   Target target_;
+  FileWatch::Identity file_;
   std::unique_ptr<Connection> keeper_;
+  std::unique_ptr<Connection> writer_;
+  bool swapped_ = false;
 };
 
 Result<void> Opening::find_or_create() {
@@ -65,10 +75,27 @@ Result<void> Opening::find_or_create() {
 }
 
 Result<void> Opening::open_if_ours() {
+  file_ = FileWatch::identify(target_.path, target_.immutable);
   Result<std::unique_ptr<Connection>> opened = Connection::open(target_);
   if (!opened) return opened.error();
   keeper_ = std::move(*opened);
   return check_header(*keeper_, options_.path, target_.path);
+}
+
+// SQLite opens the files beside a database by their names, which are another's after a swap. Who swaps keeps newcomers
+// waiting for the shared lock: it is had here first, so that they look where they are before they open anything more.
+Result<void> Opening::wait_until_nobody_swaps_it() {
+  if (target_.immutable) return {};
+  constexpr int shared_lock = 1;
+  sqlite3_file* file = keeper_->file();
+  const auto deadline = std::chrono::steady_clock::now() + target_.busy_timeout;
+  int code = file->pMethods->xLock(file, shared_lock);
+  while ((code & 0xff) == SQLITE_BUSY && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    code = file->pMethods->xLock(file, shared_lock);
+  }
+  if (code != SQLITE_OK) return opening_error_of(code, options_.path);
+  return {};
 }
 
 Result<void> Opening::check_writable() {
@@ -84,7 +111,11 @@ Result<void> Opening::attach_unless_open_through_another_copy() {
   if (const int code = first_read(); code != SQLITE_OK) return opening_error_of(code, options_.path);
   if (!target_.immutable && copies_before > 0 && copies_of_sqlite_on(shm_path) > copies_before) {
     // Closing it would drop the other copy's locks as well, so it stays open: a leak is the lesser evil.
+    swapped_ = keeper_->has_moved();
     keeper_->abandon();
+    keeper_.reset();
+    // No other copy, but this one's for the database that took the place.
+    if (swapped_) return {};
     return two_copies(options_.path, Status::cannot_open);
   }
   return {};
@@ -98,9 +129,12 @@ Result<void> Opening::keep_a_wal() {
   return {};
 }
 
-Result<std::unique_ptr<Connection>> Opening::open_writer() {
-  if (target_.read_only) return std::unique_ptr<Connection>();
-  return open_configured(target_);
+Result<void> Opening::open_writer() {
+  if (target_.read_only) return {};
+  Result<std::unique_ptr<Connection>> writer = open_configured(target_);
+  if (!writer) return writer.error();
+  writer_ = std::move(*writer);
+  return {};
 }
 
 int Opening::first_read() noexcept {
@@ -109,24 +143,28 @@ int Opening::first_read() noexcept {
   return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-Result<OpenedFile> Opening::run() {
+Result<void> Opening::open_all() {
+  if (Result<void> ours = open_if_ours(); !ours) return ours;
+  if (Result<void> writable = check_writable(); !writable) return writable;
+  if (Result<void> waited = wait_until_nobody_swaps_it(); !waited || is_swapped()) return waited;
+  if (Result<void> alone = attach_unless_open_through_another_copy(); !alone || is_swapped()) return alone;
+  if (Result<void> known = check_schema(*keeper_, options_.path, !target_.read_only); !known) return known;
+  if (Result<void> kept = keep_a_wal(); !kept) return kept;
+  return open_writer();
+}
+
+Result<std::optional<OpenedFile>> Opening::run() {
   if (const Result<void> found = find_or_create(); !found) return found.error();
   const ActingOwner owner(target_.path);
-  if (const Result<void> ours = open_if_ours(); !ours) return ours.error();
-  if (const Result<void> writable = check_writable(); !writable) return writable.error();
-  if (const Result<void> alone = attach_unless_open_through_another_copy(); !alone) return alone.error();
-  if (const Result<void> known = check_schema(*keeper_, options_.path, !target_.read_only); !known) {
-    return known.error();
-  }
-  if (const Result<void> kept = keep_a_wal(); !kept) return kept.error();
-  Result<std::unique_ptr<Connection>> writer = open_writer();
-  if (!writer) return writer.error();
-  return OpenedFile{std::move(target_), std::move(keeper_), std::move(*writer)};
+  const Result<void> opened = open_all();
+  if (is_swapped()) return std::optional<OpenedFile>();
+  if (!opened) return opened.error();
+  return std::optional(OpenedFile{std::move(target_), file_, std::move(keeper_), std::move(writer_)});
 }
 
 }  // namespace
 
-Result<OpenedFile> open_file(const SqliteOptions& options) {
+Result<std::optional<OpenedFile>> open_file(const SqliteOptions& options) {
   return Opening(options).run();
 }
 
@@ -136,13 +174,14 @@ Result<OpenedFile> open_backup_file(const std::string& path) {
   Target target;
   target.path = resolved.get();
   target.read_only = target.immutable = true;
+  const FileWatch::Identity file = FileWatch::identify(target.path, true);
   Result<std::unique_ptr<Connection>> opened = Connection::open(target);
   if (!opened) return opened.error();
   std::unique_ptr<Connection> keeper = std::move(*opened);
   if (const Result<void> ours = check_header(*keeper, path, target.path, FileKind::backup); !ours) return ours.error();
   if (const Result<void> known = check_schema(*keeper, path, false, FileKind::backup); !known) return known.error();
   if (const int code = keeper->configure(target); code != SQLITE_OK) return opening_error_of(code, path);
-  return OpenedFile{std::move(target), std::move(keeper), nullptr};
+  return OpenedFile{std::move(target), file, std::move(keeper), nullptr};
 }
 
 Result<std::unique_ptr<Connection>> open_configured(const Target& target) {

@@ -50,7 +50,7 @@ SqliteBackend::~SqliteBackend() {
     // A child that never used the store. If a thread of the parent was inside at the fork, SQLite's
     // state is not ours to touch: it is left where it is.
     if (orphaned_.load(std::memory_order_acquire) || inside_.load(std::memory_order_acquire) != 0) return;
-    if (engine != nullptr) engine->close_inherited();
+    if (engine != nullptr) engine->leave_files();
     delete engine;
     return;
   }
@@ -108,7 +108,7 @@ std::optional<Error> SqliteBackend::adopt_engine() {
   Engine* inherited = engine_.exchange(nullptr, std::memory_order_acq_rel);
   if (inherited != nullptr) {
     counter_.store(inherited->pulse.beyond(), std::memory_order_release);
-    inherited->close_inherited();
+    inherited->leave_files();
     delete inherited;
   }
   SqliteOptions options = options_;
@@ -117,7 +117,7 @@ std::optional<Error> SqliteBackend::adopt_engine() {
   if (!engine) return engine.error();
   if (!(*engine)->target.immutable && !holds_shared_lock((*engine)->target.path)) {
     // Another store on this file is still as it was inherited, so SQLite took no locks of its own.
-    (*engine)->close_inherited();
+    (*engine)->leave_files();
     return Error(Status::unavailable,
                  "another store on the same file was open at the fork and has not been used or closed in the child "
                  "since; do so, and try again");
