@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_1b21cb2f1a1d
+#define tokenstore tokenstore_0_1_0_532100250f3d
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -14574,7 +14574,7 @@ Result<std::uint64_t> count_owners(Backend& backend, const std::string& workspac
 }
 
 /// What the file holds, not what was in the store by now.
-Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer) {
+Result<BackupInfo> describe(const std::string& path, UnixMillis begun_at, const seal::Sealer& sealer) {
   const auto backend = sqlite_backup_backend(path);
   if (!backend.ok()) return backend.error();
   const auto store = (*backend)->load_store();
@@ -14583,7 +14583,7 @@ Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer)
   if (sealer.verify(**store) != seal::SealCheck::genuine) return not_this_key("the store's record");
   BackupInfo info;
   info.store = (*store)->id;
-  info.made_at = system_clock()->wall();
+  info.made_at = begun_at;
   for (std::string after;;) {
     const auto page = (*backend)->list_workspaces(after, owners_at_once);
     if (!page.ok()) return page.error();
@@ -14604,8 +14604,8 @@ Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer)
   }
 }
 
-Result<BackupInfo> seal_durably(const base::TemporaryFile& written, const seal::Sealer& sealer) {
-  auto info = describe(written.path(), sealer);
+Result<BackupInfo> seal_durably(const base::TemporaryFile& written, UnixMillis begun_at, const seal::Sealer& sealer) {
+  auto info = describe(written.path(), begun_at, sealer);
   if (!info.ok()) return info;
   const base::File file(::open(written.path().c_str(), O_RDWR | O_CLOEXEC));
   if (!file.is_open()) return cannot_write(written.path(), errno);
@@ -14622,6 +14622,8 @@ Result<BackupInfo> backup(Backend& from, const seal::Sealer& sealer, const std::
   if (Result<void> free = check_place(path, options.overwrite); !free.ok()) return free.error();
   base::TemporaryFile fresh(path);
   if (const int code = fresh.create(); code != 0) return cannot_write(path, code);
+  // Whatever is later than this may be missing.
+  const UnixMillis begun_at = system_clock()->wall();
   const auto written = from.write_snapshot(fresh.path(), options.progress);
   if (!written.ok()) return written.error();
   if (!*written) {
@@ -14630,7 +14632,7 @@ Result<BackupInfo> backup(Backend& from, const seal::Sealer& sealer, const std::
       return copied.error();
     }
   }
-  auto info = seal_durably(fresh, sealer);
+  auto info = seal_durably(fresh, begun_at, sealer);
   if (!info.ok()) return info;
   const base::DirectoryOf directory(path);
   // Asked again: somebody may have made it meanwhile.
@@ -16383,6 +16385,8 @@ class Connection {
   /// Lets go of the handle without closing it: for when closing would do harm.
   void abandon() noexcept { handle_ = nullptr; }
   bool in_transaction() noexcept { return sqlite3_get_autocommit(handle_) == 0; }
+  /// Whether the path leads to another file than this connection has open.
+  bool has_moved() noexcept;
   /// SQLite's own file object; null if there is none.
   sqlite3_file* file() noexcept;
 
@@ -16553,6 +16557,11 @@ sqlite3_stmt* Connection::statement(Sql which, int& code) noexcept {
 void Connection::leave_wal_on_close() noexcept {
   if (handle_ == nullptr) return;  // abandoned
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
+bool Connection::has_moved() noexcept {
+  int moved = 0;
+  return sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
 }
 
 sqlite3_file* Connection::file() noexcept {
@@ -16756,8 +16765,19 @@ class FileWatch {
     written,       ///< opened as unchanging, and changed all the same
   };
 
-  /// Remembers the files as they are. `immutable`: opened without locks, so nobody may write.
-  FileWatch(std::string path, bool immutable);
+  struct Identity {
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    std::int64_t changed = 0;  ///< nanoseconds; known only of a file opened as unchanging
+    bool exists = false;
+  };
+  /// What the path leads to now.
+  static Identity identify(const std::string& path, bool immutable) noexcept;
+
+  /// `file` is what the path led to before it was first opened: whoever swaps it meanwhile is found by the first look.
+  /// The files beside it are remembered as they are. `immutable`: opened without locks, so nobody may write.
+  FileWatch(std::string path, bool immutable, const Identity& file);
 
   /// Now.
   Finding look() noexcept;
@@ -16769,14 +16789,7 @@ class FileWatch {
   std::optional<Error> error_of(Finding finding) const;
 
  private:
-  struct Identity {
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    std::int64_t changed = 0;  ///< nanoseconds; known only of a file opened as unchanging
-    bool exists = false;
-  };
-  Identity identify(const std::string& path) const noexcept;
+  Identity identify(const std::string& path) const noexcept { return identify(path, immutable_); }
 
   std::string path_;
   std::string wal_path_;
@@ -16789,6 +16802,36 @@ class FileWatch {
   std::atomic<std::int64_t> looked_at_{0};
   std::atomic<Finding> last_{Finding::same};
 };
+
+}  // namespace tokenstore::sqlite
+
+// ---- src/backends/sqlite/opening.hpp -------------------------------------------------------------------------
+
+/// Opening the file of a store, in steps that each refuse something. A file that is refused is left as it was.
+
+
+
+namespace tokenstore::sqlite {
+
+struct OpenedFile {
+  Target target;
+  FileWatch::Identity file;            ///< what the path led to before it was opened
+  std::unique_ptr<Connection> keeper;  ///< attached to the WAL
+  std::unique_ptr<Connection> writer;  ///< none if the file may only be read
+};
+
+/// Opens the database that the options name, and makes it if they say so and there is none. Empty if the file was
+/// swapped for another meanwhile: then it is to be asked again. What is swapped later is for the caller to notice.
+Result<std::optional<OpenedFile>> open_file(const SqliteOptions& options);
+
+/// Opens what a backup holds: immutable, without locks, wherever it lies.
+Result<OpenedFile> open_backup_file(const std::string& path);
+
+/// One more connection to a file that is open, or to what took its place meanwhile.
+Result<std::unique_ptr<Connection>> open_configured(const Target& target);
+
+/// The file is open through another copy of SQLite in this process.
+Error two_copies(const std::string& path, Status status);
 
 }  // namespace tokenstore::sqlite
 
@@ -16865,6 +16908,8 @@ class ReadPool {
 
  private:
   void give_back(std::unique_ptr<Connection> connection, std::uint64_t generation) noexcept {
+    // Whoever was thrown out of a transaction left it open: the next one would read what was then, for ever.
+    if (connection->in_transaction()) return;
     const std::lock_guard lock(mutex_);
     // Room was reserved, so nothing here can throw.
     if (generation == generation_ && idle_.size() < idle_.capacity()) idle_.push_back(std::move(connection));
@@ -17093,11 +17138,10 @@ class Engine {
   /// What a backup holds.
   static Result<std::unique_ptr<Engine>> open_backup(const std::string& path, std::uint64_t first_counter);
 
-  Engine(Target target, std::unique_ptr<Connection> keeper, std::unique_ptr<Connection> writer,
-         std::uint64_t* wal_header, bool pulse_trusted, std::uint64_t first_counter);
+  Engine(OpenedFile opened, std::uint64_t* wal_header, bool pulse_trusted, std::uint64_t first_counter);
 
-  /// In a child that inherited this engine: closes every connection without touching the parent's files.
-  void close_inherited() noexcept;
+  /// Closing it will touch no file: in a child that inherited it, or where the names are another's by now.
+  void leave_files() noexcept;
 
   /// Has anything happened to the files? `always`: look now, and not only if the pulse has moved or the last look was
   /// long ago. An error means: answer nothing.
@@ -17133,6 +17177,10 @@ class Engine {
   std::chrono::steady_clock::time_point copies_counted_at{};
 
  private:
+  /// Whether the file was swapped for another while it was being opened.
+  bool was_swapped() noexcept;
+  /// One more connection to the file that is open, and to no other that has its name by now.
+  Result<std::unique_ptr<Connection>> connect(const Target& how);
   bool run_group(std::span<CommitTicket* const> group) noexcept;
 
   std::atomic<bool> second_copy_{false};
@@ -17143,40 +17191,13 @@ class Engine {
 
 }  // namespace tokenstore::sqlite
 
-// ---- src/backends/sqlite/opening.hpp -------------------------------------------------------------------------
-
-/// Opening the file of a store, in steps that each refuse something. A file that is refused is left as it was.
-
-
-
-namespace tokenstore::sqlite {
-
-struct OpenedFile {
-  Target target;
-  std::unique_ptr<Connection> keeper;  ///< attached to the WAL
-  std::unique_ptr<Connection> writer;  ///< none if the file may only be read
-};
-
-/// Opens the database that the options name, and makes it if they say so and there is none.
-Result<OpenedFile> open_file(const SqliteOptions& options);
-
-/// Opens what a backup holds: immutable, without locks, wherever it lies.
-Result<OpenedFile> open_backup_file(const std::string& path);
-
-/// One more connection to a file that is open.
-Result<std::unique_ptr<Connection>> open_configured(const Target& target);
-
-/// The file is open through another copy of SQLite in this process.
-Error two_copies(const std::string& path, Status status);
-
-}  // namespace tokenstore::sqlite
-
 // ---- src/backends/sqlite/engine.cpp --------------------------------------------------------------------------
 
 namespace tokenstore::sqlite {
 namespace {
 
 constexpr int wal_index_region = 32768;  // SQLite maps the WAL-index in regions of this size
+constexpr int swaps_during_opening = 10;
 
 /// The start of the WAL-index in memory, had through the VFS: opening the -shm file ourselves would drop
 /// SQLite's locks when we close it. Null if there is none.
@@ -17192,36 +17213,58 @@ std::uint64_t* map_wal_index(Connection& connection) noexcept {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options, std::uint64_t first_counter) {
-  Result<OpenedFile> opened = open_file(options);
-  if (!opened) return opened.error();
-  OpenedFile& file = *opened;
-  std::uint64_t* header = file.target.immutable ? nullptr : map_wal_index(*file.keeper);
-  // Without shared memory: data_version if there are locks, and no promise at all if there are none.
-  const bool trusted = !file.target.immutable && (header != nullptr || !file.target.read_only);
-  return std::make_unique<Engine>(std::move(file.target), std::move(file.keeper), std::move(file.writer), header,
-                                  trusted, first_counter);
+  for (int attempt = 0; attempt < swaps_during_opening; ++attempt) {
+    Result<std::optional<OpenedFile>> opened = open_file(options);
+    if (!opened) return opened.error();
+    if (!*opened) continue;
+    OpenedFile& file = **opened;
+    std::uint64_t* header = file.target.immutable ? nullptr : map_wal_index(*file.keeper);
+    // Without shared memory: data_version if there are locks, and no promise at all if there are none.
+    const bool trusted = !file.target.immutable && (header != nullptr || !file.target.read_only);
+    auto engine = std::make_unique<Engine>(std::move(file), header, trusted, first_counter);
+    // Now that the pulse is being watched: a swap after this look moves it, and one before it is found.
+    if (!engine->was_swapped()) return engine;
+    engine->leave_files();
+  }
+  return Error(Status::unavailable,
+               fmt::format("'{}' was replaced again and again while it was being opened; try again", options.path));
 }
 
 Result<std::unique_ptr<Engine>> Engine::open_backup(const std::string& path, std::uint64_t first_counter) {
   Result<OpenedFile> opened = open_backup_file(path);
   if (!opened) return opened.error();
-  return std::make_unique<Engine>(std::move(opened->target), std::move(opened->keeper), nullptr, nullptr, false,
-                                  first_counter);
+  return std::make_unique<Engine>(std::move(*opened), nullptr, false, first_counter);
 }
 
-Engine::Engine(Target opened, std::unique_ptr<Connection> keeper_connection,
-               std::unique_ptr<Connection> writer_connection, std::uint64_t* wal_header, bool trusted,
-               std::uint64_t first_counter)
-    : target(std::move(opened)),
-      watch(target.path, target.immutable),
-      keeper(std::move(keeper_connection)),
+Engine::Engine(OpenedFile opened, std::uint64_t* wal_header, bool trusted, std::uint64_t first_counter)
+    : target(std::move(opened.target)),
+      watch(target.path, target.immutable, opened.file),
+      keeper(std::move(opened.keeper)),
       pulse(wal_header, first_counter),
       has_wal_header(wal_header != nullptr),
       pulse_trusted(trusted),
-      readers([this] { return open_configured(target); }),
-      writer(std::move(writer_connection)) {}
+      readers([this] { return connect(target); }),
+      writer(std::move(opened.writer)) {}
 
-void Engine::close_inherited() noexcept {
+bool Engine::was_swapped() noexcept {
+  if (keeper->has_moved() || (writer && writer->has_moved())) return true;
+  const FileWatch::Finding finding = watch.look();
+  return finding != FileWatch::Finding::same && finding != FileWatch::Finding::shrunk;
+}
+
+Result<std::unique_ptr<Connection>> Engine::connect(const Target& how) {
+  Result<std::unique_ptr<Connection>> connection = open_configured(how);
+  if (!connection) return connection;
+  // It has the old file, and may have the new one's -wal; or it has the new file.
+  const bool moved = (*connection)->has_moved();
+  std::optional<Error> error = check_files(true);
+  if (!error && moved) error = watch.error_of(FileWatch::Finding::replaced);
+  if (!error) return connection;
+  (*connection)->leave_wal_on_close();
+  return std::move(*error);
+}
+
+void Engine::leave_files() noexcept {
   const auto leave = [](Connection& connection) { connection.leave_wal_on_close(); };
   if (keeper) leave(*keeper);
   if (writer) leave(*writer);
@@ -17254,7 +17297,7 @@ void Engine::report_second_copy() {
 
 Result<Connection*> Engine::writer_connection() {
   if (!writer) {
-    Result<std::unique_ptr<Connection>> connection = open_configured(target);
+    Result<std::unique_ptr<Connection>> connection = connect(target);
     if (!connection) return connection.error();
     writer = std::move(*connection);
   }
@@ -17265,7 +17308,7 @@ Result<Connection*> Engine::upkeep_connection() {
   if (!upkeep) {
     Target patient = target;
     patient.busy_timeout = std::chrono::milliseconds(0);
-    Result<std::unique_ptr<Connection>> connection = open_configured(patient);
+    Result<std::unique_ptr<Connection>> connection = connect(patient);
     if (!connection) return connection.error();
     upkeep = std::move(*connection);
   }
@@ -17581,12 +17624,12 @@ std::int64_t coarse_millis() noexcept {
 
 }  // namespace
 
-FileWatch::FileWatch(std::string path, bool immutable)
+FileWatch::FileWatch(std::string path, bool immutable, const Identity& file)
     : path_(std::move(path)),
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
       immutable_(immutable),
-      file_(identify(path_)),
+      file_(file),
       wal_(identify(wal_path_)),
       shm_(identify(shm_path_)),
       size_(file_.size),
@@ -17594,10 +17637,10 @@ FileWatch::FileWatch(std::string path, bool immutable)
 
 // Not stat(): it asks for the times as well, and a file whose times somebody has seen gets new ones with the next write
 // (Linux 6.13), so that every commit would sync an inode too.
-FileWatch::Identity FileWatch::identify(const std::string& path) const noexcept {
+FileWatch::Identity FileWatch::identify(const std::string& path, bool immutable) noexcept {
   Identity identity;
   struct statx found {};
-  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_SIZE | (immutable_ ? STATX_MTIME : 0U), &found) == 0) {
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_SIZE | (immutable ? STATX_MTIME : 0U), &found) == 0) {
     identity.device = makedev(found.stx_dev_major, found.stx_dev_minor);
     identity.inode = found.stx_ino;
     identity.size = static_cast<off_t>(found.stx_size);
@@ -17611,7 +17654,7 @@ FileWatch::Identity FileWatch::identify(const std::string& path) const noexcept 
     identity.changed = std::int64_t{plain.st_mtim.tv_sec} * 1'000'000'000 + plain.st_mtim.tv_nsec;
     identity.exists = true;
   }
-  if (!immutable_) identity.changed = 0;
+  if (!immutable) identity.changed = 0;
   return identity;
 }
 
@@ -17937,6 +17980,9 @@ class SqliteBackend final : public Backend, private base::AtFork {
   }
   static Result<std::shared_ptr<Backend>> opened(std::shared_ptr<SqliteBackend> backend);
 
+  /// For whoever is inside.
+  template <typename T, typename Action>
+  static Result<T> look_up_in(Engine& engine, bool always_check_files, std::string_view doing, Action action);
   template <typename T, typename Action>
   Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
 
@@ -17964,11 +18010,9 @@ namespace tokenstore::sqlite {
 
 /// `action(Connection&, T& answer)` returns a SQLite code: SQLITE_OK or what went wrong.
 template <typename T, typename Action>
-Result<T> SqliteBackend::look_up(bool always_check_files, std::string_view doing, Action action) {
-  const Visit visit = enter();
-  if (visit.error()) return *visit.error();
-  if (std::optional<Error> error = visit->check_files(always_check_files)) return std::move(*error);
-  Result<ReadPool::Lease> lease = visit->readers.take();
+Result<T> SqliteBackend::look_up_in(Engine& engine, bool always_check_files, std::string_view doing, Action action) {
+  if (std::optional<Error> error = engine.check_files(always_check_files)) return std::move(*error);
+  Result<ReadPool::Lease> lease = engine.readers.take();
   if (!lease) return lease.error();
   T answer{};
   const int code = action(**lease, answer);
@@ -17977,10 +18021,17 @@ Result<T> SqliteBackend::look_up(bool always_check_files, std::string_view doing
     return error_of(code, doing);
   }
   // Without locks, only the files can tell that nobody wrote while we read.
-  if (visit->target.immutable) {
-    if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
+  if (engine.target.immutable) {
+    if (std::optional<Error> error = engine.check_files(true)) return std::move(*error);
   }
   return answer;
+}
+
+template <typename T, typename Action>
+Result<T> SqliteBackend::look_up(bool always_check_files, std::string_view doing, Action action) {
+  const Visit visit = enter();
+  if (visit.error()) return *visit.error();
+  return look_up_in<T>(*visit, always_check_files, doing, std::move(action));
 }
 
 }  // namespace tokenstore::sqlite
@@ -18061,14 +18112,29 @@ int trim_feeds(Engine& engine, Connection& connection, SteadyClock::time_point d
   return SQLITE_OK;
 }
 
-/// Passes SQLite's progress on to the caller's.
-int on_progress(void* context) {
-  try {
-    return (*static_cast<const Progress*>(context))(0, 0) ? 0 : 1;
-  } catch (...) {
-    return 1;
+/// Passes SQLite's progress on to the caller's for as long as it lives; the connection lives longer.
+class ProgressOf {
+ public:
+  ProgressOf(Connection& connection, const Progress& progress) : connection_(connection), progress_(progress) {
+    constexpr int steps_between_reports = 100'000;
+    if (progress_) sqlite3_progress_handler(connection_.handle(), steps_between_reports, &on_progress, this);
   }
-}
+  ~ProgressOf() { sqlite3_progress_handler(connection_.handle(), 0, nullptr, nullptr); }
+  ProgressOf(const ProgressOf&) = delete;
+  ProgressOf& operator=(const ProgressOf&) = delete;
+
+ private:
+  static int on_progress(void* self) {
+    try {
+      return static_cast<const ProgressOf*>(self)->progress_(0, 0) ? 0 : 1;
+    } catch (...) {
+      return 1;
+    }
+  }
+
+  Connection& connection_;
+  const Progress& progress_;
+};
 
 }  // namespace
 
@@ -18105,13 +18171,11 @@ Result<bool> SqliteBackend::maintain(std::chrono::milliseconds budget) {
 }
 
 Result<std::vector<std::string>> SqliteBackend::check_integrity(std::size_t most, const Progress& progress) {
-  constexpr int steps_between_reports = 100'000;
   return look_up<std::vector<std::string>>(true, "checking integrity", [&](Connection& connection, auto& problems) {
-    Progress report = progress;
     if (const Result<void> ours = check_objects(connection, options_.path); !ours) {
       problems.push_back(ours.error().message());
     }
-    if (report) sqlite3_progress_handler(connection.handle(), steps_between_reports, &on_progress, &report);
+    const ProgressOf reports(connection, progress);
     const std::string sql = fmt::format("PRAGMA integrity_check({})", std::clamp<std::size_t>(most, 1, 1'000'000));
     sqlite3_stmt* raw = nullptr;
     int code = sqlite3_prepare_v2(connection.handle(), sql.c_str(), -1, &raw, nullptr);
@@ -18122,7 +18186,6 @@ Result<std::vector<std::string>> SqliteBackend::check_integrity(std::size_t most
       if (line != "ok" && problems.size() < most) problems.push_back(line);
       code = SQLITE_OK;
     }
-    sqlite3_progress_handler(connection.handle(), 0, nullptr, nullptr);
     // Damage that keeps the check itself from running is what was asked about.
     if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
       if (problems.size() < most) problems.emplace_back("the file is too damaged for its check to be completed");
@@ -18146,25 +18209,33 @@ class Opening {
   /// What was refused on the way is left as it was.
   ~Opening() {
     if (keeper_) keeper_->leave_wal_on_close();
+    if (writer_) writer_->leave_wal_on_close();
   }
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;
 
-  Result<OpenedFile> run();
+  Result<std::optional<OpenedFile>> run();
 
  private:
   Result<void> find_or_create();
   Result<void> open_if_ours();
   Result<void> check_writable();
+  Result<void> wait_until_nobody_swaps_it();
   Result<void> attach_unless_open_through_another_copy();
   Result<void> keep_a_wal();
-  Result<std::unique_ptr<Connection>> open_writer();
+  Result<void> open_writer();
+  /// All of it, one after the other. Once `is_swapped()` what it says is not of the database that was asked for.
+  Result<void> open_all();
+  bool is_swapped() noexcept { return swapped_ || (keeper_ && keeper_->has_moved()); }
   /// Attaches the connection to the WAL (which SQLite does at the first read) and recovers it if need be.
   int first_read() noexcept;
 
   const SqliteOptions& options_;
   Target target_;
+  FileWatch::Identity file_;
   std::unique_ptr<Connection> keeper_;
+  std::unique_ptr<Connection> writer_;
+  bool swapped_ = false;
 };
 
 Result<void> Opening::find_or_create() {
@@ -18190,10 +18261,27 @@ Result<void> Opening::find_or_create() {
 }
 
 Result<void> Opening::open_if_ours() {
+  file_ = FileWatch::identify(target_.path, target_.immutable);
   Result<std::unique_ptr<Connection>> opened = Connection::open(target_);
   if (!opened) return opened.error();
   keeper_ = std::move(*opened);
   return check_header(*keeper_, options_.path, target_.path);
+}
+
+// SQLite opens the files beside a database by their names, which are another's after a swap. Who swaps keeps newcomers
+// waiting for the shared lock: it is had here first, so that they look where they are before they open anything more.
+Result<void> Opening::wait_until_nobody_swaps_it() {
+  if (target_.immutable) return {};
+  constexpr int shared_lock = 1;
+  sqlite3_file* file = keeper_->file();
+  const auto deadline = std::chrono::steady_clock::now() + target_.busy_timeout;
+  int code = file->pMethods->xLock(file, shared_lock);
+  while ((code & 0xff) == SQLITE_BUSY && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    code = file->pMethods->xLock(file, shared_lock);
+  }
+  if (code != SQLITE_OK) return opening_error_of(code, options_.path);
+  return {};
 }
 
 Result<void> Opening::check_writable() {
@@ -18209,7 +18297,11 @@ Result<void> Opening::attach_unless_open_through_another_copy() {
   if (const int code = first_read(); code != SQLITE_OK) return opening_error_of(code, options_.path);
   if (!target_.immutable && copies_before > 0 && copies_of_sqlite_on(shm_path) > copies_before) {
     // Closing it would drop the other copy's locks as well, so it stays open: a leak is the lesser evil.
+    swapped_ = keeper_->has_moved();
     keeper_->abandon();
+    keeper_.reset();
+    // No other copy, but this one's for the database that took the place.
+    if (swapped_) return {};
     return two_copies(options_.path, Status::cannot_open);
   }
   return {};
@@ -18223,9 +18315,12 @@ Result<void> Opening::keep_a_wal() {
   return {};
 }
 
-Result<std::unique_ptr<Connection>> Opening::open_writer() {
-  if (target_.read_only) return std::unique_ptr<Connection>();
-  return open_configured(target_);
+Result<void> Opening::open_writer() {
+  if (target_.read_only) return {};
+  Result<std::unique_ptr<Connection>> writer = open_configured(target_);
+  if (!writer) return writer.error();
+  writer_ = std::move(*writer);
+  return {};
 }
 
 int Opening::first_read() noexcept {
@@ -18234,24 +18329,28 @@ int Opening::first_read() noexcept {
   return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-Result<OpenedFile> Opening::run() {
+Result<void> Opening::open_all() {
+  if (Result<void> ours = open_if_ours(); !ours) return ours;
+  if (Result<void> writable = check_writable(); !writable) return writable;
+  if (Result<void> waited = wait_until_nobody_swaps_it(); !waited || is_swapped()) return waited;
+  if (Result<void> alone = attach_unless_open_through_another_copy(); !alone || is_swapped()) return alone;
+  if (Result<void> known = check_schema(*keeper_, options_.path, !target_.read_only); !known) return known;
+  if (Result<void> kept = keep_a_wal(); !kept) return kept;
+  return open_writer();
+}
+
+Result<std::optional<OpenedFile>> Opening::run() {
   if (const Result<void> found = find_or_create(); !found) return found.error();
   const ActingOwner owner(target_.path);
-  if (const Result<void> ours = open_if_ours(); !ours) return ours.error();
-  if (const Result<void> writable = check_writable(); !writable) return writable.error();
-  if (const Result<void> alone = attach_unless_open_through_another_copy(); !alone) return alone.error();
-  if (const Result<void> known = check_schema(*keeper_, options_.path, !target_.read_only); !known) {
-    return known.error();
-  }
-  if (const Result<void> kept = keep_a_wal(); !kept) return kept.error();
-  Result<std::unique_ptr<Connection>> writer = open_writer();
-  if (!writer) return writer.error();
-  return OpenedFile{std::move(target_), std::move(keeper_), std::move(*writer)};
+  const Result<void> opened = open_all();
+  if (is_swapped()) return std::optional<OpenedFile>();
+  if (!opened) return opened.error();
+  return std::optional(OpenedFile{std::move(target_), file_, std::move(keeper_), std::move(writer_)});
 }
 
 }  // namespace
 
-Result<OpenedFile> open_file(const SqliteOptions& options) {
+Result<std::optional<OpenedFile>> open_file(const SqliteOptions& options) {
   return Opening(options).run();
 }
 
@@ -18261,13 +18360,14 @@ Result<OpenedFile> open_backup_file(const std::string& path) {
   Target target;
   target.path = resolved.get();
   target.read_only = target.immutable = true;
+  const FileWatch::Identity file = FileWatch::identify(target.path, true);
   Result<std::unique_ptr<Connection>> opened = Connection::open(target);
   if (!opened) return opened.error();
   std::unique_ptr<Connection> keeper = std::move(*opened);
   if (const Result<void> ours = check_header(*keeper, path, target.path, FileKind::backup); !ours) return ours.error();
   if (const Result<void> known = check_schema(*keeper, path, false, FileKind::backup); !known) return known.error();
   if (const int code = keeper->configure(target); code != SQLITE_OK) return opening_error_of(code, path);
-  return OpenedFile{std::move(target), std::move(keeper), nullptr};
+  return OpenedFile{std::move(target), file, std::move(keeper), nullptr};
 }
 
 Result<std::unique_ptr<Connection>> open_configured(const Target& target) {
@@ -19308,6 +19408,20 @@ int become_backup(Connection& connection) {
   return code;
 }
 
+/// Ends a transaction in which nothing was written.
+class Moment {
+ public:
+  explicit Moment(Connection& connection) noexcept : connection_(connection) {}
+  ~Moment() {
+    if (connection_.in_transaction()) connection_.execute("ROLLBACK");
+  }
+  Moment(const Moment&) = delete;
+  Moment& operator=(const Moment&) = delete;
+
+ private:
+  Connection& connection_;
+};
+
 enum class Copied : std::uint8_t { whole, stopped };
 
 /// Every page of the transaction that `from` is in.
@@ -19335,17 +19449,20 @@ int copy_pages(Connection& from, Connection& to, const Progress& progress, Copie
 }  // namespace
 
 Result<bool> SqliteBackend::write_snapshot(const std::string& path, const Progress& progress) {
+  // One visit for all of it: a fork waits until the connection that is opened here is at rest too.
+  const Visit visit = enter();
+  if (visit.error()) return *visit.error();
   Result<std::unique_ptr<Connection>> to = open_unshared(path, options_.vfs);
   if (!to) return to.error();
-  const auto copied = look_up<Copied>(true, "backing up", [&](Connection& from, Copied& answer) {
+  const auto copied = look_up_in<Copied>(*visit, true, "backing up", [&](Connection& from, Copied& answer) {
     answer = Copied::whole;
+    const Moment moment(from);
     int code = from.execute("BEGIN");
     if (code == SQLITE_OK) {
       // Reading makes it this moment: whoever writes meanwhile neither waits nor is seen.
       from.number("SELECT count(*) FROM store", code);
       if (code == SQLITE_ROW) code = copy_pages(from, **to, progress, answer);
     }
-    if (from.in_transaction()) from.execute("ROLLBACK");
     return code;
   });
   if (!copied) return copied.error();
@@ -19567,7 +19684,7 @@ SqliteBackend::~SqliteBackend() {
     // A child that never used the store. If a thread of the parent was inside at the fork, SQLite's
     // state is not ours to touch: it is left where it is.
     if (orphaned_.load(std::memory_order_acquire) || inside_.load(std::memory_order_acquire) != 0) return;
-    if (engine != nullptr) engine->close_inherited();
+    if (engine != nullptr) engine->leave_files();
     delete engine;
     return;
   }
@@ -19625,7 +19742,7 @@ std::optional<Error> SqliteBackend::adopt_engine() {
   Engine* inherited = engine_.exchange(nullptr, std::memory_order_acq_rel);
   if (inherited != nullptr) {
     counter_.store(inherited->pulse.beyond(), std::memory_order_release);
-    inherited->close_inherited();
+    inherited->leave_files();
     delete inherited;
   }
   SqliteOptions options = options_;
@@ -19634,7 +19751,7 @@ std::optional<Error> SqliteBackend::adopt_engine() {
   if (!engine) return engine.error();
   if (!(*engine)->target.immutable && !holds_shared_lock((*engine)->target.path)) {
     // Another store on this file is still as it was inherited, so SQLite took no locks of its own.
-    (*engine)->close_inherited();
+    (*engine)->leave_files();
     return Error(Status::unavailable,
                  "another store on the same file was open at the fork and has not been used or closed in the child "
                  "since; do so, and try again");

@@ -76,7 +76,7 @@ Result<std::uint64_t> count_owners(Backend& backend, const std::string& workspac
 }
 
 /// What the file holds, not what was in the store by now.
-Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer) {
+Result<BackupInfo> describe(const std::string& path, UnixMillis begun_at, const seal::Sealer& sealer) {
   const auto backend = sqlite_backup_backend(path);
   if (!backend.ok()) return backend.error();
   const auto store = (*backend)->load_store();
@@ -85,7 +85,7 @@ Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer)
   if (sealer.verify(**store) != seal::SealCheck::genuine) return not_this_key("the store's record");
   BackupInfo info;
   info.store = (*store)->id;
-  info.made_at = system_clock()->wall();
+  info.made_at = begun_at;
   for (std::string after;;) {
     const auto page = (*backend)->list_workspaces(after, owners_at_once);
     if (!page.ok()) return page.error();
@@ -106,8 +106,8 @@ Result<BackupInfo> describe(const std::string& path, const seal::Sealer& sealer)
   }
 }
 
-Result<BackupInfo> seal_durably(const base::TemporaryFile& written, const seal::Sealer& sealer) {
-  auto info = describe(written.path(), sealer);
+Result<BackupInfo> seal_durably(const base::TemporaryFile& written, UnixMillis begun_at, const seal::Sealer& sealer) {
+  auto info = describe(written.path(), begun_at, sealer);
   if (!info.ok()) return info;
   const base::File file(::open(written.path().c_str(), O_RDWR | O_CLOEXEC));
   if (!file.is_open()) return cannot_write(written.path(), errno);
@@ -124,6 +124,8 @@ Result<BackupInfo> backup(Backend& from, const seal::Sealer& sealer, const std::
   if (Result<void> free = check_place(path, options.overwrite); !free.ok()) return free.error();
   base::TemporaryFile fresh(path);
   if (const int code = fresh.create(); code != 0) return cannot_write(path, code);
+  // Whatever is later than this may be missing.
+  const UnixMillis begun_at = system_clock()->wall();
   const auto written = from.write_snapshot(fresh.path(), options.progress);
   if (!written.ok()) return written.error();
   if (!*written) {
@@ -132,7 +134,7 @@ Result<BackupInfo> backup(Backend& from, const seal::Sealer& sealer, const std::
       return copied.error();
     }
   }
-  auto info = seal_durably(fresh, sealer);
+  auto info = seal_durably(fresh, begun_at, sealer);
   if (!info.ok()) return info;
   const base::DirectoryOf directory(path);
   // Asked again: somebody may have made it meanwhile.

@@ -151,6 +151,52 @@ TEST_CASE("A backup that is stopped leaves nothing") {
   for (const std::string& name : names_in(directory)) CHECK(name.starts_with("store.db"));
 }
 
+TEST_CASE("A progress that throws ends a backup, and no later look-up reads on in its moment") {
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const auto store = open_store(path);
+  const auto storage = open_file(path);
+  const Kept first = issue(*store);
+  for (int number = 0; number < 400; ++number) {
+    IssueRequest large{.owner = "alice", .scopes = {"read"}};
+    large.metadata = std::string(metadata_max, 'm');
+    REQUIRE(store->issue(Actor::host(), large).ok());
+  }
+  struct Stopped {};
+  BackupOptions options;
+  int called = 0;
+  options.progress = [&](std::uint64_t, std::uint64_t) -> bool {
+    ++called;
+    throw Stopped();
+  };
+  CHECK_THROWS_AS(backup_store(*storage, one_key(), directory.file("backup"), options), Stopped);
+  CHECK(called == 1);
+  REQUIRE(store->revoke(Actor::host(), first.id).ok());
+  const Kept later = issue(*store);
+  CHECK(storage->load_token("default", first.id).value()->revoked_at <= system_clock()->wall());
+  CHECK(storage->load_token("default", later.id).value().has_value());
+  CHECK(names_in(directory) == std::vector<std::string>{"store.db", "store.db-shm", "store.db-wal"});
+}
+
+TEST_CASE("A backup says when it was begun: what is later than that may be missing") {
+  const TempDirectory directory;
+  const auto memory = memory_backend();
+  auto store = TokenStore::open(memory, one_key());
+  REQUIRE(store.ok());
+  issue(**store);
+  UnixMillis copying_at = 0;
+  BackupOptions options;
+  options.progress = [&](std::uint64_t, std::uint64_t) {
+    if (copying_at == 0) copying_at = system_clock()->wall();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return true;
+  };
+  const auto made = backup_store(*memory, one_key(), directory.file("backup"), options);
+  REQUIRE(made.ok());
+  REQUIRE(copying_at != 0);
+  CHECK(made->made_at <= copying_at);
+}
+
 TEST_CASE("A backup of storage that writes no snapshot is whole too") {
   const TempDirectory directory;
   const std::string place = directory.file("backup");

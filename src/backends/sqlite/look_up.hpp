@@ -9,11 +9,9 @@ namespace tokenstore::sqlite {
 
 /// `action(Connection&, T& answer)` returns a SQLite code: SQLITE_OK or what went wrong.
 template <typename T, typename Action>
-Result<T> SqliteBackend::look_up(bool always_check_files, std::string_view doing, Action action) {
-  const Visit visit = enter();
-  if (visit.error()) return *visit.error();
-  if (std::optional<Error> error = visit->check_files(always_check_files)) return std::move(*error);
-  Result<ReadPool::Lease> lease = visit->readers.take();
+Result<T> SqliteBackend::look_up_in(Engine& engine, bool always_check_files, std::string_view doing, Action action) {
+  if (std::optional<Error> error = engine.check_files(always_check_files)) return std::move(*error);
+  Result<ReadPool::Lease> lease = engine.readers.take();
   if (!lease) return lease.error();
   T answer{};
   const int code = action(**lease, answer);
@@ -22,10 +20,17 @@ Result<T> SqliteBackend::look_up(bool always_check_files, std::string_view doing
     return error_of(code, doing);
   }
   // Without locks, only the files can tell that nobody wrote while we read.
-  if (visit->target.immutable) {
-    if (std::optional<Error> error = visit->check_files(true)) return std::move(*error);
+  if (engine.target.immutable) {
+    if (std::optional<Error> error = engine.check_files(true)) return std::move(*error);
   }
   return answer;
+}
+
+template <typename T, typename Action>
+Result<T> SqliteBackend::look_up(bool always_check_files, std::string_view doing, Action action) {
+  const Visit visit = enter();
+  if (visit.error()) return *visit.error();
+  return look_up_in<T>(*visit, always_check_files, doing, std::move(action));
 }
 
 }  // namespace tokenstore::sqlite

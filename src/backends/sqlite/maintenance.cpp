@@ -78,14 +78,29 @@ int trim_feeds(Engine& engine, Connection& connection, SteadyClock::time_point d
   return SQLITE_OK;
 }
 
-/// Passes SQLite's progress on to the caller's.
-int on_progress(void* context) {
-  try {
-    return (*static_cast<const Progress*>(context))(0, 0) ? 0 : 1;
-  } catch (...) {
-    return 1;
+/// Passes SQLite's progress on to the caller's for as long as it lives; the connection lives longer.
+class ProgressOf {
+ public:
+  ProgressOf(Connection& connection, const Progress& progress) : connection_(connection), progress_(progress) {
+    constexpr int steps_between_reports = 100'000;
+    if (progress_) sqlite3_progress_handler(connection_.handle(), steps_between_reports, &on_progress, this);
   }
-}
+  ~ProgressOf() { sqlite3_progress_handler(connection_.handle(), 0, nullptr, nullptr); }
+  ProgressOf(const ProgressOf&) = delete;
+  ProgressOf& operator=(const ProgressOf&) = delete;
+
+ private:
+  static int on_progress(void* self) {
+    try {
+      return static_cast<const ProgressOf*>(self)->progress_(0, 0) ? 0 : 1;
+    } catch (...) {
+      return 1;
+    }
+  }
+
+  Connection& connection_;
+  const Progress& progress_;
+};
 
 }  // namespace
 
@@ -122,13 +137,11 @@ Result<bool> SqliteBackend::maintain(std::chrono::milliseconds budget) {
 }
 
 Result<std::vector<std::string>> SqliteBackend::check_integrity(std::size_t most, const Progress& progress) {
-  constexpr int steps_between_reports = 100'000;
   return look_up<std::vector<std::string>>(true, "checking integrity", [&](Connection& connection, auto& problems) {
-    Progress report = progress;
     if (const Result<void> ours = check_objects(connection, options_.path); !ours) {
       problems.push_back(ours.error().message());
     }
-    if (report) sqlite3_progress_handler(connection.handle(), steps_between_reports, &on_progress, &report);
+    const ProgressOf reports(connection, progress);
     const std::string sql = fmt::format("PRAGMA integrity_check({})", std::clamp<std::size_t>(most, 1, 1'000'000));
     sqlite3_stmt* raw = nullptr;
     int code = sqlite3_prepare_v2(connection.handle(), sql.c_str(), -1, &raw, nullptr);
@@ -139,7 +152,6 @@ Result<std::vector<std::string>> SqliteBackend::check_integrity(std::size_t most
       if (line != "ok" && problems.size() < most) problems.push_back(line);
       code = SQLITE_OK;
     }
-    sqlite3_progress_handler(connection.handle(), 0, nullptr, nullptr);
     // Damage that keeps the check itself from running is what was asked about.
     if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
       if (problems.size() < most) problems.emplace_back("the file is too damaged for its check to be completed");

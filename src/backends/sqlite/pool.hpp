@@ -77,6 +77,8 @@ class ReadPool {
 
  private:
   void give_back(std::unique_ptr<Connection> connection, std::uint64_t generation) noexcept {
+    // Whoever was thrown out of a transaction left it open: the next one would read what was then, for ever.
+    if (connection->in_transaction()) return;
     const std::lock_guard lock(mutex_);
     // Room was reserved, so nothing here can throw.
     if (generation == generation_ && idle_.size() < idle_.capacity()) idle_.push_back(std::move(connection));

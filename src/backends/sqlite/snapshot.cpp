@@ -34,6 +34,20 @@ int become_backup(Connection& connection) {
   return code;
 }
 
+/// Ends a transaction in which nothing was written.
+class Moment {
+ public:
+  explicit Moment(Connection& connection) noexcept : connection_(connection) {}
+  ~Moment() {
+    if (connection_.in_transaction()) connection_.execute("ROLLBACK");
+  }
+  Moment(const Moment&) = delete;
+  Moment& operator=(const Moment&) = delete;
+
+ private:
+  Connection& connection_;
+};
+
 enum class Copied : std::uint8_t { whole, stopped };
 
 /// Every page of the transaction that `from` is in.
@@ -61,17 +75,20 @@ int copy_pages(Connection& from, Connection& to, const Progress& progress, Copie
 }  // namespace
 
 Result<bool> SqliteBackend::write_snapshot(const std::string& path, const Progress& progress) {
+  // One visit for all of it: a fork waits until the connection that is opened here is at rest too.
+  const Visit visit = enter();
+  if (visit.error()) return *visit.error();
   Result<std::unique_ptr<Connection>> to = open_unshared(path, options_.vfs);
   if (!to) return to.error();
-  const auto copied = look_up<Copied>(true, "backing up", [&](Connection& from, Copied& answer) {
+  const auto copied = look_up_in<Copied>(*visit, true, "backing up", [&](Connection& from, Copied& answer) {
     answer = Copied::whole;
+    const Moment moment(from);
     int code = from.execute("BEGIN");
     if (code == SQLITE_OK) {
       // Reading makes it this moment: whoever writes meanwhile neither waits nor is seen.
       from.number("SELECT count(*) FROM store", code);
       if (code == SQLITE_ROW) code = copy_pages(from, **to, progress, answer);
     }
-    if (from.in_transaction()) from.execute("ROLLBACK");
     return code;
   });
   if (!copied) return copied.error();

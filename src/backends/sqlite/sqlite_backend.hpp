@@ -82,6 +82,9 @@ class SqliteBackend final : public Backend, private base::AtFork {
   }
   static Result<std::shared_ptr<Backend>> opened(std::shared_ptr<SqliteBackend> backend);
 
+  /// For whoever is inside.
+  template <typename T, typename Action>
+  static Result<T> look_up_in(Engine& engine, bool always_check_files, std::string_view doing, Action action);
   template <typename T, typename Action>
   Result<T> look_up(bool always_check_files, std::string_view doing, Action action);
 
