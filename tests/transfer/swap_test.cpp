@@ -5,8 +5,8 @@
 
 #include <array>
 
-#include "transfer/stores.hpp"
 #include "support/system_calls.hpp"
+#include "transfer/stores.hpp"
 
 using namespace tokenstore;
 using namespace tokenstore::test;
