@@ -4,7 +4,9 @@
 
 BUILD was made with --coverage, and its tests have run (.ci/coverage does both). Fails if a line or a branch was not
 gone through that excused.txt does not name, and if it names one that is no longer there or is gone through after all. A
-reason that begins with "by chance" is of what threads have to meet for: it may be gone through or not.
+reason that begins with "by chance" is of what threads have to meet for: it may be gone through or not. Nothing shows that
+such an excuse is out of date, so it is of one line: where several of a file read alike, FILE#2 says that the second of them
+is meant. What only chance brings about and what nothing does are excused apart, also in one line.
 
 Counted are the two ways that a condition can turn out, and each way of a switch. Not counted is whether a call throws or
 returns (gcov's "throw" branches and their other sides): the compiler asks that behind every call that may allocate. What
@@ -16,9 +18,11 @@ what the compiler puts there is the end of what lives in it.
 
 import collections
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -108,39 +112,58 @@ def missed(counts):
     return found
 
 
+class Excuse:
+    def __init__(self, file, code, reason):
+        self.file, _, number = file.partition("#")
+        self.number = int(number) if number else None  # which of the lines that read so; None: all of them
+        self.code, self.by_chance = code, reason.startswith("by chance")
+
+    def lines(self, texts):
+        """The numbers of the lines that it is for."""
+        alike = [number for number, line in enumerate(texts(self.file), 1) if line.strip() == self.code]
+        return alike if self.number is None else alike[self.number - 1:self.number]
+
+    def __str__(self):
+        return f"{self.file}{'' if self.number is None else f'#{self.number}'}: {self.code}"
+
+
 def excuses(file):
-    """{(file, code of the line): reason}; of lines that read alike in a file one excuse is enough."""
-    found = {}
+    """Of lines that read alike in a file one excuse is enough, unless it is by chance."""
+    found = []
     for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not text.strip() or text.startswith("#"):
             continue
         parts = [part.strip() for part in text.split(" | ")]
-        if len(parts) != 3 or not all(parts):
-            sys.exit(f"{file}:{number}: a line has to be: FILE | CODE OF THE LINE | REASON")
-        found[parts[0], parts[1]] = parts[2]
+        if len(parts) != 3 or not all(parts) or not re.fullmatch(r"[^#]+(#[1-9][0-9]*)?", parts[0]):
+            sys.exit(f"{file}:{number}: a line has to be: FILE | CODE OF THE LINE | REASON, or FILE#WHICH | ...")
+        found.append(Excuse(*parts))
     return found
 
 
 def judge(source, counts, excused, rooms):
     """The lines to print that nothing excuses."""
-    texts = {}
-    used = set()
+    @functools.cache
+    def texts(file):
+        path = source / file
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
     faults = []
+    excused = [(excuse, excuse.lines(texts)) for excuse in excused if excuse.file.split("/")[1] in rooms]
+    left = {}
     for (file, number), what in sorted(missed(counts).items()):
-        lines = texts.setdefault(file, (source / file).read_text(encoding="utf-8").splitlines())
-        code = lines[number - 1].strip()
+        code = texts(file)[number - 1].strip()
         if not code.strip("}; "):
             continue
-        if (file, code) in excused:
-            used.add((file, code))
-        else:
+        left[file, number] = what
+        if not any(excuse.file == file and number in lines for excuse, lines in excused):
             faults.append(f"{file}:{number}: {what}: {code}")
-    for file, code in sorted(set(excused) - used):
-        by_chance = excused[file, code].startswith("by chance")
-        if by_chance and code in (line.strip() for line in (source / file).read_text(encoding="utf-8").splitlines()):
-            continue
-        if file.split("/")[1] in rooms:
-            faults.append(f"{file}: excused, but not missed (any more): {code}")
+    for excuse, lines in excused:
+        if excuse.by_chance and len(lines) > 1:
+            faults.append(f"by chance, and {len(lines)} lines read so: say which, as {excuse.file}#1: {excuse}")
+        elif not lines:
+            faults.append(f"excused, but not there (any more): {excuse}")
+        elif not excuse.by_chance and not any((excuse.file, number) in left for number in lines):
+            faults.append(f"excused, but not missed (any more): {excuse}")
     return faults
 
 

@@ -17,6 +17,23 @@ def run(command, folder, limit):
         return "timeout"
 
 
+def test_sources(source, build, programs):
+    """The files of tests that these programs are made of, with the headers of tests that they come to see, and the vectors
+    that some of them read."""
+    database = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
+    left = [pathlib.Path(entry["file"]).resolve() for entry in database
+            if any(f"/{program}.dir/" in entry["command"] for program in programs)]
+    found = set((source / "tests/vectors").glob("*.json"))
+    while left:
+        file = left.pop()
+        if file in found or not file.is_relative_to(source / "tests"):
+            continue
+        found.add(file)
+        for name in re.findall(r'^#include "([^"]+)"', file.read_text(encoding="utf-8"), re.MULTILINE):
+            left += [path.resolve() for folder in (file.parent, source / "tests") if (path := folder / name).is_file()]
+    return found
+
+
 class Build:
     """The commands that compile a file and link a program, with other inputs and outputs.
 

@@ -10,8 +10,8 @@ compile time looks at no switch), is compiled and linked alone and tried with ev
 
 A mutant that every program passes has survived: it is listed, and the run fails, unless explained.txt says why no test
 could tell. So does a line there that explains a mutant which was killed. Nothing in SOURCE or BUILD is changed. FOLDER is
-best in memory. FILE remembers what was killed: a run that goes on from it tries again only what survived, and all of a
-file that has changed.
+best in memory. FILE remembers what was killed: a run that goes on from it tries again only what survived, all of a file that
+has changed, and all of a room whose tests have.
 """
 
 import argparse
@@ -61,20 +61,27 @@ class Trial:
 
     def __init__(self, source, build, programs):
         self.source, self.build, self.programs = source, build, programs
-        self.limits = {}
+        self.limits, self.paths = {}, {}
 
-    def try_program(self, path, folder, limit, file=None):
-        """Until the first test that fails: one is enough. The tests that are named after the file come first."""
-        if file and builds.run([str(path), "--abort", "-#", f"[#{file.stem}_test]"], folder, limit) != 0:
-            return 1
-        return builds.run([str(path), "--abort", *LEFT_OUT.get(path.name, [])], folder, limit)
+    def passes(self, path, folder, limit, chosen):
+        """Until the first test that fails: one is enough."""
+        return builds.run([str(path), "--abort", *chosen], folder, limit) == 0
 
     def measure(self, program, path, folder):
         """A program that fails without any fault judges nothing; one that hangs with one has noticed it."""
         began = time.monotonic()
-        if self.try_program(path, folder, 600) != 0:
+        if not self.passes(path, folder, 600, LEFT_OUT.get(program, [])):
             sys.exit(f"{program} fails without any fault: build the tree and mend it first")
-        self.limits[program] = 20 + 5 * (time.monotonic() - began)
+        self.limits[program], self.paths[program] = 20 + 5 * (time.monotonic() - began), path
+
+    def notices(self, program, mutated, file):
+        """Whether it fails with the fault, passes without it, and fails with it again: not by chance, nor because its tests
+        are not run together. The tests that are named after the file come first."""
+        folder, limit = mutated.parent, self.limits[program]
+        return any(not self.passes(mutated, folder, limit, chosen) and
+                   self.passes(self.paths[program], folder, limit, chosen) and
+                   not self.passes(mutated, folder, limit, chosen)
+                   for chosen in (["-#", f"[#{file.stem}_test]"], LEFT_OUT.get(program, [])))
 
     def outcome(self, mutant):
         file = self.source / mutant.file
@@ -90,7 +97,7 @@ class Trial:
             for program in self.programs(mutant.file):
                 if not self.build.link(program, objects, place / program):
                     return "does not compile"
-                if self.try_program(place / program, place, self.limits[program], mutant.file) != 0:
+                if self.notices(program, place / program, mutant.file):
                     return "killed"
                 (place / program).unlink()
         return "survived"
@@ -117,19 +124,32 @@ def judge(outcomes, explained):
 
 
 class Results:
-    """What earlier runs killed, of files that are still as they were; a line a mutant."""
+    """What earlier runs killed, of files that are still as they were, by tests that are; a line a mutant.
 
-    def __init__(self, source, file):
-        self.source, self.file, self.known, self.hashes = source, file, {}, {}
+    `tests_of` says which files the tests of a room are made of.
+    """
+
+    def __init__(self, source, file, tests_of):
+        self.source, self.file, self.tests_of, self.known, self.hashes = source, file, tests_of, {}, {}
         if file and file.is_file():
             for line in file.read_text(encoding="utf-8").splitlines():
                 entry = json.loads(line)
                 self.known[tuple(entry["mutant"])] = entry
 
+    def hash_of(self, name, files):
+        if name not in self.hashes:
+            found = hashlib.sha256()
+            for path in sorted(files()):
+                content = path.read_bytes()
+                found.update(f"{path.relative_to(self.source)} {len(content)}\n".encode() + content)
+            self.hashes[name] = found.hexdigest()[:16]
+        return self.hashes[name]
+
     def key(self, mutant):
-        if mutant.file not in self.hashes:
-            self.hashes[mutant.file] = hashlib.sha256((self.source / mutant.file).read_bytes()).hexdigest()[:16]
-        return (str(mutant.file), mutant.number, mutant.before, mutant.after, self.hashes[mutant.file])
+        room = mutant.file.parts[1]
+        return (str(mutant.file), mutant.number, mutant.before, mutant.after,
+                self.hash_of(mutant.file, lambda: [self.source / mutant.file]),
+                self.hash_of(room, lambda: self.tests_of(room)))
 
     def of(self, mutant):
         known = self.known.get(self.key(mutant))
@@ -194,7 +214,7 @@ def main():
     given = parser.parse_args()
     source, tree = given.source.resolve(), given.build.resolve()
     explained = explanations(pathlib.Path(__file__).with_name("explained.txt"))
-    results = Results(source, given.results)
+    results = Results(source, given.results, lambda room: builds.test_sources(source, tree, PROGRAMS[room]))
     outcomes = []
     for what in given.what:
         mutants = chosen_mutants(source, what, given.sample, given.seed)

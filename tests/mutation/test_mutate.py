@@ -3,6 +3,9 @@
     python3 test_mutate.py CXX_COMPILER
 """
 
+import contextlib
+import io
+import json
 import os
 import pathlib
 import subprocess
@@ -14,6 +17,7 @@ import builds
 import mutate
 import operators
 import schema
+import switched
 
 COMPILER = sys.argv[1]
 CODE = """int clamp(int value, int most) {
@@ -62,6 +66,12 @@ int main() {
   for (int value = -2; value < 8; ++value) std::printf("%d ", shape(value));
 }
 """
+# One test looks at the fault, one fails wherever another has not gone before it, and one fails now and then.
+PROGRAM = """#!/bin/sh
+case "$2" in *looks*) [ "$TOKENSTORE_MUTATION_CHOSEN" != 1 ] || exit 1 ;; esac
+case "$2" in *needs*) exit 1 ;; esac
+case "$2" in *chance*) ! rm '{folder}/once' 2>/dev/null || exit 1 ;; esac
+"""
 SWITCH = """#include <cstdlib>
 #include "switch.hpp"
 unsigned char all[1000];
@@ -76,8 +86,8 @@ class TinyBuild(builds.Build):
     def __init__(self, source, condition):
         self.source = source
         self.test = source / "test.cpp"
-        self.test.write_text(f"int clamp(int value, int most);\nint main() {{ return {condition} ? 0 : 1; }}\n",
-                             encoding="utf-8")
+        self.test.write_text("#include <cstdio>\nint clamp(int value, int most);\n"
+                             f"int main(int count, char**) {{ return {condition} ? 0 : 1; }}\n", encoding="utf-8")
         self.folder = self.place = source
         self.compiled_headers = {}
         self.commands = {source / "src/text/clamp.cpp": ([COMPILER, "-Wall", "-c", "src/text/clamp.cpp", "-o", "x.o"],
@@ -140,29 +150,81 @@ class Mutation(unittest.TestCase):
                     differ += alone != right
             self.assertGreater(differ, 5)
 
-    def test_what_was_killed_is_not_tried_again_until_its_file_changes(self):
+    def test_what_was_killed_is_not_tried_again_until_its_file_or_a_test_of_its_room_changes(self):
         with tempfile.TemporaryDirectory() as folder:
-            source = pathlib.Path(folder)
-            (source / "a.cpp").write_text("a == b;\nc == d;\n", encoding="utf-8")
-            killed, lives = (mutate.Mutant(pathlib.Path("a.cpp"), number, f"{code};", f"{code.replace('=', '!', 1)};")
-                             for number, code in enumerate(("a == b", "c == d"), 1))
-            results = mutate.Results(source, source / "results")
-            results.note(killed, "killed", "a test")
-            results.note(lives, "survived", "2 tests come there")
-            again = mutate.Results(source, source / "results")
-            self.assertEqual((again.of(killed), again.of(lives)), ("killed", None))
-            (source / "a.cpp").write_text("a == b; \nc == d;\n", encoding="utf-8")
-            self.assertIsNone(mutate.Results(source, source / "results").of(killed))
+            source = pathlib.Path(folder).resolve()
+            for name, text in (("src/text/a.cpp", "a == b;\nc == d;\n"), ("tests/a_test.cpp", '#include "support/a.hpp"\n'),
+                               ("tests/support/a.hpp", "CHECK(a == b);\n"), ("tests/other_test.cpp", "CHECK(e == f);\n")):
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).write_text(text, encoding="utf-8")
+            (source / "compile_commands.json").write_text(json.dumps([
+                {"file": f"{source}/tests/{name}_test.cpp", "directory": folder,
+                 "command": f"c++ -o tests/{name}_test.dir/{name}_test.cpp.o -c tests/{name}_test.cpp"}
+                for name in ("a", "other")]), encoding="utf-8")
 
-    def outcomes(self, condition):
+            def results():
+                return mutate.Results(source, source / "results",
+                                      lambda room: builds.test_sources(source, source, {"text": ["a_test"]}[room]))
+
+            killed, lives = (mutate.Mutant(pathlib.Path("src/text/a.cpp"), number, f"{code};",
+                                           f"{code.replace('=', '!', 1)};")
+                             for number, code in enumerate(("a == b", "c == d"), 1))
+            first = results()
+            first.note(killed, "killed", "a test")
+            first.note(lives, "survived", "2 tests come there")
+            again = results()
+            self.assertEqual((again.of(killed), again.of(lives)), ("killed", None))
+            for name in ("src/text/a.cpp", "tests/a_test.cpp", "tests/support/a.hpp", "tests/other_test.cpp"):
+                before = (source / name).read_text(encoding="utf-8")
+                (source / name).write_text(f"{before} ", encoding="utf-8")
+                # A test of another room has killed nothing here.
+                self.assertEqual(results().of(killed), "killed" if "other" in name else None, name)
+                (source / name).write_text(before, encoding="utf-8")
+            self.assertEqual(results().of(killed), "killed")
+
+    def judged(self, folder, *tests, fault=1):
+        """What tests of these names make of a fault."""
+        folder = pathlib.Path(folder)
+        (folder / "once").write_text("", encoding="utf-8")
+        (folder / "program").write_text(PROGRAM.format(folder=folder), encoding="utf-8")
+        (folder / "program").chmod(0o755)
+        room = switched.Switched(None, folder, [], {})
+        room.programs = {"program": folder / "program"}
+        room.tests = [switched.Test("program", name, 0.01, 0.01, {1, 2}) for name in tests]
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            return room.outcome(fault), said.getvalue()
+
+    def test_only_what_fails_with_the_fault_alone_and_does_so_twice_has_noticed_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.judged(folder, "looks", fault=2), (("survived", "1 tests come there"), ""))
+            self.assertEqual(self.judged(folder, "looks"), (("killed", "looks"), ""))
+            outcome, said = self.judged(folder, "needs another")
+            self.assertEqual(outcome[0], "survived")
+            self.assertIn("fails without a fault where it is run alone, and kills nothing then: needs another", said)
+            self.assertEqual(self.judged(folder, "by chance")[0][0], "survived")
+            # One that is run together with such a one still notices.
+            self.assertEqual(self.judged(folder, "needs another", "looks")[0], ("killed", "looks"))
+            self.assertEqual(self.judged(folder, "needs another", "looks", fault=2)[0][0], "survived")
+            # The control: that one fails at all, and only once.
+            (pathlib.Path(folder) / "once").write_text("", encoding="utf-8")
+            codes = [subprocess.run([f"{folder}/program", "--abort", "by chance"], check=False).returncode for _ in "12"]
+            self.assertEqual(codes, [1, 0])
+
+    def outcomes(self, condition, before=lambda folder: None):
         with tempfile.TemporaryDirectory() as folder:
             source = pathlib.Path(folder).resolve()
             (source / "src/text").mkdir(parents=True)
             (source / "src/text/clamp.cpp").write_text(CODE, encoding="utf-8")
-            trial = mutate.Trial(source, TinyBuild(source, condition), lambda file: ["clamp_test"])
-            trial.limits = {"clamp_test": 10}
+            build = TinyBuild(source, condition.replace("FOLDER", str(source)))
+            trial = mutate.Trial(source, build, lambda file: ["clamp_test"])
+            objects = build.compile(source / "src/text/clamp.cpp", source / "src/text/clamp.cpp", source / "clamp.o")
+            self.assertTrue(build.link("clamp_test", objects, source / "clamp_test"))
+            trial.measure("clamp_test", source / "clamp_test", source)
             file = pathlib.Path("src/text/clamp.cpp")
-            found = [(mutant, trial.outcome(mutant)) for mutant in mutate.mutants_of(source, file)]
+            found = []
+            for mutant in mutate.mutants_of(source, file):
+                before(source)
+                found.append((mutant, trial.outcome(mutant)))
             self.assertEqual((source / file).read_text(encoding="utf-8"), CODE)
             return found
 
@@ -175,6 +237,15 @@ class Mutation(unittest.TestCase):
         weak = self.outcomes("true || clamp(1, 2)")
         self.assertTrue(all(outcome == "survived" for _, outcome in weak))
         self.assertEqual(len(mutate.judge(weak, {})), len(weak))
+
+    def test_what_fails_alone_only_by_chance_or_where_its_tests_are_chosen_kills_nothing(self):
+        # Whole it has one argument, of its file's tests alone it has three.
+        chosen = self.outcomes("count == 2")
+        chance = self.outcomes('std::remove("FOLDER/once") != 0', lambda folder: (folder / "once").write_text(""))
+        for found in (chosen, chance):
+            self.assertTrue(found and all(outcome == "survived" for _, outcome in found), found)
+        both = {mutant.after: outcome for mutant, outcome in self.outcomes(f"count == 2 && {STRONG}")}
+        self.assertEqual(both, {mutant.after: outcome for mutant, outcome in self.outcomes(STRONG)})
 
     def test_a_survivor_needs_an_explanation_and_a_killed_one_may_have_none(self):
         mutant = mutate.Mutant(pathlib.Path("src/text/a.cpp"), 1, "  a == b;", "  a != b;")

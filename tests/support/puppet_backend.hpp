@@ -34,6 +34,13 @@ enum class Call : std::uint8_t {
 };
 inline constexpr std::size_t call_count = 15;
 
+/// How a commit is made to come out, and what storage says about it, if anything.
+struct PuppetCommit {
+  PuppetCommit(CommitOutcome how, std::optional<Error> words = std::nullopt) : outcome(how), error(std::move(words)) {}
+  CommitOutcome outcome;
+  std::optional<Error> error;
+};
+
 class PuppetBackend final : public Backend {
  public:
   explicit PuppetBackend(std::shared_ptr<Backend> inner) : inner_(std::move(inner)) {}
@@ -43,7 +50,7 @@ class PuppetBackend final : public Backend {
   /// An error: the call fails with it (a commit with outcome `failed`).
   std::function<std::optional<Error>(Call)> fail{};
   /// An outcome: the commit answers it. `commit_happens` says whether the inner one is done before.
-  std::function<std::optional<CommitOutcome>()> commit_outcome{};
+  std::function<std::optional<PuppetCommit>()> commit_outcome{};
   bool commit_happens = false;
   /// What comes back can be altered.
   std::function<void(std::optional<TokenRecord>&)> alter_token{};
@@ -128,9 +135,9 @@ class PuppetBackend final : public Backend {
                       const Announcement* announcement) override {
     if (auto error = begin(Call::commit)) return {CommitOutcome::failed, 0, std::move(error)};
     if (commit_outcome) {
-      if (const auto outcome = commit_outcome()) {
+      if (auto answer = commit_outcome()) {
         if (commit_happens) static_cast<void>(inner_->commit(workspace, batch, announcement));
-        return {*outcome, 0, {}};
+        return {answer->outcome, 0, std::move(answer->error)};
       }
     }
     return inner_->commit(workspace, batch, announcement);
