@@ -247,6 +247,15 @@ class Mutation(unittest.TestCase):
         both = {mutant.after: outcome for mutant, outcome in self.outcomes(f"count == 2 && {STRONG}")}
         self.assertEqual(both, {mutant.after: outcome for mutant, outcome in self.outcomes(STRONG)})
 
+    def test_what_is_explained_has_to_be_a_mutant_of_what_the_file_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder)
+            (source / "a.cpp").write_text("  if (a == b) return;\n", encoding="utf-8")
+            there = ("a.cpp", "if (a == b) return;", "if (a != b) return;")
+            others = (("a.cpp", "if (c == b) return;", "if (c != b) return;"), ("b.cpp", *there[1:]))
+            self.assertEqual(mutate.gone(source, {there: "a reason"}), [])
+            self.assertEqual(len(mutate.gone(source, {key: "a reason" for key in (there, *others)})), 2)
+
     def test_a_survivor_needs_an_explanation_and_a_killed_one_may_have_none(self):
         mutant = mutate.Mutant(pathlib.Path("src/text/a.cpp"), 1, "  a == b;", "  a != b;")
         key = ("src/text/a.cpp", "a == b;", "a != b;")

@@ -73,6 +73,11 @@ ssize_t read(int descriptor, void* data, size_t size) {
   return fails(Call::read) ? -1 : next(&read, "read")(descriptor, data, size);
 }
 int poll(pollfd* waited, nfds_t count, int timeout) {
+  // More than was given may lie behind it, and be no descriptor at all.
+  if (count != 1) {
+    errno = EINVAL;
+    return -1;
+  }
   return fails(Call::poll) ? -1 : next(&poll, "poll")(waited, count, timeout);
 }
 int close(int descriptor) {

@@ -3,6 +3,9 @@
 // This program's operator delete looks into every block before it frees it.
 #include <malloc.h>
 #include <pthread.h>
+#include <sodium.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -12,6 +15,7 @@
 #include <new>
 #include <string>
 
+#include "base/base62.hpp"
 #include "base/wipe.hpp"
 #include "seal/sealer.hpp"
 #include "support/canary.hpp"
@@ -145,6 +149,27 @@ TEST_CASE("making, writing, reading and using a keyring leaves nothing of a key 
           }) == 0);
 }
 
+TEST_CASE("a key file that cannot be read on leaves nothing of a key in freed memory") {
+  test::SeededRandom random(25);
+  const Keyring keyring = std::move(Keyring::generate(random)).value();
+  const SecretText text = keyring.reveal_text();
+  watched[0].set(text.reveal().substr(text.size() - 65, 64));
+  watched[1].size = 0;
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  REQUIRE(::write(ends[1], text.reveal().data(), text.size()) == static_cast<ssize_t>(text.size()));
+  // Who closes it without having read this breaks off what they sent.
+  REQUIRE(::write(ends[0], "?", 1) == 1);
+  ::close(ends[1]);
+  KeyFileTrust handed_over;
+  handed_over.inherited_descriptor = true;
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  std::string message;
+  REQUIRE(freed_with_pieces([&] { message = Keyring::from_file(name, handed_over).error().message(); }) == 0);
+  CHECK(message.find("cannot be read: Connection reset by peer") != std::string::npos);
+  ::close(ends[0]);
+}
+
 TEST_CASE("moving a secret leaves the source empty, and replacing one wipes the old") {
   watch_token_secret();
   REQUIRE(freed_with_pieces([] {
@@ -221,6 +246,14 @@ class OwnStack {
   alignas(4096) unsigned char memory_[512 * 1024] = {};
 };
 
+/// Leaves what is watched on the stack.
+void* careless(void*) {
+  volatile char copy[64];
+  for (std::size_t i = 0; i < watched[0].size; ++i) copy[i] = watched[0].text[i];
+  (void)copy[0];
+  return nullptr;
+}
+
 /// What checking one token against what is stored computes: the right answers, of which nothing may stay behind.
 struct Checking {
   std::unique_ptr<seal::Sealer> sealer = some_sealer();
@@ -269,17 +302,45 @@ TEST_CASE("checking what is wrong leaves nothing of the right tag, verifier or s
       nullptr));
 }
 
+/// All of the MAC that a tag is made of: what the library computes, by libsodium alone.
+Bytes32 whole_mac(std::string_view tagged) {
+  test::SeededRandom random(22);
+  const Keyring keyring = std::move(Keyring::generate(random)).value();
+  const auto mac = [](std::string_view key, std::string_view text) {
+    crypto_auth_hmacsha256_state state;
+    Bytes32 out;
+    crypto_auth_hmacsha256_init(&state, reinterpret_cast<const unsigned char*>(key.data()), key.size());
+    crypto_auth_hmacsha256_update(&state, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    crypto_auth_hmacsha256_final(&state, out.data());
+    return out;
+  };
+  const Bytes32 sub_key = mac(keyring.keys()[0].master.reveal(), "tokenstore/1/tag\x01");
+  return mac({reinterpret_cast<const char*>(sub_key.data()), sub_key.size()}, tagged);
+}
+
+TEST_CASE("making a tag leaves nothing of the MAC that it is a part of on the stack") {
+  static OwnStack stack;
+  static const auto sealer = some_sealer();
+  static const std::string tagged = "pat_10A0KMwCWK70rqyqvwn";
+  static Bytes32 whole = whole_mac(tagged);
+  // It is the right one: the tag follows from it.
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < 8; ++i) number = number << 8 | whole[i];
+  std::array<char, text::tag_size> digits;
+  base::base62_encode(number % base::uint128{218'340'105'584'896}, digits);
+  REQUIRE(sealer->make_tag(tagged) == digits);
+  watched[0].set({reinterpret_cast<const char*>(whole.data()), whole.size()});
+  watched[1].size = 0;
+  REQUIRE(stack.holds_pieces_after(&careless, nullptr));
+  REQUIRE_FALSE(stack.holds_pieces_after(
+      [](void*) -> void* { return sealer->make_tag(tagged).empty() ? nullptr : &whole; }, nullptr));
+}
+
 TEST_CASE("making and checking a token leaves nothing of its secret on the stack") {
   static OwnStack stack;
   auto sealer = some_sealer();
   watch_token_secret();
-  const auto careless = [](void*) -> void* {
-    volatile char copy[64];
-    for (std::size_t i = 0; i < watched[0].size; ++i) copy[i] = watched[0].text[i];
-    (void)copy[0];
-    return nullptr;
-  };
-  REQUIRE(stack.holds_pieces_after(careless, nullptr));
+  REQUIRE(stack.holds_pieces_after(&careless, nullptr));
   const auto careful = [](void* argument) -> void* {
     make_and_use_token(*static_cast<const seal::Sealer*>(argument));
     return nullptr;

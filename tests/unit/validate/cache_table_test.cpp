@@ -371,10 +371,10 @@ TEST_CASE("a text that shares half a print with another's is not taken for it") 
   for (const bool low : {false, true}) {
     validate::NewEntry other = entry;
     (low ? other.print.low : other.print.high) ^= 1;
-    REQUIRE(world.table.try_put(other, 0, world.displaced, [] { return true; }) == Kept::yes);
+    REQUIRE(world.table.try_put(other, 0, world.displaced, [] { return true; }) == validate::Kept::yes);
     CHECK_FALSE(world.has(token));
   }
-  REQUIRE(world.table.try_put(entry, 0, world.displaced, [] { return true; }) == Kept::yes);
+  REQUIRE(world.table.try_put(entry, 0, world.displaced, [] { return true; }) == validate::Kept::yes);
   CHECK(world.has(token));
 }
 

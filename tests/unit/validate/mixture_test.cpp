@@ -158,19 +158,19 @@ TEST_CASE("what is not kept is counted, with the reason") {
   Made impossible(2);
   impossible.metadata.assign(validate::LongText::most_octets, 'm');
   CHECK_FALSE(world.put(impossible, 1));
-  CHECK(world.table.not_kept(Kept::no_room) == 1);
+  CHECK(world.table.not_kept(validate::Kept::no_room) == 1);
   validate::NewEntry entry;
   const Made late(3);
   entry.id = late.id;
-  CHECK(world.table.try_put(entry, 0, world.displaced, [] { return false; }) == Kept::changed);
-  CHECK(world.table.not_kept(Kept::changed) == 1);
+  CHECK(world.table.try_put(entry, 0, world.displaced, [] { return false; }) == validate::Kept::changed);
+  CHECK(world.table.not_kept(validate::Kept::changed) == 1);
   CHECK(world.table.try_put(entry, 0, world.displaced, [&] {
-    Kept other = Kept::yes;
+    validate::Kept other = validate::Kept::yes;
     std::thread([&] { other = world.table.try_put(entry, 0, world.displaced, [] { return true; }); }).join();
-    CHECK(other == Kept::busy);
+    CHECK(other == validate::Kept::busy);
     return false;
-  }) == Kept::changed);
-  CHECK(world.table.not_kept(Kept::busy) == 1);
-  CHECK(world.table.not_kept(Kept::changed) == 2);
-  CHECK(world.table.not_kept(Kept::no_room) == 1);
+  }) == validate::Kept::changed);
+  CHECK(world.table.not_kept(validate::Kept::busy) == 1);
+  CHECK(world.table.not_kept(validate::Kept::changed) == 2);
+  CHECK(world.table.not_kept(validate::Kept::no_room) == 1);
 }

@@ -14,7 +14,6 @@ namespace tokenstore::test {
 using validate::CacheTable;
 using validate::EntryKind;
 using validate::Found;
-using validate::Kept;
 using validate::LongTextCopy;
 using validate::Slot;
 
@@ -55,7 +54,7 @@ struct TableWorld {
     entry.expires_at = token.expires_at;
     entry.used_at = used_at;
     entry.used_from = validate::PackedAddress::parse(from);
-    return table.try_put(entry, unwritten_since, displaced, [] { return true; }) == Kept::yes;
+    return table.try_put(entry, unwritten_since, displaced, [] { return true; }) == validate::Kept::yes;
   }
   bool look(const Made& token, Found& found) const {
     const auto home = table.locate(fingerprinter.place(validate::IdWords::of(token.id.data())));
