@@ -81,6 +81,12 @@ func WithCredential(name string) Option {
 	}
 }
 
+// WithJournal keeps a file outside the database that testifies to what was ended, so that an older database brings
+// nothing back. It is made if it is missing, and shared by the processes of this machine.
+func WithJournal(path string) Option {
+	return text(func(o *C.tokenstore_open_options, t *C.char, size C.size_t) { o.journal, o.journal_size = t, size }, path)
+}
+
 // WithWorkspace opens the store for a tenant; without it, "default". One file holds many.
 func WithWorkspace(name string) Option {
 	return text(func(o *C.tokenstore_open_options, t *C.char, size C.size_t) { o.workspace, o.workspace_size = t, size }, name)

@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_532100250f3d
+#define tokenstore tokenstore_0_1_0_f8bd35d9aee9
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -430,6 +430,8 @@ typedef struct tokenstore_open_options {
   int32_t key_file_trust; /* TOKENSTORE_KEY_FILE_... added up: which key files are taken */
   int32_t reserved;
   const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
+  const char* journal; /* a file outside the database that testifies to what was ended (docs/audit.md); empty: none */
+  size_t journal_size;
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -5899,15 +5901,23 @@ struct Entry {
   UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
   UnixMillis ends_at = no_end;  ///< of a token: its end since
   std::string_view workspace{};
-  std::string_view key{};  ///< token id or owner name; of what concerns no record: empty
+  std::string_view key{};    ///< token id or owner name; of what concerns no record: empty
+  std::string_view owner{};  ///< of a token, if known
   std::string_view actor{};
   std::string_view reason{};
-  std::string_view record{};  ///< of what restricts and can no longer be used: encode_record()
+  /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link.
+  std::string_view record{};
 };
 
 std::string encode_entry(const Entry& entry);
-/// Where `feed_revision` stands in an entry that was encoded: it is known last.
+/// Of every entry in a row of them: it is known last.
 void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept;
+/// As much of a row of entries as `most` octets hold, but at least one, and how many that are.
+struct SomeEntries {
+  std::string_view octets{};
+  std::uint32_t count = 0;
+};
+SomeEntries first_entries(std::string_view encoded, std::size_t most) noexcept;
 /// Takes an entry off the front of `octets`. Empty if there is none.
 std::optional<Entry> take_entry(std::string_view& octets);
 
@@ -6053,7 +6063,8 @@ std::string encode_entry(const Entry& entry) {
   writer.count(entry.feed_revision);
   writer.time(entry.until);
   writer.time(entry.ends_at);
-  for (const std::string_view text : {entry.workspace, entry.key, entry.actor, entry.reason, entry.record}) {
+  for (const std::string_view text :
+       {entry.workspace, entry.key, entry.owner, entry.actor, entry.reason, entry.record}) {
     writer.text(text);
   }
   std::string size;
@@ -6062,8 +6073,24 @@ std::string encode_entry(const Entry& entry) {
   return octets;
 }
 
+SomeEntries first_entries(std::string_view encoded, std::size_t most) noexcept {
+  SomeEntries some;
+  std::size_t taken = 0;
+  while (taken < encoded.size()) {
+    const std::size_t size = 4 + OctetReader(encoded.substr(taken)).number(4);
+    if (some.count != 0 && taken + size > most) break;
+    taken += size;
+    ++some.count;
+  }
+  some.octets = encoded.substr(0, taken);
+  return some;
+}
+
 void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept {
-  for (unsigned i = 0; i < 8; ++i) encoded[feed_revision_at + i] = static_cast<char>(revision >> (56 - 8 * i));
+  for (std::size_t at = 0; at < encoded.size();) {
+    for (unsigned i = 0; i < 8; ++i) encoded[at + feed_revision_at + i] = static_cast<char>(revision >> (56 - 8 * i));
+    at += first_entries(std::string_view(encoded).substr(at), 0).octets.size();
+  }
 }
 
 std::optional<Entry> take_entry(std::string_view& octets) {
@@ -6080,7 +6107,8 @@ std::optional<Entry> take_entry(std::string_view& octets) {
   entry.feed_revision = reader.count();
   entry.until = reader.time();
   entry.ends_at = reader.time();
-  for (std::string_view* text : {&entry.workspace, &entry.key, &entry.actor, &entry.reason, &entry.record}) {
+  for (std::string_view* text :
+       {&entry.workspace, &entry.key, &entry.owner, &entry.actor, &entry.reason, &entry.record}) {
     *text = reader.text();
   }
   if (!reader.finished() || !is_deed(deed) || kind < 1 || kind > 4 || restricts > 1) return std::nullopt;
@@ -6258,6 +6286,136 @@ Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t
 
 }  // namespace tokenstore::journal
 
+// ---- src/base/commit_queue.hpp -------------------------------------------------------------------------------
+
+/// Group commit: threads that want to write at the same time share one transaction.
+///
+/// Whoever finds nobody at work becomes the leader, takes all that waits, and runs it in one go, so that
+/// the cost of making it durable is paid once for all of them. The others sleep until theirs is done, or until
+/// they are first in the queue and lead.
+///
+/// Thread use: submit() from any number of threads; the work itself runs in one thread at a time.
+/// Ownership: tickets stay the caller's; the queue holds pointers to them only until submit() returns.
+/// Nothing here allocates.
+
+
+
+namespace tokenstore::base {
+
+/// What one thread sleeps on until another wakes it, once. A semaphore, because whoever wakes neither holds nor needs a
+/// lock that the sleeper then waits for, as with a condition variable. It may end as soon as its sleeper is awake, even
+/// if ring() has not returned: POSIX lets a semaphore be destroyed once nobody is blocked on it (sem_destroy(3p)), and
+/// glibc's sem_post() does not touch it after the wake-up.
+class Bell {
+ public:
+  Bell() noexcept { ::sem_init(&semaphore_, 0, 0); }
+  ~Bell() { ::sem_destroy(&semaphore_); }
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+
+  void ring() noexcept { ::sem_post(&semaphore_); }
+  void wait() noexcept {
+    while (::sem_wait(&semaphore_) != 0) {  // a signal
+    }
+  }
+
+ private:
+  ::sem_t semaphore_;
+};
+
+template <typename Ticket>
+class CommitQueue {
+ public:
+  /// The most tickets that one leader takes: a bound on how long the first of them waits.
+  static constexpr std::size_t group_max = 256;
+  /// How long a leader waits at most for those who were there a moment ago and are about to come back.
+  static constexpr std::chrono::microseconds gather_max{500};
+
+  /// Returns when `ticket` has been through `work(std::span<Ticket* const>)`, which must not throw.
+  template <typename Work>
+  void submit(Ticket& ticket, Work&& work) {
+    Waiter self{&ticket};
+    if (!joins_a_leader(self)) return lead(work);
+    self.bell.wait();
+    if (self.leads) lead(work);
+  }
+
+ private:
+  struct Waiter {
+    Ticket* ticket;
+    bool leads = false;  ///< woken to lead, not because its ticket is done
+    Waiter* next = nullptr;
+    Bell bell{};
+  };
+
+  /// False: nobody is at work, and the caller, alone in the queue, leads.
+  bool joins_a_leader(Waiter& waiter) {
+    const std::lock_guard lock(mutex_);
+    (last_ == nullptr ? first_ : last_->next) = &waiter;
+    last_ = &waiter;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    return std::exchange(busy_, true);
+  }
+
+  /// By whoever is first in the queue.
+  template <typename Work>
+  void lead(Work& work) {
+    gather();
+    std::array<Waiter*, group_max> group;
+    std::array<Ticket*, group_max> tickets;
+    std::size_t count = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      for (; count < group_max && first_ != nullptr; ++count) {
+        group[count] = first_;
+        tickets[count] = first_->ticket;
+        first_ = first_->next;
+      }
+      if (first_ == nullptr) last_ = nullptr;
+      waiting_.fetch_sub(count, std::memory_order_relaxed);
+    }
+    const auto started = std::chrono::steady_clock::now();
+    work(std::span<Ticket* const>(tickets.data(), count));
+    const auto took = std::chrono::steady_clock::now() - started;
+    Waiter* next = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      expected_ = count + waiting_.load(std::memory_order_relaxed);
+      patience_ = std::min<std::chrono::steady_clock::duration>(took, gather_max);
+      next = first_;
+      busy_ = next != nullptr;
+    }
+    if (next != nullptr) {
+      next->leads = true;
+      next->bell.ring();
+    }
+    for (std::size_t i = 1; i < count; ++i) group[i]->bell.ring();
+  }
+
+  // Without this, the threads that just woke up would find a leader gone off with those who had been waiting, and
+  // there would be two groups in turns, half as large as they could be. Waiting costs no more than it can save:
+  // as long as the last group took.
+  void gather() {
+    const std::size_t expected = expected_;
+    if (expected < 2 || waiting_.load(std::memory_order_relaxed) >= expected) return;
+    const auto deadline = std::chrono::steady_clock::now() + patience_;
+    while (waiting_.load(std::memory_order_relaxed) < expected && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+  }
+
+  std::mutex mutex_;
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
+  std::atomic<std::size_t> waiting_{0};
+  // The leader's alone, handed on with the lead.
+  std::size_t expected_ = 0;  ///< who was in the last group or waited behind it
+  std::chrono::steady_clock::duration patience_{};
+  bool busy_ = false;
+};
+
+}  // namespace tokenstore::base
+
 // ---- src/journal/fork_pause.hpp ------------------------------------------------------------------------------
 
 /// Makes a fork wait for the call that is under way, so that no child inherits the opening of a file that is locked.
@@ -6428,7 +6586,7 @@ class Listener {
 
 /// Whose journal is read.
 struct Reader {
-  const seal::Sealer& sealer;
+  seal::LiveSealer& keys;
   const Bytes16& store;
   const std::string& path;
 };
@@ -6440,8 +6598,10 @@ struct Position {
   Bytes32 mac{};             ///< of that frame
   std::uint64_t number = 1;  ///< of the next entry
   std::uint64_t segment = 0;
-  UnixMillis made_at = 0;  ///< of the segment
-  Bytes32 head{};          ///< MAC of its first frame: no other segment has it
+  UnixMillis made_at = 0;         ///< of the segment
+  Bytes32 head{};                 ///< MAC of its first frame: no other segment has it
+  std::string key_id{};           ///< of that frame
+  std::uint64_t summary_end = 0;  ///< where its summary ends
 };
 
 struct SegmentHead {
@@ -6484,7 +6644,7 @@ Error damaged_at(const Reader& reader, const Position& position, std::string_vie
 /// another's place and a forked child are all seen, and a call costs a few microseconds more.
 ///
 /// One thread at a time; any number of processes. A fork by another thread waits for the call that is under way.
-/// Borrows the sealer.
+/// Borrows the keys.
 
 
 
@@ -6495,8 +6655,11 @@ class Log {
   /// Reads all of the journal; makes it if there is none and it may be written, and says so in `made()`.
   /// `journal_damaged`, `not_a_store` (of another store), `wrong_key`, `cannot_open` (a file not to be taken, or
   /// missing where it is only read).
-  static Result<std::unique_ptr<Log>> open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
+  static Result<std::unique_ptr<Log>> open(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store,
                                            UnixMillis now, Listener& listener);
+
+  /// Another one at the same place of the same file.
+  std::unique_ptr<Log> twin() const { return std::make_unique<Log>(*this); }
 
   /// Tells the listener what others have appended since. What somebody is writing now is left for later; so is, if it
   /// takes them longer than a moment, what was written last before. `unavailable`: not even a beginning can be read.
@@ -6520,10 +6683,10 @@ class Log {
   static std::string path_of_segment(const std::string& path, std::uint64_t segment);
 
  private:
-  Log(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store)
-      : where_(std::move(where)), sealer_(sealer), store_(store) {}
+  Log(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store)
+      : where_(std::move(where)), keys_(keys), store_(store) {}
 
-  Reader reader() const noexcept { return {sealer_, store_, where_.path}; }
+  Reader reader() const noexcept { return {keys_, store_, where_.path}; }
   Result<void> make(UnixMillis now);
   /// Under the lock: reads to the end, cuts a write that did not come to its, and makes all before it durable.
   Result<void> catch_up(SafeFile& file, Listener& listener);
@@ -6538,7 +6701,7 @@ class Log {
 
   ForkPause pause_;
   Whereabouts where_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& keys_;
   const Bytes16 store_;
   Position position_;
   bool made_ = false;
@@ -6549,6 +6712,548 @@ class Log {
   std::uint64_t cut_ = 0;
   std::uint64_t torn_ = 0;
 };
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/restricted.hpp ------------------------------------------------------------------------------
+
+/// What the journal restricts, in memory: for each record the revision below which a stored one is an older state.
+///
+/// 16 octets a record: a keyed hash of its name, its revision, and when it would have ended by itself, after which it
+/// is dropped. Two names of one hash would share the higher revision: nobody can choose such names, and by chance it
+/// needs billions of records. Thread-safe; whoever looks takes one of many locks for a moment.
+///
+/// One set is of one workspace: a name says which record it is within one alone, and is all that is hashed. Who reads a
+/// journal of several has a set for each.
+
+
+
+
+namespace tokenstore::journal {
+
+class Restricted {
+ public:
+  explicit Restricted(RandomSource& random) noexcept;
+
+  /// Never lowers what is known. Throws std::bad_alloc, and then knows what it knew before.
+  void note(RecordKind kind, std::string_view key, RecordRevision revision, UnixMillis until, UnixMillis now);
+  /// The revision that a stored record has to have at least: 0 if nothing is known of it, `gone` if it must not be
+  /// there.
+  RecordRevision least_revision(RecordKind kind, std::string_view key) const noexcept;
+
+  bool empty() const noexcept { return size_.load(std::memory_order_acquire) == 0; }
+  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Slot {
+    std::uint64_t hash = 0;  ///< 0: free
+    std::uint64_t word = 0;  ///< revision and end, see restricted.cpp
+  };
+  struct Shard {
+    mutable std::mutex mutex;
+    std::vector<Slot> slots;
+    std::size_t used = 0;
+  };
+  static constexpr std::size_t shards = 64;
+
+  std::uint64_t hash_of(RecordKind kind, std::string_view key) const noexcept;
+  /// Where a record is, or could be. There is always a free slot.
+  static std::size_t place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
+  void make_room(Shard& shard, UnixMillis now);
+
+  base::WipedBytes<crypto_shorthash_KEYBYTES> hash_key_;
+  std::array<Shard, shards> shards_;
+  std::atomic<std::size_t> size_{0};
+  std::atomic<std::size_t> bytes_{0};
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/journal.hpp ---------------------------------------------------------------------------------
+
+/// The journal as a store uses it: what was done is appended, and what it restricts is known.
+///
+/// Thread-safe. What has to be durable shares one sync with whatever waits beside it; everything else waits in memory
+/// for the next sync or for upkeep. What others append is read through a place of its own, so that no reader waits for
+/// a sync. A forked child reads the file anew when it first asks. Borrows keys, place, clock and randomness.
+
+
+
+namespace tokenstore::journal {
+
+/// Entries of one commit, made before it, so that nothing can fail for lack of memory behind it.
+class Draft {
+ public:
+  void add(const Entry& entry);
+  bool empty() const noexcept { return kept_ == nullptr; }
+  /// Whether the commit may only be acknowledged when they are durable.
+  bool waits = false;
+
+ private:
+  friend class Journal;
+  struct Restriction {
+    RecordKind kind;
+    std::string key;
+    RecordRevision revision;
+    UnixMillis until;
+  };
+  /// Entries that must not be lost, whatever fails: to keep them takes no memory.
+  struct Kept {
+    std::string entries;
+    std::unique_ptr<Kept> next;
+  };
+  std::unique_ptr<Kept> kept_;
+  std::vector<Restriction> restrictions_;
+};
+
+/// Who committed what is appended: this process, or somebody whose change was read in storage.
+enum class Whose : std::uint8_t { own, others };
+
+/// How far the workspace's change feed is known: everything that it named up to there is in the journal.
+struct Learned {
+  std::uint64_t revision = 0;
+  Bytes32 link{};
+  bool ever = false;
+};
+
+class Journal {
+ public:
+  struct Parts {
+    Whereabouts where;
+    seal::LiveSealer& keys;
+    const seal::Place& place;
+    base::EffectiveClock& clock;
+    RandomSource& random;
+  };
+  /// Errors as of Log::open().
+  static Result<std::unique_ptr<Journal>> open(Parts parts);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// The revision that a stored record has to have at least: 0 if nothing is known, `gone` if it must not be there.
+  /// Empty: it cannot be told, because this is a forked child and the file cannot be read; `trouble()` says why.
+  std::optional<RecordRevision> least_revision(RecordKind kind, std::string_view key) noexcept;
+
+  /// Reads what others have appended. What they restrict in this workspace is added to `named`; empty: it is too much.
+  /// A failure is remembered as `trouble()`, and what was known stays known.
+  void read_on(std::optional<std::vector<seal::ChangedRecord>>& named);
+
+  /// After the commit that a draft was made for: what it restricts holds here at once. `not_journaled`: it could not be
+  /// written, and is tried again by `write_waiting()`.
+  Result<void> append(Draft draft, std::uint64_t feed_revision, Whose whose = Whose::own) noexcept;
+  /// Writes what has waited, durable on return.
+  Result<void> write_waiting() noexcept;
+  /// Begins a new segment if the active one has grown enough, or is written under a key that is no longer the active
+  /// one, which could then not be retired. Part of upkeep.
+  Result<void> tidy() noexcept;
+
+  /// A segment grows by this much, and by as much as its summary takes, before there is a new one.
+  static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
+
+  Learned learned();
+  /// Whether the commit of a revision of the change feed was this process's own, and so is in the journal or waits.
+  bool is_own(std::uint64_t feed_revision) noexcept;
+  /// Up to here nobody will ask again.
+  void forget_own(std::uint64_t feed_revision) noexcept;
+  /// Writes what could not be written when somebody waited for it, and waits since.
+  Result<void> settle() noexcept;
+
+  /// The latest failure to read or write, until one succeeds.
+  std::optional<Error> trouble() const;
+  const std::string& path() const noexcept { return parts_.where.path; }
+
+ private:
+  struct Ticket {
+    std::string_view entries{};
+    bool tidies = false;
+    bool written = false;
+  };
+  struct State;
+  class Intake;
+
+  explicit Journal(Parts parts);
+  static Result<std::unique_ptr<State>> read(const Parts& parts);
+  /// Null in a forked child that cannot read the file.
+  State* state() noexcept;
+  /// Through the queue, with whatever waits. False: `trouble()` says why not.
+  bool write_now(State& state, Ticket& ticket);
+  bool is_due(const Position& position) const noexcept;
+  void write_group(State& state, std::span<Ticket* const> group) noexcept;
+  /// In frames of a bounded size. What was not written is left in `entries`.
+  Result<void> write_some(State& state, std::string_view& entries);
+  static void keep(State& state, std::unique_ptr<Draft::Kept> kept) noexcept;
+  Result<void> begin_segment_if_due(State& state);
+  void note(const std::optional<Error>& trouble) noexcept;
+  Error not_journaled() const;
+
+  const Parts parts_;
+  base::ForkGuard guard_;
+  std::atomic<State*> state_{nullptr};
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/journal.cpp ---------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// More than this in one frame would keep others waiting.
+constexpr std::size_t frame_aim = std::size_t{1} << 20;
+/// What waits in memory at most before somebody who adds to it writes it out: a host may never do upkeep.
+constexpr std::size_t waiting_max = std::size_t{1} << 20;
+/// While nothing can be written, lines that nobody waits for are left out beyond this.
+constexpr std::size_t kept_max = std::size_t{8} << 20;
+/// More than this without upkeep are forgotten: what is not known to be one's own is only looked at once more.
+constexpr std::size_t own_max = 100'000;
+/// More records than this are not named one by one.
+constexpr std::size_t named_max = 10'000;
+
+/// For a writer: the reader's place tells the same.
+class Nobody final : public Listener {
+ public:
+  void entry(std::uint64_t, const Entry&) override {}
+  void ended(std::string_view, const EndedToken&) override {}
+};
+
+}  // namespace
+
+void Draft::add(const Entry& entry) {
+  if (!kept_) kept_ = std::make_unique<Kept>();
+  kept_->entries += encode_entry(entry);
+  if (entry.restricts) restrictions_.push_back({entry.kind, std::string(entry.key), entry.revision, entry.until});
+}
+
+/// Of one process.
+struct Journal::State {
+  explicit State(RandomSource& random) : restricted(random) {}
+
+  Restricted restricted;
+  std::mutex reading;
+  std::unique_ptr<Log> reader;  ///< guarded by `reading`
+  Learned learned;              ///< guarded by `reading`
+
+  base::CommitQueue<Ticket> queue;
+  std::unique_ptr<Log> writer;  ///< the leader's of the queue
+
+  mutable std::mutex waiting;
+  std::string entries;                ///< that wait; guarded by `waiting`
+  std::set<std::uint64_t> own;        ///< revisions of the feed; guarded by `waiting`
+  std::unique_ptr<Draft::Kept> owed;  ///< could not be written; guarded by `waiting`
+  std::optional<Error> trouble;       ///< guarded by `waiting`
+};
+
+/// Takes in what is read.
+class Journal::Intake final : public Listener {
+ public:
+  Intake(State& state, const std::string& workspace, UnixMillis now,
+         std::optional<std::vector<seal::ChangedRecord>>& named)
+      : state_(state), workspace_(workspace), now_(now), named_(named) {}
+
+  void entry(std::uint64_t, const Entry& entry) override {
+    if (entry.workspace != workspace_) return;
+    if (entry.restricts) return take(entry.kind, entry.key, entry.revision, entry.until);
+    if (entry.deed != Deed::learned) return;
+    state_.learned.revision = entry.feed_revision;
+    state_.learned.ever = true;
+    if (entry.record.size() == state_.learned.link.size()) {
+      std::copy(entry.record.begin(), entry.record.end(), state_.learned.link.begin());
+    }
+  }
+  void ended(std::string_view workspace, const EndedToken& token) override {
+    if (workspace == workspace_) take(RecordKind::token, token.id, token.revision, token.until);
+  }
+
+ private:
+  void take(RecordKind kind, std::string_view key, RecordRevision revision, UnixMillis until) {
+    state_.restricted.note(kind, key, revision, until, now_);
+    if (!named_) return;
+    if (named_->size() >= named_max) return named_.reset();
+    named_->push_back({kind, std::string(key)});
+  }
+
+  State& state_;
+  const std::string& workspace_;
+  const UnixMillis now_;
+  std::optional<std::vector<seal::ChangedRecord>>& named_;
+};
+
+Journal::Journal(Parts parts) : parts_(std::move(parts)) {}
+
+Journal::~Journal() {
+  // In a child that never used it, the parent's is left alone: its locks may be held.
+  if (!guard_.forked()) delete state_.load();
+}
+
+Result<std::unique_ptr<Journal::State>> Journal::read(const Parts& parts) {
+  auto state = std::make_unique<State>(parts.random);
+  std::optional<std::vector<seal::ChangedRecord>> nothing;
+  Intake intake(*state, parts.place.workspace, parts.clock.now(), nothing);
+  auto log = Log::open(parts.where, parts.keys, parts.place.store, parts.clock.now(), intake);
+  if (!log.ok()) return log.error();
+  state->writer = (*log)->twin();
+  state->reader = std::move(*log);
+  return state;
+}
+
+Result<std::unique_ptr<Journal>> Journal::open(Parts parts) {
+  std::unique_ptr<Journal> journal(new Journal(std::move(parts)));
+  auto state = read(journal->parts_);
+  if (!state.ok()) return state.error();
+  journal->state_.store(state->release(), std::memory_order_release);
+  return journal;
+}
+
+Journal::State* Journal::state() noexcept {
+  if (!guard_.forked()) return state_.load(std::memory_order_acquire);
+  const bool adopted = guard_.adopt([this] {
+    try {
+      auto fresh = read(parts_);
+      if (!fresh.ok()) return false;
+      // The inherited one is not freed: its locks may be held.
+      state_.store(fresh->release(), std::memory_order_release);
+      return true;
+    } catch (...) {
+      return false;  // no memory now, perhaps at the next call
+    }
+  });
+  return adopted ? state_.load(std::memory_order_acquire) : nullptr;
+}
+
+std::optional<RecordRevision> Journal::least_revision(RecordKind kind, std::string_view key) noexcept {
+  State* known = state();
+  if (known == nullptr) return std::nullopt;
+  return known->restricted.least_revision(kind, key);
+}
+
+void Journal::read_on(std::optional<std::vector<seal::ChangedRecord>>& named) {
+  State* known = state();
+  if (known == nullptr) return named.reset();
+  std::optional<Error> failure;
+  {
+    const std::lock_guard lock(known->reading);
+    Intake intake(*known, parts_.place.workspace, parts_.clock.now(), named);
+    if (auto done = known->reader->read_on(intake); !done.ok()) failure = done.error();
+  }
+  if (failure) note(failure);
+}
+
+Learned Journal::learned() {
+  State* known = state();
+  if (known == nullptr) return {};
+  const std::lock_guard lock(known->reading);
+  return known->learned;
+}
+
+Result<void> Journal::append(Draft draft, std::uint64_t feed_revision, Whose whose) noexcept {
+  if (draft.empty()) return {};
+  try {
+    State* known = state();
+    if (known == nullptr) return not_journaled();
+    set_feed_revision(draft.kept_->entries, feed_revision);
+    const UnixMillis now = parts_.clock.now();
+    // First, so that it holds here even if it cannot be written.
+    for (const Draft::Restriction& one : draft.restrictions_) {
+      known->restricted.note(one.kind, one.key, one.revision, one.until, now);
+    }
+    if (feed_revision != 0 && whose == Whose::own) {
+      const std::lock_guard lock(known->waiting);
+      if (known->own.size() >= own_max) known->own.clear();
+      known->own.insert(feed_revision);
+    }
+    if (draft.waits) {
+      Ticket ticket{draft.kept_->entries};
+      if (write_now(*known, ticket)) return {};
+      const Error said = not_journaled();
+      keep(*known, std::move(draft.kept_));
+      return said;
+    }
+    // What others did is looked at once; it must not be lost here.
+    if (whose == Whose::others) {
+      keep(*known, std::move(draft.kept_));
+      return {};
+    }
+    bool much = false;
+    {
+      const std::lock_guard lock(known->waiting);
+      if (!known->trouble || known->entries.size() < kept_max) known->entries += draft.kept_->entries;
+      much = known->entries.size() > waiting_max && !known->trouble;
+    }
+    // It need not be durable for this call to succeed.
+    if (much) static_cast<void>(write_waiting().ok());
+    return {};
+  } catch (...) {
+    if (!draft.waits && whose == Whose::own) return {};
+    // Written in upkeep, or by whoever repeats it.
+    if (State* known = state(); known != nullptr && draft.kept_) keep(*known, std::move(draft.kept_));
+    return Error(Status::not_journaled, "out of memory");
+  }
+}
+
+Result<void> Journal::write_waiting() noexcept {
+  // Of a child that has not used it nothing waits.
+  if (guard_.forked()) return {};
+  State* known = state();
+  if (known == nullptr) return Error(Status::unavailable, "not readable");
+  try {
+    {
+      const std::lock_guard lock(known->waiting);
+      if (known->entries.empty() && !known->owed) return {};
+    }
+    Ticket ticket;
+    if (write_now(*known, ticket)) return {};
+    const auto why = trouble();
+    return why ? *why : journal_error(Status::unavailable, path(), "cannot be written");
+  } catch (...) {
+    return Error(Status::out_of_memory, "out of memory");
+  }
+}
+
+bool Journal::is_due(const Position& position) const noexcept {
+  return position.key_id != parts_.keys.now().active_key_id() ||
+         position.offset - position.summary_end > segment_growth + position.summary_end;
+}
+
+Result<void> Journal::tidy() noexcept {
+  if (guard_.forked()) return {};
+  State* known = state();
+  if (known == nullptr || parts_.where.read_only) return {};
+  try {
+    {
+      const std::lock_guard lock(known->reading);
+      if (!is_due(known->reader->position())) return {};
+    }
+    Ticket ticket;
+    ticket.tidies = true;
+    if (write_now(*known, ticket)) return {};
+    const auto why = trouble();
+    return why ? *why : journal_error(Status::unavailable, path(), "cannot be written");
+  } catch (...) {
+    return Error(Status::out_of_memory, "out of memory");
+  }
+}
+
+bool Journal::write_now(State& state, Ticket& ticket) {
+  state.queue.submit(ticket, [&](std::span<Ticket* const> group) { write_group(state, group); });
+  return ticket.written;
+}
+
+Result<void> Journal::write_some(State& state, std::string_view& entries) {
+  Nobody nobody;
+  while (!entries.empty()) {
+    const SomeEntries some = first_entries(entries, frame_aim);
+    if (auto done = state.writer->append(some.octets, some.count, nobody); !done.ok()) return done;
+    entries.remove_prefix(some.octets.size());
+  }
+  return {};
+}
+
+void Journal::write_group(State& state, std::span<Ticket* const> group) noexcept {
+  // What has waited goes first, in the order in which it was done, and shares the sync.
+  std::string waited;
+  std::unique_ptr<Draft::Kept> owed;
+  {
+    const std::lock_guard lock(state.waiting);
+    waited.swap(state.entries);
+    owed.swap(state.owed);
+  }
+  try {
+    std::string all = waited;
+    for (const Draft::Kept* one = owed.get(); one != nullptr; one = one->next.get()) all += one->entries;
+    bool tidies = false;
+    for (const Ticket* ticket : group) {
+      all += ticket->entries;
+      tidies = tidies || ticket->tidies;
+    }
+    std::string_view rest = all;
+    Result<void> done = write_some(state, rest);
+    if (done.ok()) {
+      waited.clear();
+      owed.reset();
+      for (Ticket* ticket : group) ticket->written = !ticket->tidies;
+      if (tidies) done = begin_segment_if_due(state);
+      for (Ticket* ticket : group) ticket->written = ticket->written || done.ok();
+    }
+    note(done.ok() ? std::nullopt : std::optional(done.error()));
+  } catch (...) {  // NOLINT(bugprone-empty-catch): no memory; the tickets say that they were not written
+  }
+  if (owed) keep(state, std::move(owed));
+  const std::lock_guard lock(state.waiting);
+  if (state.entries.empty()) state.entries.swap(waited);
+}
+
+void Journal::keep(State& state, std::unique_ptr<Draft::Kept> kept) noexcept {
+  const std::lock_guard lock(state.waiting);
+  try {
+    if (state.owed && !kept->next) {
+      state.owed->entries += kept->entries;
+      return;
+    }
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as a part of its own, which takes no memory
+  }
+  std::unique_ptr<Draft::Kept>* end = &state.owed;
+  while (*end) end = &(*end)->next;
+  *end = std::move(kept);
+}
+
+Result<void> Journal::begin_segment_if_due(State& state) {
+  Nobody nobody;
+  // Another process may have done it since.
+  if (auto done = state.writer->read_on(nobody); !done.ok()) return done;
+  if (!is_due(state.writer->position())) return {};
+  return state.writer->begin_segment(parts_.clock.now(), nobody);
+}
+
+bool Journal::is_own(std::uint64_t feed_revision) noexcept {
+  State* known = state();
+  if (known == nullptr) return false;
+  const std::lock_guard lock(known->waiting);
+  return known->own.count(feed_revision) != 0;
+}
+
+void Journal::forget_own(std::uint64_t feed_revision) noexcept {
+  State* known = state();
+  if (known == nullptr) return;
+  const std::lock_guard lock(known->waiting);
+  known->own.erase(known->own.begin(), known->own.upper_bound(feed_revision));
+}
+
+Result<void> Journal::settle() noexcept {
+  State* known = state();
+  if (known == nullptr) return Error(Status::unavailable, "not readable");
+  {
+    const std::lock_guard lock(known->waiting);
+    if (!known->owed) return {};
+  }
+  return write_waiting();
+}
+
+void Journal::note(const std::optional<Error>& trouble) noexcept {
+  State* known = state();
+  if (known == nullptr) return;
+  try {
+    const std::lock_guard lock(known->waiting);
+    known->trouble = trouble;
+  } catch (...) {  // NOLINT(bugprone-empty-catch): no memory for the line either
+  }
+}
+
+std::optional<Error> Journal::trouble() const {
+  const State* known = guard_.forked() ? nullptr : state_.load(std::memory_order_acquire);
+  if (known == nullptr) return journal_error(Status::unavailable, path(), "cannot be read in this forked process");
+  const std::lock_guard lock(known->waiting);
+  return known->trouble;
+}
+
+Error Journal::not_journaled() const {
+  const auto why = trouble();
+  return {Status::not_journaled,
+          fmt::format("the change holds, but is not in the journal: {}",
+                      why ? why->message() : "no memory is left; free some, and it is written in upkeep")};
+}
 
 }  // namespace tokenstore::journal
 
@@ -6604,7 +7309,7 @@ class Summary final : public Listener {
   /// Owners and workspaces, by kind, workspace and name.
   std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
   /// How far each workspace's change feed is known.
-  std::map<std::string, std::uint64_t, std::less<>> learned_;
+  std::map<std::string, Settings, std::less<>> learned_;
 };
 
 }  // namespace tokenstore::journal
@@ -6634,9 +7339,9 @@ std::string Log::path_of_segment(const std::string& path, std::uint64_t segment)
   return fmt::format("{}.{:06}", path, segment);
 }
 
-Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
-                                       UnixMillis now, Listener& listener) {
-  std::unique_ptr<Log> log(new Log(std::move(where), sealer, store));
+Result<std::unique_ptr<Log>> Log::open(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store, UnixMillis now,
+                                       Listener& listener) {
+  std::unique_ptr<Log> log(new Log(std::move(where), keys, store));
   if (log->where_.path.empty() || log->where_.path.find('\0') != std::string::npos) {
     return Error(Status::invalid_argument, "the path of the journal is empty or holds a NUL; name a file");
   }
@@ -6662,7 +7367,7 @@ Result<void> Log::make(UnixMillis now) {
     header.type = FrameType::head;
     header.number = 1;
     const std::string head = encode_head({store_, 1, now, drawn_birth()});
-    auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
+    auto written = file->write(where_.path, 0, compose_frame(keys_.now(), header, head));
     if (!written.ok()) return written;
     number = base::put_in_place(aside.path(), where_.path);
   }
@@ -6743,7 +7448,7 @@ Result<void> Log::read_rest(const SafeFile& file, Listener& listener) {
   const std::uint64_t from = position_.file == file.identity() ? position_.offset : 0;
   if (from == 0) return damaged_at(reader(), Position{}, "it does not begin as a journal");
   if (*all_good) return {};
-  if (judge_tail(sealer_, tail, from) == Tail::torn) return {};
+  if (judge_tail(keys_.now(), tail, from) == Tail::torn) return {};
   return damaged_at(reader(), position_, "what stands there is not what was written");
 }
 
@@ -6753,7 +7458,7 @@ Result<void> Log::catch_up(SafeFile& file, Listener& listener) {
   if (!all_good.ok()) return all_good.error();
   if (position_.file != file.identity()) return damaged_at(reader(), Position{}, "it does not begin as a journal");
   if (!*all_good) {
-    if (judge_tail(sealer_, tail, position_.offset) == Tail::damaged) {
+    if (judge_tail(keys_.now(), tail, position_.offset) == Tail::damaged) {
       return damaged_at(reader(), position_, "what stands there is not what was written");
     }
     // Durable before anything is written in its place: a sector that is never written must show.
@@ -6790,7 +7495,7 @@ Result<void> Log::append(std::string_view entries, std::uint32_t count, Listener
   header.number = position_.number;
   header.count = count;
   header.previous = position_.mac;
-  const std::string frame = compose_frame(sealer_, header, entries);
+  const std::string frame = compose_frame(keys_.now(), header, entries);
   if (auto done = file->append(where_.path, position_.offset, frame); !done.ok()) return done;
   position_.offset += frame.size();
   position_.mac = mac_of(frame);
@@ -6820,7 +7525,7 @@ Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
     header.number = position_.number;
     header.count = count;
     header.previous = at.mac;
-    const std::string frame = compose_frame(sealer_, header, payload);
+    const std::string frame = compose_frame(keys_.now(), header, payload);
     if (auto done = file.write(where_.path, at.offset, frame); !done.ok()) return done;
     at.offset += frame.size();
     at.mac = mac_of(frame);
@@ -7036,61 +7741,6 @@ std::optional<Record> decode_record(std::string_view octets) {
   if (!reader.finished()) return std::nullopt;
   return record;
 }
-
-}  // namespace tokenstore::journal
-
-// ---- src/journal/restricted.hpp ------------------------------------------------------------------------------
-
-/// What the journal restricts, in memory: for each record the revision below which a stored one is an older state.
-///
-/// 16 octets a record: a keyed hash of its name, its revision, and when it would have ended by itself, after which it
-/// is dropped. Two names of one hash would share the higher revision: nobody can choose such names, and by chance it
-/// needs billions of records. Thread-safe; whoever looks takes one of many locks for a moment.
-///
-/// One set is of one workspace: a name says which record it is within one alone, and is all that is hashed. Who reads a
-/// journal of several has a set for each.
-
-
-
-
-namespace tokenstore::journal {
-
-class Restricted {
- public:
-  explicit Restricted(RandomSource& random) noexcept;
-
-  /// Never lowers what is known. Throws std::bad_alloc, and then knows what it knew before.
-  void note(RecordKind kind, std::string_view key, RecordRevision revision, UnixMillis until, UnixMillis now);
-  /// The revision that a stored record has to have at least: 0 if nothing is known of it, `gone` if it must not be
-  /// there.
-  RecordRevision least_revision(RecordKind kind, std::string_view key) const noexcept;
-
-  bool empty() const noexcept { return size_.load(std::memory_order_acquire) == 0; }
-  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
-  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
-
- private:
-  struct Slot {
-    std::uint64_t hash = 0;  ///< 0: free
-    std::uint64_t word = 0;  ///< revision and end, see restricted.cpp
-  };
-  struct Shard {
-    mutable std::mutex mutex;
-    std::vector<Slot> slots;
-    std::size_t used = 0;
-  };
-  static constexpr std::size_t shards = 64;
-
-  std::uint64_t hash_of(RecordKind kind, std::string_view key) const noexcept;
-  /// Where a record is, or could be. There is always a free slot.
-  static std::size_t place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
-  void make_room(Shard& shard, UnixMillis now);
-
-  base::WipedBytes<crypto_shorthash_KEYBYTES> hash_key_;
-  std::array<Shard, shards> shards_;
-  std::atomic<std::size_t> size_{0};
-  std::atomic<std::size_t> bytes_{0};
-};
 
 }  // namespace tokenstore::journal
 
@@ -7494,7 +8144,13 @@ class Segment {
 
   /// A frame that is as long as its header says. False: it is not genuine.
   Result<bool> take(const FrameHeader& header, std::string_view frame) {
-    if (!is_genuine(reader_.sealer, header, frame)) {
+    const seal::Sealer& known = reader_.keys.now();
+    bool genuine = is_genuine(known, header, frame);
+    // Under keys that another process has taken before this one.
+    if (!genuine && !known.key_use(header.key_id) && reader_.keys.look(known)) {
+      genuine = is_genuine(reader_.keys.now(), header, frame);
+    }
+    if (!genuine) {
       if (auto no = key_refused(header)) return *no;
       return false;
     }
@@ -7503,6 +8159,7 @@ class Segment {
         return damaged_at(reader_, position_, "the head of a segment stands among its entries");
       if (auto good = open(header, payload_of(frame)); !good.ok()) return good.error();
       position_.head = mac_of(frame);
+      position_.key_id = header.key_id;
     } else {
       if (position_.offset == 0) return damaged_at(reader_, position_, "its beginning is missing");
       if (header.previous != position_.mac || header.number != position_.number) {
@@ -7515,12 +8172,13 @@ class Segment {
     }
     position_.offset += frame.size();
     position_.mac = mac_of(frame);
+    if (header.type != FrameType::entries) position_.summary_end = position_.offset;
     return true;
   }
 
  private:
   std::optional<Error> key_refused(const FrameHeader& header) const {
-    const auto use = reader_.sealer.key_use(header.key_id);
+    const auto use = reader_.keys.now().key_use(header.key_id);
     if (use && *use != KeyUse::retired) return std::nullopt;
     return journal_error(
         Status::wrong_key, reader_.path,
@@ -7639,7 +8297,8 @@ Error damaged_at(const Reader& reader, const Position& position, std::string_vie
   return journal_error(
       Status::journal_damaged, reader.path,
       fmt::format(
-          "is damaged at octet {}, behind entry {}: {}; move it away for somebody to look at, and begin a new one",
+          "is damaged at octet {}, behind entry {}: {}; move it away for somebody to look at, and a new one takes over "
+          "what the database shows",
           position.offset, position.number - 1, what));
 }
 
@@ -7657,9 +8316,8 @@ constexpr std::size_t payload_aim = std::size_t{1} << 20;
 }  // namespace
 
 void Summary::entry(std::uint64_t, const Entry& entry) {
-  if (entry.deed == Deed::learned) {
-    auto& known = learned_[std::string(entry.workspace)];
-    known = std::max(known, entry.feed_revision);
+  if (entry.deed == Deed::learned && !entry.restricts) {
+    learned_.insert_or_assign(std::string(entry.workspace), Settings{0, encode_entry(entry)});
   }
   if (!entry.restricts) return;
   if (entry.kind == RecordKind::token) {
@@ -7725,14 +8383,8 @@ Result<void> Summary::write_settings(const Write& write) const {
   for (const auto& [name, latest] : settings_) {
     if (auto done = add(latest.encoded); !done.ok()) return done;
   }
-  for (const auto& [workspace, revision] : learned_) {
-    Entry known;
-    known.deed = Deed::learned;
-    known.kind = RecordKind::workspace;
-    known.at = now_;
-    known.workspace = workspace;
-    known.feed_revision = revision;
-    if (auto done = add(encode_entry(known)); !done.ok()) return done;
+  for (const auto& [workspace, latest] : learned_) {
+    if (auto done = add(latest.encoded); !done.ok()) return done;
   }
   return count == 0 ? Result<void>{} : write(FrameType::carried, count, payload);
 }
@@ -9545,7 +10197,8 @@ namespace tokenstore::validate {
 
 /// What an owner's sealed record says of using tokens, and what their tokens are bound to.
 struct OwnerStanding {
-  /// `none`, `owner_suspended`, `owner_may_not_use`, `tampered` (also if missing), `retired_key` or `storage`.
+  /// `none`, `owner_suspended`, `owner_may_not_use`, `tampered` (also if missing), `retired_key`, `rolled_back` or
+  /// `storage`.
   Reason reason = Reason::storage;
   Bytes16 birth{};
   std::uint64_t revoke_all_count = 0;
@@ -9558,7 +10211,7 @@ class SettingsSource {
  public:
   virtual ~SettingsSource() = default;
   virtual OwnerStanding owner_standing(std::string_view owner) = 0;
-  /// `none`, `tokens_disabled`, `tampered` (also if missing), `retired_key` or `storage`.
+  /// `none`, `tokens_disabled`, `tampered` (also if missing), `retired_key`, `rolled_back` or `storage`.
   virtual Reason workspace_permits() = 0;
 };
 
@@ -9566,8 +10219,8 @@ class SettingsSource {
 class StoredSettings final : public SettingsSource {
  public:
   StoredSettings(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-                 Failures& failures)
-      : backend_(backend), sealer_(sealer), clock_(clock), place_(place), failures_(failures) {}
+                 const std::unique_ptr<journal::Journal>& journal, Failures& failures)
+      : backend_(backend), sealer_(sealer), clock_(clock), place_(place), journal_(journal), failures_(failures) {}
   OwnerStanding owner_standing(std::string_view owner) override;
   Reason workspace_permits() override;
   /// What a genuine record says.
@@ -9578,6 +10231,7 @@ class StoredSettings final : public SettingsSource {
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  const std::unique_ptr<journal::Journal>& journal_;
   Failures& failures_;
 };
 
@@ -9590,7 +10244,7 @@ struct CheckedToken {
 class FullCheck {
  public:
   FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-            Failures& failures);
+            const std::unique_ptr<journal::Journal>& journal, Failures& failures);
 
   /// `token` has passed parse() and its tag is right.
   CheckedToken run(const text::ParsedToken& token, SettingsSource& settings) const;
@@ -9608,6 +10262,7 @@ class FullCheck {
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  const std::unique_ptr<journal::Journal>& journal_;
   Failures& failures_;
   TokenRecord nobody_;  ///< what a missing record is compared with, so that its absence costs what its presence does
 };
@@ -9715,6 +10370,9 @@ class UseLog {
 /// Keeps what is remembered as fresh as storage: compares the pulse, reads the change feed, and drops
 /// what it names.
 ///
+/// What processes of this host have written into the journal is read with the feed: storage may have been put back,
+/// feed and all, to before an ending that nobody here has seen yet.
+///
 /// The feed is not believed because it is stored: each of its entries is linked to the one before by a keyed MAC
 /// (seal/announcement.hpp). Where it does not fit, everything is forgotten.
 ///
@@ -9728,12 +10386,13 @@ namespace tokenstore::validate {
 class Freshness {
  public:
   Freshness(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-            CacheTable& table, RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
-            const std::atomic<UnixMillis>& unwritten_since)
+            const std::unique_ptr<journal::Journal>& journal, CacheTable& table, RememberedSettings& settings,
+            Generations& tokens, Generations& owners, UseLog& uses, const std::atomic<UnixMillis>& unwritten_since)
       : backend_(backend),
         sealer_(sealer),
         clock_(clock),
         place_(place),
+        journal_(journal),
         table_(table),
         settings_(settings),
         tokens_(tokens),
@@ -9766,6 +10425,8 @@ class Freshness {
 
   /// What was remembered so far is not believed any more.
   void forget_everything() noexcept;
+  /// Forgets what others have ended by the journal, whatever storage says.
+  void read_journal();
 
   std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
   /// Catch-ups that met a feed which does not fit what was read of it before.
@@ -9793,6 +10454,7 @@ class Freshness {
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  const std::unique_ptr<journal::Journal>& journal_;
   CacheTable& table_;
   RememberedSettings& settings_;
   Generations& tokens_;
@@ -9841,6 +10503,8 @@ bool Freshness::read_feed() {
   const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);
   auto changes = backend_.changes(place_.workspace, revision_.value_or(seal::far_ahead));
   if (!changes.ok()) return false;
+  // Before this call goes by anything: an ending is in the journal before it is acknowledged.
+  read_journal();
   catch_ups_.fetch_add(1, std::memory_order_relaxed);
   if (!revision_) {
     // Nothing can be remembered yet but by a pulse that began at 0.
@@ -9889,6 +10553,23 @@ void Freshness::forget(const std::optional<std::vector<seal::ChangedRecord>>& na
   std::vector<Use> displaced;
   for (const seal::ChangedRecord& changed : *named) forget_one(changed.kind, changed.key, owner_matters, displaced);
   keep_uses(displaced);
+}
+
+void Freshness::read_journal() {
+  if (!journal_) return;
+  try {
+    std::optional<std::vector<seal::ChangedRecord>> named(std::in_place);
+    journal_->read_on(named);
+    if (!named) return forget_everything();
+    std::vector<Use> displaced;
+    const auto always = [](std::string_view) { return true; };
+    for (const seal::ChangedRecord& one : *named) forget_one(one.kind, one.key, always, displaced);
+    keep_uses(displaced);
+  } catch (...) {
+    // It will not be named a second time.
+    forget_everything();
+    throw;
+  }
 }
 
 void Freshness::committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept {
@@ -9983,6 +10664,27 @@ Reason distrust(seal::SealCheck check) noexcept {
   return Reason::tampered;
 }
 
+/// What the journal says of a stored record: `none`, `rolled_back`, or `storage` if it cannot be asked.
+Reason objection(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
+                 RecordRevision revision, Failures& failures, UnixMillis now) {
+  if (!journal) return Reason::none;
+  const auto least = journal->least_revision(kind, key);
+  if (least) return revision < *least ? Reason::rolled_back : Reason::none;
+  failures.note(journal->trouble().value_or(Error(Status::unavailable, "the journal cannot be read")), now);
+  return Reason::storage;
+}
+
+/// Loads a record by `load`, and once more if it seems to be an earlier state: a change that was committed since the
+/// first time may be in the journal already, and shows the second time.
+template <typename Load>
+auto load_latest(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
+                 const Load& load) {
+  auto loaded = load();
+  const bool earlier = journal && loaded.ok() && loaded->has_value() &&
+                       journal->least_revision(kind, key).value_or(0) > (*loaded)->revision;
+  return earlier ? load() : std::move(loaded);
+}
+
 TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& place) {
   TokenRecord record;
   record.id = std::string(text::id_size, '0');
@@ -9997,7 +10699,8 @@ TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& plac
 }  // namespace
 
 OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
-  const auto loaded = backend_.load_owner(place_.workspace, owner);
+  const auto loaded =
+      load_latest(journal_, RecordKind::owner, owner, [&] { return backend_.load_owner(place_.workspace, owner); });
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return {Reason::storage};
@@ -10005,6 +10708,8 @@ OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
   if (!loaded->has_value() || (*loaded)->owner != owner) return {Reason::tampered};
   const OwnerRecord& record = **loaded;
   if (const Reason why = distrust(sealer_.verify(place_, record)); why != Reason::none) return {why};
+  const Reason put_back = objection(journal_, RecordKind::owner, owner, record.revision, failures_, clock_.now());
+  if (put_back != Reason::none) return {put_back};
   return standing_in(record);
 }
 
@@ -10015,7 +10720,8 @@ OwnerStanding StoredSettings::standing_in(const OwnerRecord& record) noexcept {
 }
 
 Reason StoredSettings::workspace_permits() {
-  const auto loaded = backend_.load_workspace(place_.workspace);
+  const auto loaded = load_latest(journal_, RecordKind::workspace, place_.workspace,
+                                  [&] { return backend_.load_workspace(place_.workspace); });
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return Reason::storage;
@@ -10025,21 +10731,26 @@ Reason StoredSettings::workspace_permits() {
   // One that was born later is another workspace of the same name.
   if (record.workspace != place_.workspace || record.birth != place_.workspace_birth) return Reason::tampered;
   if (const Reason why = distrust(sealer_.verify(place_.store, record)); why != Reason::none) return why;
+  const Reason put_back =
+      objection(journal_, RecordKind::workspace, place_.workspace, record.revision, failures_, clock_.now());
+  if (put_back != Reason::none) return put_back;
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
 
 FullCheck::FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-                     Failures& failures)
+                     const std::unique_ptr<journal::Journal>& journal, Failures& failures)
     : backend_(backend),
       sealer_(sealer),
       clock_(clock),
       place_(place),
+      journal_(journal),
       failures_(failures),
       nobody_(record_of_nobody(sealer.now(), place)) {}
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
-  auto loaded = backend_.load_token(place_.workspace, token.id);
+  auto loaded = load_latest(journal_, RecordKind::token, token.id,
+                            [&] { return backend_.load_token(place_.workspace, token.id); });
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return checked;
@@ -10075,9 +10786,12 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
 
 Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
   if (has_ended(token.key_id)) return Reason::retired_key;
+  const Reason put_back = objection(journal_, RecordKind::token, record.id, record.revision, failures_, clock_.now());
+  if (put_back != Reason::none) return put_back;
   if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
   const OwnerStanding owner = settings.owner_standing(record.owner);
-  if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key) {
+  if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key ||
+      owner.reason == Reason::rolled_back) {
     return owner.reason;
   }
   // Bound to an owner's record that is gone, or to a later state of this one: somebody put records back or away.
@@ -10208,8 +10922,8 @@ namespace tokenstore::validate {
 struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
   Memory(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, RandomSource& random,
-         const seal::Place& place, StoredSettings& stored, std::size_t cache_bytes,
-         std::chrono::milliseconds use_interval)
+         const seal::Place& place, const std::unique_ptr<journal::Journal>& journal, StoredSettings& stored,
+         std::size_t cache_bytes, std::chrono::milliseconds use_interval)
       : fingerprinter(random),
         tokens(fingerprinter),
         owners(fingerprinter),
@@ -10218,8 +10932,8 @@ struct Memory {
         table(new_table(cache_bytes)),
         use_writer(backend, clock, place.workspace, use_interval, uses, table.get(), unwritten_since) {
     if (!table) return;
-    freshness = std::make_unique<Freshness>(backend, sealer, clock, place, *table, settings, tokens, owners, uses,
-                                            unwritten_since);
+    freshness = std::make_unique<Freshness>(backend, sealer, clock, place, journal, *table, settings, tokens, owners,
+                                            uses, unwritten_since);
   }
 
   const Fingerprinter fingerprinter;
@@ -10577,7 +11291,7 @@ namespace tokenstore::validate {
 class Misses {
  public:
   Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-         Failures& failures);
+         const std::unique_ptr<journal::Journal>& journal, Failures& failures);
 
   /// `token` is what `text` says, and its tag is right. `pulse`: what the call goes by; empty: it may neither use nor
   /// make memories.
@@ -10608,6 +11322,7 @@ class Misses {
   Backend& backend_;
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
+  const std::unique_ptr<journal::Journal>& journal_;
   FullCheck full_check_;
   StoredSettings stored_settings_;
 };
@@ -10645,12 +11360,13 @@ EntryKind kind_of(Reason reason) noexcept {
 }  // namespace
 
 Misses::Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-               Failures& failures)
+               const std::unique_ptr<journal::Journal>& journal, Failures& failures)
     : backend_(backend),
       sealer_(sealer),
       clock_(clock),
-      full_check_(backend, sealer, clock, place, failures),
-      stored_settings_(backend, sealer, clock, place, failures) {}
+      journal_(journal),
+      full_check_(backend, sealer, clock, place, journal, failures),
+      stored_settings_(backend, sealer, clock, place, journal, failures) {}
 
 /// Settings as remembered, else from storage, for one call.
 class Misses::SettingsOfCall final : public SettingsSource {
@@ -10661,7 +11377,8 @@ class Misses::SettingsOfCall final : public SettingsSource {
     seen_.owner = memory_.owners.of(memory_.owners.group_of(owner));
     if (const auto known = memory_.settings.recall_owner(owner, seen_.owner)) return *known;
     const OwnerStanding standing = stored_.owner_standing(owner);
-    if (standing.reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
+    const bool passing = standing.reason == Reason::storage || standing.reason == Reason::rolled_back;
+    if (!passing && memory_.freshness->unmoved(seen_.pulse)) {
       memory_.settings.remember_owner(owner, seen_.owner, standing);
     }
     return standing;
@@ -10683,6 +11400,11 @@ void Misses::answer(Memory& memory, const text::ParsedToken& token, std::string_
                     std::optional<std::uint64_t> pulse, Verdict& verdict) {
   VerdictWriter answer(verdict);
   Seen seen;
+  // Who remembers nothing follows no feed, and the journal is read with it.
+  if (journal_ && !memory.freshness) {
+    std::optional<std::vector<seal::ChangedRecord>> nothing;
+    journal_->read_on(nothing);
+  }
   const CheckedToken checked = check_at_once(memory, token, pulse, seen);
   const TokenRecord& record = checked.record;
   bool used = false;
@@ -10901,7 +11623,7 @@ std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generat
 }
 
 void RememberedSettings::remember_workspace(std::uint32_t generation, Reason reason) noexcept {
-  if (reason == Reason::storage) return;
+  if (reason == Reason::storage || reason == Reason::rolled_back) return;
   workspace_answer_.store(std::uint64_t{generation} << 32 | known_mark | static_cast<std::uint8_t>(reason),
                           std::memory_order_release);
 }
@@ -11242,6 +11964,7 @@ struct ValidatorParts {
   RandomSource& random;
   const seal::Place& place;
   const std::string& prefix;
+  const std::unique_ptr<journal::Journal>& journal;  ///< null: none is kept
   std::size_t cache_bytes;
   std::chrono::milliseconds use_interval;
   /// Called once in a forked child, when it first uses the validator. May be empty.
@@ -11265,6 +11988,9 @@ class Validator {
 
   /// The keys are others now: what was decided by the old ones is forgotten when this returns.
   void keys_changed() noexcept;
+
+  /// Reads what others have written into the journal, and forgets what it names.
+  void read_journal();
 
   /// Endings that storage could not be told of.
   Denials& denials() { return memory().denials; }
@@ -11320,7 +12046,7 @@ Validator::Validator(ValidatorParts parts)
     : parts_(std::move(parts)),
       text_size_(parts_.prefix.size() + text::size_without_prefix),
       hits_(parts_.prefix, parts_.clock, counters_),
-      misses_(parts_.backend, parts_.sealer, parts_.clock, parts_.place, failures_),
+      misses_(parts_.backend, parts_.sealer, parts_.clock, parts_.place, parts_.journal, failures_),
       memory_(new_memory().release()) {}
 
 Validator::~Validator() {
@@ -11330,7 +12056,7 @@ Validator::~Validator() {
 
 std::unique_ptr<Memory> Validator::new_memory() {
   return std::make_unique<Memory>(parts_.backend, parts_.sealer, parts_.clock, parts_.random, parts_.place,
-                                  misses_.stored_settings(), parts_.cache_bytes, parts_.use_interval);
+                                  parts_.journal, misses_.stored_settings(), parts_.cache_bytes, parts_.use_interval);
 }
 
 void Validator::start_afresh() {
@@ -11428,6 +12154,13 @@ void Validator::keys_changed() noexcept {
   if (fork_guard_.forked()) return;
   const Memory& known = *memory_.load(std::memory_order_acquire);
   if (known.freshness) known.freshness->forget_everything();
+}
+
+void Validator::read_journal() {
+  if (!parts_.journal) return;
+  if (const Memory& known = memory(); known.freshness) return known.freshness->read_journal();
+  std::optional<std::vector<seal::ChangedRecord>> nothing;
+  parts_.journal->read_on(nothing);
 }
 
 std::optional<Use> Validator::pending_use(std::string_view id) {
@@ -11554,8 +12287,36 @@ Error no_such_owner();
 bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept;
 /// `what` as in "the record of this token".
 Error tampered(std::string_view what);
+Error rolled_back(std::string_view what);
 
 }  // namespace tokenstore::rules
+
+// ---- src/store/learning.hpp ----------------------------------------------------------------------------------
+
+/// How far a store has come in taking over into its journal what others have changed.
+///
+/// One thread at a time, by the mutex; who finds it taken has nothing to do.
+
+
+
+namespace tokenstore {
+
+struct Learning {
+  /// Looking at everything that has ended, because the change feed does not go back far enough.
+  struct Walk {
+    enum class Part : std::uint8_t { owners, revoked, expired };
+    std::uint64_t revision = 0;  ///< of the feed, when it began: what changes since stands there
+    Bytes32 link{};
+    Part part = Part::owners;
+    std::string from;  ///< the last name, or the lowest id, that was looked at
+  };
+
+  std::mutex mutex;
+  std::optional<Walk> walk;
+  journal::Learned upto;  ///< what this process has come to; the journal's own word for it may still be waiting
+};
+
+}  // namespace tokenstore
 
 // ---- src/store/recent_settings.hpp ---------------------------------------------------------------------------
 
@@ -11860,8 +12621,8 @@ Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring 
 ///
 /// Thread use: every method may be called from several threads at once. Ownership: a store owns its
 /// keyring and shares its backend; destroy it when no call is under way. A method that returns OK for
-/// a change has made it durable. Every method may throw std::bad_alloc except validate; nothing else
-/// is ever thrown.
+/// a change has made it durable. With a journal a change can fail with `not_journaled`: it holds all the same. Every
+/// method may throw std::bad_alloc except validate; nothing else is ever thrown.
 
 
 
@@ -11874,13 +12635,19 @@ struct StoreOptions {
   std::size_t cache_bytes = std::size_t{64} << 20;  ///< the validator's budget; 0: no cache
   std::chrono::milliseconds use_interval{60'000};   ///< how often last uses are written out
   bool upkeep_thread = false;                       ///< run maintain() in a thread of the store's own
-  std::shared_ptr<Clock> clock{};                   ///< null: the system's
-  std::shared_ptr<RandomSource> random{};           ///< null: the system's
+  /// A file outside the database that testifies to what was ended, so that an older database brings nothing back
+  /// (docs/audit.md). Made if it is missing; shared by the processes of this machine. Empty: none.
+  std::string journal{};
+  /// Of meaning if root runs the program: the journal may belong to whom this file or directory belongs to.
+  std::string journal_owner_of{};
+  std::shared_ptr<Clock> clock{};          ///< null: the system's
+  std::shared_ptr<RandomSource> random{};  ///< null: the system's
 };
 
 class TokenStore {
  public:
-  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
+  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it. Of the journal:
+  /// `journal_damaged`, `not_a_store` if it is another store's, `cannot_open` if its file is not to be taken.
   static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
                                                   StoreOptions options = {});
   /// The same with keys that may change while the store is open: whenever the source has others, they are taken.
@@ -12014,6 +12781,16 @@ inline constexpr UnixMillis not_ended = std::numeric_limits<UnixMillis>::max();
 /// A time budget beyond a lifetime of the process is no limit, and must not overflow.
 inline constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{24 * 366 * 100};
 
+/// What a commit does, for the journal. Views and pointers last as long as the call.
+struct Act {
+  journal::Deed deed;
+  const Actor& by;
+  std::string_view reason{};
+  /// Of a token that is removed, or whose end is brought forward: the end that it had.
+  UnixMillis ended_at = 0;
+  std::string_view owner{};  ///< of a token that is removed
+};
+
 class TokenStore::Impl {
  public:
   Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::LiveSealer> seals, seal::Place where,
@@ -12026,6 +12803,8 @@ class TokenStore::Impl {
   const seal::Place place;
   const std::string& workspace = place.workspace;
   const std::string prefix;
+  std::unique_ptr<journal::Journal> journal;  ///< null: none was asked for
+  Learning learning;
   validate::Validator validator;
   RecentSettings recent;
   std::unique_ptr<UpkeepThread> upkeep;
@@ -12058,10 +12837,18 @@ class TokenStore::Impl {
   Mutation next_revision(WorkspaceRecord record);
   Mutation next_revision(StoreRecord record);
 
-  /// Commits and announces every record that the batch changes; anything but committed is an Error.
-  Result<void> commit(std::span<const Mutation> batch);
+  /// Commits and announces every record that the batch changes; anything but committed is an Error, and so is
+  /// `not_journaled`: it was committed then.
+  Result<void> commit(std::span<const Mutation> batch, const Act& act);
   /// Commits what nobody can have remembered: new tokens.
-  Result<void> commit_unannounced(std::span<const Mutation> batch);
+  Result<void> commit_unannounced(std::span<const Mutation> batch, const Act& act);
+  /// For a repeated ending that finds nothing to change: what an earlier one could not write into the journal is
+  /// written now.
+  Result<void> settle_journal();
+  /// Whether a record of this revision is an earlier state than the journal knows.
+  bool is_rolled_back(RecordKind kind, std::string_view key, RecordRevision revision) noexcept {
+    return journal && journal->least_revision(kind, key).value_or(journal::gone) > revision;
+  }
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.
   Result<void> announce(RecordKind kind, std::string_view key);
@@ -12096,7 +12883,11 @@ class TokenStore::Impl {
   void start_upkeep(std::chrono::milliseconds pause);
 
  private:
-  Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement);
+  Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement, const Act* act);
+  /// The journal's entries of a commit.
+  journal::Draft draft(std::span<const Mutation> batch, const Act& act);
+  /// Appends what other hosts have changed, as far as the change feed tells. Part of maintain().
+  Result<void> learn_from_feed();
 
   /// Each lost race means that somebody else won it, so many in a row are progress, not a fault.
   static constexpr int most_attempts = 1000;
@@ -12565,7 +13356,8 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   }
   // A new token's text is known to nobody yet, and nothing that is remembered of an owner changes with a new token.
   // That an owner had no record may be remembered.
-  const auto done = first_tokens ? store_.commit(batch) : store_.commit_unannounced(batch);
+  const Act act{journal::Deed::issued, actor_};
+  const auto done = first_tokens ? store_.commit(batch, act) : store_.commit_unannounced(batch, act);
   if (!done.ok()) return done.error();
   remember(*workspace, *shares, batch);
   return issued;
@@ -12588,6 +13380,374 @@ Result<Issued> TokenStore::issue(const Actor& actor, const IssueRequest& request
   auto issued = issue_many(actor, {&request, 1});
   if (!issued.ok()) return issued.error();
   return std::move(issued->front());
+}
+
+}  // namespace tokenstore
+
+// ---- src/store/journaling.cpp --------------------------------------------------------------------------------
+
+/// What a store writes into its journal: its own commits, and what others have changed.
+
+
+namespace tokenstore {
+
+namespace {
+
+/// Small enough that upkeep gets on with other things.
+constexpr std::size_t learning_slice = 1000;
+
+std::string_view octets_of_link(const Bytes32& link) noexcept {
+  return {reinterpret_cast<const char*>(link.data()), link.size()};
+}
+
+bool can_still_be_used(const TokenRecord& record) noexcept {
+  return record.revoked_at == not_ended && record.expired_at == not_ended;
+}
+
+/// The end that a token may have had under an earlier state of its record, which nobody can tell: by the longest
+/// lifetime that the policy allows.
+UnixMillis latest_end(const Policy& policy, UnixMillis created_at, UnixMillis at_least) noexcept {
+  if (policy.longest_lifetime == never || policy.never_allowed) return journal::no_end;
+  if (created_at > latest_time || policy.longest_lifetime > latest_time) return journal::no_end;
+  return std::max(at_least, created_at + policy.longest_lifetime);
+}
+
+/// Puts the entries of a commit together.
+class Drafting {
+ public:
+  Drafting(const std::string& workspace, UnixMillis now, const Act& act)
+      : workspace_(workspace), now_(now), act_(act), actor_(rules::actor_label(act.by)) {}
+
+  journal::Draft run(std::span<const Mutation> batch) {
+    std::uint64_t resealed = 0;
+    for (const Mutation& step : batch) {
+      if (step.action == Mutation::Action::check) continue;
+      if (act_.deed == journal::Deed::resealed) {
+        ++resealed;
+      } else if (step.action == Mutation::Action::remove) {
+        removed(step);
+      } else if (const auto* token = std::get_if<TokenRecord>(&step.record)) {
+        put(*token);
+      } else if (act_.deed != journal::Deed::issued) {
+        put_settings(step);
+      }
+    }
+    // Says what it said: one line for all.
+    if (resealed != 0) {
+      journal::Entry entry = begun(RecordKind::workspace, {});
+      const std::string count = std::to_string(resealed) + " records";
+      entry.reason = count;
+      draft_.add(entry);
+    }
+    return std::move(draft_);
+  }
+
+ private:
+  journal::Entry begun(RecordKind kind, std::string_view key) const {
+    journal::Entry entry;
+    entry.deed = act_.deed;
+    entry.kind = kind;
+    entry.at = now_;
+    entry.workspace = workspace_;
+    entry.key = key;
+    entry.actor = actor_;
+    entry.reason = act_.reason;
+    return entry;
+  }
+
+  void removed(const Mutation& step) {
+    journal::Entry entry = begun(RecordKind::token, step.key);
+    entry.owner = act_.owner;
+    // What is purged had ended: its record denies it if it is put back, or the journal knows of its end.
+    if (act_.deed != journal::Deed::purged) {
+      entry.restricts = true;
+      entry.revision = journal::gone;
+      entry.until = act_.ended_at;
+      entry.ends_at = now_;
+      draft_.waits = true;
+    }
+    draft_.add(entry);
+  }
+
+  void put(const TokenRecord& record) {
+    journal::Entry entry = begun(RecordKind::token, record.id);
+    entry.owner = record.owner;
+    entry.revision = record.revision;
+    entry.ends_at = record.ends_at();
+    std::string octets;
+    if (act_.deed != journal::Deed::issued) {
+      entry.restricts = true;
+      entry.until = std::max(record.expires_at, act_.ended_at);
+      draft_.waits = true;
+      if (!can_still_be_used(record)) octets = journal::encode_record(record);
+      entry.record = octets;
+    }
+    draft_.add(entry);
+  }
+
+  /// Loosened settings restrict too: the earlier ones were others, and are not the present ones.
+  void put_settings(const Mutation& step) {
+    journal::Entry entry = begun(step.kind, step.key);
+    entry.restricts = true;
+    entry.revision = step.expected + 1;
+    const std::string octets = journal::encode_record(step.record);
+    entry.record = octets;
+    draft_.waits = draft_.waits || act_.deed != journal::Deed::resumed;
+    draft_.add(entry);
+  }
+
+  const std::string& workspace_;
+  const UnixMillis now_;
+  const Act& act_;
+  const std::string actor_;
+  journal::Draft draft_;
+};
+
+/// Takes over what others have changed.
+class Learner {
+ public:
+  Learner(TokenStore::Impl& store, Learning& learning) : store_(store), learning_(learning) {}
+
+  Result<void> run() {
+    for (; looked_at_ < learning_slice; ++looked_at_) {
+      if (learning_.walk) {
+        if (auto done = walk(*learning_.walk); !done.ok()) return done;
+        continue;
+      }
+      const journal::Learned known = known_so_far();
+      auto changes = store_.backend->changes(store_.workspace, known.ever ? known.revision : seal::far_ahead);
+      if (!changes.ok()) return changes.error();
+      if (known.ever && changes->revision == known.revision && changes->link == known.link) return {};
+      const auto named = known.ever ? named_by_others(known, *changes) : std::nullopt;
+      if (named) return learn(*named, *changes);
+      learning_.walk = Learning::Walk{changes->revision, changes->link, Learning::Walk::Part::owners, {}};
+    }
+    return {};
+  }
+
+ private:
+  /// Where this process has come to, even if another one has come further: the database may have been put back since.
+  journal::Learned known_so_far() { return learning_.upto.ever ? learning_.upto : store_.journal->learned(); }
+
+  /// Empty: the feed does not tell, or is not genuine.
+  std::optional<std::vector<seal::ChangedRecord>> named_by_others(const journal::Learned& known,
+                                                                  const Changes& changes) {
+    auto reading = seal::read_on(store_.sealer->now(), store_.place, known.revision, known.link, changes);
+    if (!reading.named) return std::nullopt;
+    std::vector<seal::ChangedRecord> named;
+    for (const Changes::Entry& entry : changes.entries) {
+      if (store_.journal->is_own(entry.revision)) continue;
+      auto some = seal::changes_named(entry.text);
+      if (!some) return std::nullopt;
+      std::move(some->begin(), some->end(), std::back_inserter(named));
+    }
+    return named;
+  }
+
+  Result<void> learn(const std::vector<seal::ChangedRecord>& named, const Changes& upto) {
+    for (const seal::ChangedRecord& one : named) {
+      if (auto done = learn(one); !done.ok()) return done;
+    }
+    return finish(upto.revision, upto.link);
+  }
+
+  Result<void> learn(const seal::ChangedRecord& one) {
+    switch (one.kind) {
+      case RecordKind::token: {
+        if (!text::is_id(one.key)) return {};
+        auto loaded = store_.backend->load_token(store_.workspace, one.key);
+        if (!loaded.ok()) return loaded.error();
+        return loaded->has_value() ? learn(**loaded) : learn_removed(one.key);
+      }
+      case RecordKind::owner: {
+        auto loaded = store_.backend->load_owner(store_.workspace, one.key);
+        if (!loaded.ok()) return loaded.error();
+        if (loaded->has_value()) learn(**loaded);
+        return {};
+      }
+      case RecordKind::workspace:
+        return learn_workspace();
+      case RecordKind::store:
+        break;
+    }
+    return {};
+  }
+
+  Result<void> learn(const TokenRecord& record) {
+    // Of a first revision there is no earlier state.
+    if (record.revision < 2 || is_known(RecordKind::token, record.id, record.revision)) return {};
+    if (!store_.sealer->is_genuine(store_.place, record)) return {};
+    auto policy = read_policy();
+    if (!policy.ok()) return policy.error();
+    journal::Entry entry = begun(RecordKind::token, record.id, record.revision);
+    entry.owner = record.owner;
+    entry.actor = record.revoked_by;
+    entry.reason = record.revoke_reason;
+    entry.ends_at = record.ends_at();
+    const bool was_its_end = record.revision == 2 && record.revoked_at != not_ended && record.expired_at == not_ended;
+    entry.until = was_its_end ? record.expires_at : latest_end(**policy, record.created_at, record.expires_at);
+    std::string octets;
+    if (!can_still_be_used(record)) octets = journal::encode_record(record);
+    entry.record = octets;
+    draft_.add(entry);
+    return {};
+  }
+
+  Result<void> learn_removed(const std::string& id) {
+    if (is_known(RecordKind::token, id, journal::gone)) return {};
+    auto policy = read_policy();
+    if (!policy.ok()) return policy.error();
+    journal::Entry entry = begun(RecordKind::token, id, journal::gone);
+    entry.until = latest_end(**policy, text::id_time(id).value_or(latest_time), 0);
+    // Purged, most likely.
+    if (!journal::can_still_live(entry.until, store_.clock.now())) return {};
+    draft_.add(entry);
+    return {};
+  }
+
+  void learn(const OwnerRecord& record) {
+    if (is_known(RecordKind::owner, record.owner, record.revision)) return;
+    if (!store_.sealer->is_genuine(store_.place, record)) return;
+    journal::Entry entry = begun(RecordKind::owner, record.owner, record.revision);
+    entry.actor = record.suspended_by;
+    entry.reason = record.suspend_reason;
+    const std::string octets = journal::encode_record(record);
+    entry.record = octets;
+    draft_.add(entry);
+  }
+
+  Result<void> learn_workspace() {
+    auto loaded = store_.backend->load_workspace(store_.workspace);
+    if (!loaded.ok()) return loaded.error();
+    if (!loaded->has_value()) return {};
+    const WorkspaceRecord& record = **loaded;
+    if (record.birth != store_.place.workspace_birth || !store_.sealer->is_genuine(store_.place.store, record))
+      return {};
+    if (is_known(RecordKind::workspace, store_.workspace, record.revision)) return {};
+    journal::Entry entry = begun(RecordKind::workspace, store_.workspace, record.revision);
+    const std::string octets = journal::encode_record(record);
+    entry.record = octets;
+    draft_.add(entry);
+    return {};
+  }
+
+  /// A slice of everything that has ended.
+  Result<void> walk(Learning::Walk& at) {
+    using Part = Learning::Walk::Part;
+    if (at.part == Part::owners) {
+      if (at.from.empty()) {
+        if (auto done = learn_workspace(); !done.ok()) return done;
+      }
+      auto list = store_.backend->list_owners(store_.workspace, at.from, learning_slice);
+      if (!list.ok()) return list.error();
+      looked_at_ += list->owners.size();
+      for (const OwnerRecord& record : list->owners) {
+        if (record.revision > 1) learn(record);
+      }
+      if (auto done = write(at.revision); !done.ok()) return done;
+      if (list->more && !list->owners.empty()) {
+        at.from = list->owners.back().owner;
+        return {};
+      }
+      at.part = Part::revoked;
+      at.from.clear();
+      return {};
+    }
+    TokenQuery query;
+    query.state = at.part == Part::revoked ? TokenQuery::State::revoked : TokenQuery::State::expired;
+    query.now = store_.clock.now();
+    query.before_id = at.from;
+    query.limit = learning_slice;
+    auto list = store_.list_part(query);
+    if (!list.ok()) return list.error();
+    looked_at_ += list->tokens.size();
+    for (const TokenRecord& record : list->tokens) {
+      // What is over by itself needs nobody to remember it.
+      const bool by_hand = record.revoked_at != not_ended || record.expired_at != not_ended;
+      if (!by_hand) continue;
+      if (auto done = learn(record); !done.ok()) return done;
+    }
+    if (auto done = write(at.revision); !done.ok()) return done;
+    at.from = std::move(list->next_before_id);
+    if (!at.from.empty()) return {};
+    if (at.part == Part::revoked) {
+      at.part = Part::expired;
+      return {};
+    }
+    const Learning::Walk whole = *std::exchange(learning_.walk, std::nullopt);
+    return finish(whole.revision, whole.link);
+  }
+
+  /// From here on the feed is followed.
+  Result<void> finish(std::uint64_t revision, const Bytes32& link) {
+    journal::Entry entry = begun(RecordKind::workspace, {}, 0);
+    entry.restricts = false;
+    entry.record = octets_of_link(link);
+    draft_.add(entry);
+    if (auto done = write(revision); !done.ok()) return done;
+    learning_.upto = {revision, link, true};
+    store_.journal->forget_own(revision);
+    return {};
+  }
+
+  Result<void> write(std::uint64_t revision) {
+    return store_.journal->append(std::exchange(draft_, journal::Draft()), revision, journal::Whose::others);
+  }
+
+  journal::Entry begun(RecordKind kind, std::string_view key, RecordRevision revision) const {
+    journal::Entry entry;
+    entry.deed = journal::Deed::learned;
+    entry.kind = kind;
+    entry.restricts = true;
+    entry.at = store_.clock.now();
+    entry.workspace = store_.workspace;
+    entry.key = key;
+    entry.revision = revision;
+    return entry;
+  }
+
+  bool is_known(RecordKind kind, std::string_view key, RecordRevision revision) {
+    return store_.journal->least_revision(kind, key).value_or(journal::gone) >= revision;
+  }
+
+  Result<const Policy*> read_policy() {
+    if (!policy_) {
+      auto record = store_.load_workspace();
+      if (!record.ok()) return record.error();
+      policy_ = rules::policy_of(*record);
+    }
+    return &*policy_;
+  }
+
+  TokenStore::Impl& store_;
+  Learning& learning_;
+  std::size_t looked_at_ = 0;
+  journal::Draft draft_;
+  std::optional<Policy> policy_;
+};
+
+}  // namespace
+
+journal::Draft TokenStore::Impl::draft(std::span<const Mutation> batch, const Act& act) {
+  return Drafting(workspace, clock.now(), act).run(batch);
+}
+
+Result<void> TokenStore::Impl::settle_journal() {
+  if (!journal || journal->settle().ok()) return {};
+  const auto why = journal->trouble();
+  return Error(Status::not_journaled,
+               "the change holds, but is not in the journal: " + (why ? why->message() : "ask again"));
+}
+
+Result<void> TokenStore::Impl::learn_from_feed() {
+  const std::unique_lock lock(learning.mutex, std::try_to_lock);
+  if (!lock) return {};
+  // What another process has written already need not be learned again.
+  validator.read_journal();
+  auto learned = Learner(*this, learning).run();
+  auto written = journal->write_waiting();
+  if (written.ok()) written = journal->tidy();
+  return learned.ok() ? written : learned;
 }
 
 }  // namespace tokenstore
@@ -12803,6 +13963,7 @@ Result<void> tell_everybody(TokenStore::Impl& store) {
 
 /// Seals the store's record under the active key, unless it is.
 Result<void> seal_store_anew(TokenStore::Impl& store) {
+  const Actor host = Actor::host();
   auto done = store.retrying<bool>([&]() -> Result<bool> {
     auto loaded = store.backend->load_store();
     if (!loaded.ok()) return loaded.error();
@@ -12813,7 +13974,8 @@ Result<void> seal_store_anew(TokenStore::Impl& store) {
       return true;
     }
     const Mutation batch[] = {store.next_revision(std::move(record))};
-    if (auto committed = store.commit(batch); !committed.ok()) return committed.error();
+    const Act act{journal::Deed::resealed, host};
+    if (auto committed = store.commit(batch, act); !committed.ok()) return committed.error();
     return true;
   });
   if (!done.ok()) return done.error();
@@ -12828,6 +13990,10 @@ Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
     if (!loaded.ok()) return loaded.error();
     if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
     WorkspaceRecord& record = **loaded;
+    // What was put back must not get a revision that the journal takes for the present one.
+    if (workspace == store.workspace && store.is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
+      return true;
+    }
     const seal::Place place = place_of(store, record);
     const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();
@@ -13042,7 +14208,7 @@ Result<std::uint64_t> revoke_some(TokenStore::Impl& store, const TokenQuery& que
     batch.push_back(store.next_revision(std::move(record)));
   }
   if (!batch.empty()) {
-    auto done = store.commit(batch);
+    auto done = store.commit(batch, {journal::Deed::revoked, actor, reason});
     for (const std::string& id : ids) remember_ending(store.validator.denials(), id, done.status());
     if (!done.ok()) return done.error();
   }
@@ -13078,7 +14244,11 @@ Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, st
     if (at && *at > latest_time && *at != record.expires_at) {
       return Error(Status::invalid_argument, "the new end is after the year 9999; give an earlier one");
     }
-    if (record.revoked_at != not_ended || record.expired_at != not_ended) return rules::describe(record, now);
+    if (record.revoked_at != not_ended || record.expired_at != not_ended) {
+      if (auto settled = impl_->settle_journal(); !settled.ok()) return settled.error();
+      return rules::describe(record, now);
+    }
+    const UnixMillis ended_at = record.expires_at;
     if (ends == Ends::at_once) {
       // Marked as ended, also if it is over by this host's clock: another's may be behind.
       record.expired_at = now;
@@ -13089,7 +14259,8 @@ Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, st
     }
     TokenInfo info = rules::describe(record, now);
     const Mutation batch[] = {impl_->next_revision(std::move(record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    const Act act{journal::Deed::expired, actor, {}, ended_at};
+    if (auto done = impl_->commit(batch, act); !done.ok()) return done.error();
     return info;
   });
 }
@@ -13099,13 +14270,16 @@ Result<TokenInfo> TokenStore::revoke(const Actor& actor, std::string_view id, st
   if (auto good = rules::check_reason(reason); !good.ok()) return good.error();
   return end_token<TokenInfo>(*impl_, actor, id, Ends::at_once, [&](TokenRecord& record) -> Result<TokenInfo> {
     const UnixMillis now = impl_->clock.now();
-    if (record.revoked_at != not_ended) return rules::describe(record, now);
+    if (record.revoked_at != not_ended) {
+      if (auto settled = impl_->settle_journal(); !settled.ok()) return settled.error();
+      return rules::describe(record, now);
+    }
     record.revoked_at = now;
     record.revoked_by = rules::actor_label(actor);
     record.revoke_reason = reason;
     TokenInfo info = rules::describe(record, now);
     const Mutation batch[] = {impl_->next_revision(std::move(record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    if (auto done = impl_->commit(batch, {journal::Deed::revoked, actor, reason}); !done.ok()) return done.error();
     return info;
   });
 }
@@ -13124,7 +14298,7 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
     if (!record->has_value()) return rules::no_such_owner();
     ++(*record)->revoke_all_count;
     const Mutation batch[] = {impl_->next_revision(std::move(**record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    if (auto done = impl_->commit(batch, {journal::Deed::all_revoked, actor, reason}); !done.ok()) return done.error();
     return true;
   });
   const auto told = ended.status() == Status::not_found
@@ -13169,7 +14343,10 @@ Result<void> TokenStore::remove(const Actor& actor, std::string_view id) {
     if ((*loaded)->id != id) return rules::tampered("the record of this token");
     allowed = true;
     const Mutation batch[] = {Mutation::remove_token(std::string(id), (*loaded)->revision)};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    // Whether the record is genuine or not: an earlier state of it might be.
+    const bool genuine = impl_->sealer->is_genuine(impl_->place, **loaded);
+    const Act act{journal::Deed::removed, actor, {}, genuine ? (*loaded)->expires_at : never, (*loaded)->owner};
+    if (auto done = impl_->commit(batch, act); !done.ok()) return done.error();
     return true;
   });
   if (allowed) {
@@ -13514,6 +14691,7 @@ TokenStore::TokenStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TokenStore::~TokenStore() {
   impl_->upkeep.reset();
   try {
+    if (impl_->journal) static_cast<void>(impl_->journal->write_waiting().ok());
     // Nobody is left to tell: a last use that cannot be written is lost, as it is in a crash.
     static_cast<void>(impl_->validator.write_all_uses().ok());
   } catch (...) {  // NOLINT(bugprone-empty-catch): as above
@@ -13569,9 +14747,15 @@ Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend,
   if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
+  const journal::Whereabouts where{options.journal, options.journal_owner_of, backend->read_only()};
   auto sealer = std::make_unique<seal::LiveSealer>(std::move(keys.sealer), std::move(keys.source), keys.mark);
   auto impl =
       std::make_unique<TokenStore::Impl>(std::move(backend), std::move(sealer), *std::move(place), std::move(options));
+  if (!where.path.empty()) {
+    auto opened = journal::Journal::open({where, *impl->sealer, impl->place, impl->clock, *impl->random});
+    if (!opened.ok()) return opened.error();
+    impl->journal = std::move(*opened);
+  }
   if (upkeep_thread) impl->start_upkeep(pause);
   return impl;
 }
@@ -13655,8 +14839,9 @@ namespace {
 
 /// Reads the owner's record (or starts one), lets `change` alter it, and stores it unless `change`
 /// says that it is as it should be.
-Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std::string_view owner,
+Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Act& act, std::string_view owner,
                                const std::function<bool(OwnerRecord&)>& change) {
+  const Actor& actor = act.by;
   if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
   if (auto good = rules::check_owner_name(owner); !good.ok()) return good.error();
   auto answer = store.retrying<OwnerInfo>([&]() -> Result<OwnerInfo> {
@@ -13664,7 +14849,10 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
     if (!record.ok()) return record.error();
     const bool changed = change(*record);
     OwnerInfo info = rules::describe(*record);
-    if (!changed && record->revision != 0) return info;
+    if (!changed && record->revision != 0) {
+      if (auto settled = store.settle_journal(); !settled.ok()) return settled.error();
+      return info;
+    }
     std::vector<Mutation> batch;
     if (record->revision == 0) {
       // As in an issue: of a record that is new, nothing else says by which key it is to be sealed.
@@ -13677,7 +14865,7 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
       }
     }
     batch.push_back(store.next_revision(std::move(*record)));
-    if (auto done = store.commit(batch); !done.ok()) return done.error();
+    if (auto done = store.commit(batch, act); !done.ok()) return done.error();
     return info;
   });
   // A record that does not verify denies the owner: everybody has to look.
@@ -13729,7 +14917,7 @@ Result<OwnerPage> TokenStore::list_owners(const Actor& actor, std::string_view c
 }
 
 Result<OwnerInfo> TokenStore::set_owner(const Actor& actor, std::string_view owner, const OwnerSettings& settings) {
-  auto answer = change_owner(*impl_, actor, owner, [&](OwnerRecord& record) {
+  auto answer = change_owner(*impl_, {journal::Deed::owner_set, actor}, owner, [&](OwnerRecord& record) {
     if (record.may_issue == settings.may_issue && record.may_use == settings.may_use) return false;
     record.may_issue = settings.may_issue;
     record.may_use = settings.may_use;
@@ -13750,13 +14938,13 @@ Result<OwnerInfo> TokenStore::suspend(const Actor& actor, std::string_view owner
     record.suspend_reason = reason;
     return true;
   };
-  auto answer = change_owner(*impl_, actor, owner, stop);
+  auto answer = change_owner(*impl_, {journal::Deed::suspended, actor, reason}, owner, stop);
   remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::suspension, answer.status());
   return answer;
 }
 
 Result<OwnerInfo> TokenStore::resume(const Actor& actor, std::string_view owner) {
-  auto answer = change_owner(*impl_, actor, owner, [](OwnerRecord& record) {
+  auto answer = change_owner(*impl_, {journal::Deed::resumed, actor}, owner, [](OwnerRecord& record) {
     if (record.suspended_at == not_ended) return false;
     record.suspended_at = not_ended;
     record.suspended_by.clear();
@@ -13790,7 +14978,7 @@ Result<Policy> TokenStore::set_policy(const Actor& actor, const Policy& policy) 
     if (!record.ok()) return record.error();
     rules::set_policy(*record, policy);
     const Mutation batch[] = {impl_->next_revision(std::move(*record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    if (auto done = impl_->commit(batch, {journal::Deed::policy_set, actor}); !done.ok()) return done.error();
     return policy;
   });
   validate::Denials& denials = impl_->validator.denials();
@@ -13835,7 +15023,7 @@ Result<PurgeResult> TokenStore::purge(const Actor& actor, UnixMillis ended_befor
     }
     std::vector<Mutation> batch;
     for (EndedToken& token : *ended) batch.push_back(Mutation::remove_token(std::move(token.id), token.revision));
-    auto done = impl_->commit(batch);
+    auto done = impl_->commit(batch, {journal::Deed::purged, actor});
     if (done.ok()) {
       result.removed += batch.size();
     } else if (done.status() != Status::conflict) {
@@ -13862,7 +15050,8 @@ constexpr std::size_t slice = 200;
 
 class Reseal {
  public:
-  Reseal(TokenStore::Impl& store, std::int64_t stop_at) : store_(store), stop_at_(stop_at) {}
+  Reseal(TokenStore::Impl& store, const Actor& actor, std::int64_t stop_at)
+      : store_(store), actor_(actor), stop_at_(stop_at) {}
 
   Result<ResealResult> run(std::string_view cursor) {
     store_.sealer->look(store_.sealer->now());
@@ -13894,10 +15083,23 @@ class Reseal {
  private:
   bool time_is_over() { return store_.clock.monotonic() >= stop_at_; }
 
+  bool is_rolled_back(const TokenRecord& record) {
+    return store_.is_rolled_back(RecordKind::token, record.id, record.revision);
+  }
+  bool is_rolled_back(const OwnerRecord& record) {
+    return store_.is_rolled_back(RecordKind::owner, record.owner, record.revision);
+  }
+  bool is_rolled_back(const WorkspaceRecord& record) {
+    return store_.is_rolled_back(RecordKind::workspace, record.workspace, record.revision);
+  }
+  /// It restricts nothing.
+  static bool is_rolled_back(const StoreRecord&) { return false; }
+
   /// Adds a step that seals a record anew, if it is to be. `where`: what its seal covers besides.
   template <typename Record, typename... Where>
   void consider(std::vector<Mutation>& batch, Record record, const Where&... where) {
-    if (store_.sealer->verify(where..., record) != seal::SealCheck::genuine) {
+    // What was put back must not get a revision that the journal takes for the present one.
+    if (store_.sealer->verify(where..., record) != seal::SealCheck::genuine || is_rolled_back(record)) {
       ++result_.refused;
     } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
       ++result_.kept;
@@ -13909,7 +15111,7 @@ class Reseal {
   /// Whoever changed one of the records meanwhile has sealed it anew; the others are tried again.
   Result<void> commit(const std::vector<Mutation>& batch) {
     if (batch.empty()) return {};
-    auto done = store_.commit(batch);
+    auto done = store_.commit(batch, {journal::Deed::resealed, actor_});
     if (done.ok()) result_.resealed += batch.size();
     return done;
   }
@@ -13992,6 +15194,7 @@ class Reseal {
   }
 
   TokenStore::Impl& store_;
+  const Actor& actor_;
   const std::int64_t stop_at_;
   ResealResult result_;
 };
@@ -14004,7 +15207,7 @@ Result<ResealResult> TokenStore::reseal(const Actor& actor, std::string_view cur
   if (impl_->backend->read_only()) {
     return Error(Status::read_only, "the store is open for reading only; open it for writing");
   }
-  return Reseal(*impl_, impl_->clock.monotonic() + std::min(budget, longest_budget).count()).run(cursor);
+  return Reseal(*impl_, actor, impl_->clock.monotonic() + std::min(budget, longest_budget).count()).run(cursor);
 }
 
 }  // namespace tokenstore
@@ -14229,6 +15432,13 @@ Error tampered(std::string_view what) {
   return {Status::tampered, fmt::format("{} was changed outside the library; run a check of the store", what)};
 }
 
+Error rolled_back(std::string_view what) {
+  return {Status::tampered,
+          fmt::format("{} was put back to an earlier state than the journal knows; bring back a database that is not "
+                      "older",
+                      what)};
+}
+
 }  // namespace tokenstore::rules
 
 // ---- src/store/store_impl.cpp --------------------------------------------------------------------------------
@@ -14254,7 +15464,8 @@ TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::L
       clock(or_else(std::move(options.clock), system_clock)),
       place(std::move(where)),
       prefix(std::move(options.prefix)),
-      validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
+      validator({*backend, *sealer, clock, *random, place, prefix, journal, options.cache_bytes, options.use_interval,
+                 [this] {
                    if (upkeep) start_upkeep(upkeep_pause);
                  }}) {
   const auto fits = [this](const seal::Sealer& others) -> Result<bool> {
@@ -14277,6 +15488,10 @@ const seal::Sealer& TokenStore::Impl::sealer_after(std::string_view sealed_with)
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
   auto loaded = backend->load_workspace(workspace);
+  // A change that was committed since may be in the journal already: what is loaded then shows it.
+  if (loaded.ok() && loaded->has_value() && is_rolled_back(RecordKind::workspace, workspace, (*loaded)->revision)) {
+    loaded = backend->load_workspace(workspace);
+  }
   if (!loaded.ok()) return loaded.error();
   if (!loaded->has_value()) return rules::tampered("the record of this workspace is missing: the store");
   WorkspaceRecord& record = **loaded;
@@ -14284,16 +15499,26 @@ Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
       !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
+  if (is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
+    return rules::rolled_back("the record of this workspace");
+  }
   return std::move(record);
 }
 
 Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view owner) {
   auto loaded = backend->load_owner(workspace, owner);
-  if (!loaded.ok() || !loaded->has_value()) return loaded;
+  const RecordRevision revision = loaded.ok() && loaded->has_value() ? (*loaded)->revision : 0;
+  if (loaded.ok() && is_rolled_back(RecordKind::owner, owner, revision)) loaded = backend->load_owner(workspace, owner);
+  if (!loaded.ok()) return loaded;
+  if (!loaded->has_value()) {
+    if (is_rolled_back(RecordKind::owner, owner, 0)) return rules::rolled_back("the record of this owner");
+    return loaded;
+  }
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
+  if (is_rolled_back(RecordKind::owner, owner, record.revision)) return rules::rolled_back("the record of this owner");
   return loaded;
 }
 
@@ -14364,24 +15589,28 @@ Bytes16 TokenStore::Impl::new_birth() const {
   return birth;
 }
 
-Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
+Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const Act& act) {
   seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name_changes(batch);
-  return commit(batch, &announcement);
+  return commit(batch, &announcement, &act);
 }
 
-Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batch) {
-  return commit(batch, nullptr);
+Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batch, const Act& act) {
+  return commit(batch, nullptr, &act);
 }
 
 Result<void> TokenStore::Impl::announce(RecordKind kind, std::string_view key) {
   seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name(kind, key);
-  return commit({}, &announcement);
+  return commit({}, &announcement, nullptr);
 }
 
-Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement) {
+Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement,
+                                      const Act* act) {
   if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
+  // Before the commit: behind it nothing may fail for lack of memory.
+  journal::Draft entries;
+  if (journal && act != nullptr) entries = draft(batch, *act);
   const CommitResult done = backend->commit(workspace, batch, announcement);
   // Before the caller is told, and whether or not the backend's pulse moves.
   const bool committed = done.outcome == CommitOutcome::committed;
@@ -14389,7 +15618,8 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const sea
     const std::string_view entry = announcement != nullptr ? announcement->entry() : std::string_view();
     validator.committed(batch, entry, committed ? done.revision : 0);
   }
-  return outcome_of(done);
+  if (!committed || entries.empty()) return outcome_of(done);
+  return journal->append(std::move(entries), announcement != nullptr ? done.revision : 0);
 }
 
 Result<void> TokenStore::Impl::outcome_of(const CommitResult& done) {
@@ -14416,6 +15646,8 @@ Result<TokenStore::Impl::Left> TokenStore::Impl::maintain(std::chrono::milliseco
   budget = std::clamp(budget, std::chrono::milliseconds(0), longest_budget);
   const std::int64_t start = clock.monotonic();
   auto uses = validator.write_due_uses(budget);
+  // A failure shows in the statistics and is tried again at the next turn.
+  if (journal) static_cast<void>(learn_from_feed().ok());
   // The backend's turn comes in any case: a lease may depend on it.
   const std::chrono::milliseconds spent(clock.monotonic() - start);
   auto rest = backend->maintain(budget - std::min(budget, spent));
@@ -16978,136 +18210,6 @@ class WalPulse {
 };
 
 }  // namespace tokenstore::sqlite
-
-// ---- src/base/commit_queue.hpp -------------------------------------------------------------------------------
-
-/// Group commit: threads that want to write at the same time share one transaction.
-///
-/// Whoever finds nobody at work becomes the leader, takes all that waits, and runs it in one go, so that
-/// the cost of making it durable is paid once for all of them. The others sleep until theirs is done, or until
-/// they are first in the queue and lead.
-///
-/// Thread use: submit() from any number of threads; the work itself runs in one thread at a time.
-/// Ownership: tickets stay the caller's; the queue holds pointers to them only until submit() returns.
-/// Nothing here allocates.
-
-
-
-namespace tokenstore::base {
-
-/// What one thread sleeps on until another wakes it, once. A semaphore, because whoever wakes neither holds nor needs a
-/// lock that the sleeper then waits for, as with a condition variable. It may end as soon as its sleeper is awake, even
-/// if ring() has not returned: POSIX lets a semaphore be destroyed once nobody is blocked on it (sem_destroy(3p)), and
-/// glibc's sem_post() does not touch it after the wake-up.
-class Bell {
- public:
-  Bell() noexcept { ::sem_init(&semaphore_, 0, 0); }
-  ~Bell() { ::sem_destroy(&semaphore_); }
-  Bell(const Bell&) = delete;
-  Bell& operator=(const Bell&) = delete;
-
-  void ring() noexcept { ::sem_post(&semaphore_); }
-  void wait() noexcept {
-    while (::sem_wait(&semaphore_) != 0) {  // a signal
-    }
-  }
-
- private:
-  ::sem_t semaphore_;
-};
-
-template <typename Ticket>
-class CommitQueue {
- public:
-  /// The most tickets that one leader takes: a bound on how long the first of them waits.
-  static constexpr std::size_t group_max = 256;
-  /// How long a leader waits at most for those who were there a moment ago and are about to come back.
-  static constexpr std::chrono::microseconds gather_max{500};
-
-  /// Returns when `ticket` has been through `work(std::span<Ticket* const>)`, which must not throw.
-  template <typename Work>
-  void submit(Ticket& ticket, Work&& work) {
-    Waiter self{&ticket};
-    if (!joins_a_leader(self)) return lead(work);
-    self.bell.wait();
-    if (self.leads) lead(work);
-  }
-
- private:
-  struct Waiter {
-    Ticket* ticket;
-    bool leads = false;  ///< woken to lead, not because its ticket is done
-    Waiter* next = nullptr;
-    Bell bell{};
-  };
-
-  /// False: nobody is at work, and the caller, alone in the queue, leads.
-  bool joins_a_leader(Waiter& waiter) {
-    const std::lock_guard lock(mutex_);
-    (last_ == nullptr ? first_ : last_->next) = &waiter;
-    last_ = &waiter;
-    waiting_.fetch_add(1, std::memory_order_relaxed);
-    return std::exchange(busy_, true);
-  }
-
-  /// By whoever is first in the queue.
-  template <typename Work>
-  void lead(Work& work) {
-    gather();
-    std::array<Waiter*, group_max> group;
-    std::array<Ticket*, group_max> tickets;
-    std::size_t count = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      for (; count < group_max && first_ != nullptr; ++count) {
-        group[count] = first_;
-        tickets[count] = first_->ticket;
-        first_ = first_->next;
-      }
-      if (first_ == nullptr) last_ = nullptr;
-      waiting_.fetch_sub(count, std::memory_order_relaxed);
-    }
-    const auto started = std::chrono::steady_clock::now();
-    work(std::span<Ticket* const>(tickets.data(), count));
-    const auto took = std::chrono::steady_clock::now() - started;
-    Waiter* next = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      expected_ = count + waiting_.load(std::memory_order_relaxed);
-      patience_ = std::min<std::chrono::steady_clock::duration>(took, gather_max);
-      next = first_;
-      busy_ = next != nullptr;
-    }
-    if (next != nullptr) {
-      next->leads = true;
-      next->bell.ring();
-    }
-    for (std::size_t i = 1; i < count; ++i) group[i]->bell.ring();
-  }
-
-  // Without this, the threads that just woke up would find a leader gone off with those who had been waiting, and
-  // there would be two groups in turns, half as large as they could be. Waiting costs no more than it can save:
-  // as long as the last group took.
-  void gather() {
-    const std::size_t expected = expected_;
-    if (expected < 2 || waiting_.load(std::memory_order_relaxed) >= expected) return;
-    const auto deadline = std::chrono::steady_clock::now() + patience_;
-    while (waiting_.load(std::memory_order_relaxed) < expected && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::yield();
-    }
-  }
-
-  std::mutex mutex_;
-  Waiter* first_ = nullptr;
-  Waiter* last_ = nullptr;
-  std::atomic<std::size_t> waiting_{0};
-  // The leader's alone, handed on with the lead.
-  std::size_t expected_ = 0;  ///< who was in the last group or waited behind it
-  std::chrono::steady_clock::duration patience_{};
-  bool busy_ = false;
-};
-
-}  // namespace tokenstore::base
 
 // ---- src/backends/sqlite/engine.hpp --------------------------------------------------------------------------
 
@@ -20353,6 +21455,7 @@ Result<Opened> open_sqlite(OpenSqlite options) {
   if (options.sqlite.path.empty() || options.sqlite.path.find('\0') != std::string::npos) {
     return Error(Status::invalid_argument, "the path of the database is empty or holds a NUL; name a file");
   }
+  if (options.store.journal_owner_of.empty()) options.store.journal_owner_of = owner_of(options.sqlite.path);
   const bool has_keyring = options.keyring.has_value();
   const bool has_credential = !options.key_credential.empty();
   const bool has_source = options.key_source != nullptr;
@@ -21397,6 +22500,7 @@ StoreOptions store_options_of(const tokenstore_open_options& options) {
   result.create_workspace = !flag(options.workspace_must_exist, "workspace_must_exist");
   result.upkeep_thread = flag(options.upkeep_thread, "upkeep_thread");
   result.clock = clock_of(options.clock);
+  result.journal = path(options.journal, options.journal_size, "the path of the journal");
   return result;
 }
 

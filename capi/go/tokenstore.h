@@ -344,6 +344,8 @@ typedef struct tokenstore_open_options {
   int32_t key_file_trust; /* TOKENSTORE_KEY_FILE_... added up: which key files are taken */
   int32_t reserved;
   const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
+  const char* journal; /* a file outside the database that testifies to what was ended (docs/audit.md); empty: none */
+  size_t journal_size;
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 

@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_c60065188ef0
+#define tokenstore tokenstore_postgres_0_1_0_d717906de2c9
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -413,6 +413,8 @@ typedef struct tokenstore_open_options {
   int32_t key_file_trust; /* TOKENSTORE_KEY_FILE_... added up: which key files are taken */
   int32_t reserved;
   const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
+  const char* journal; /* a file outside the database that testifies to what was ended (docs/audit.md); empty: none */
+  size_t journal_size;
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -1530,15 +1532,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_c60065188ef0_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -7532,8 +7534,8 @@ Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring 
 ///
 /// Thread use: every method may be called from several threads at once. Ownership: a store owns its
 /// keyring and shares its backend; destroy it when no call is under way. A method that returns OK for
-/// a change has made it durable. Every method may throw std::bad_alloc except validate; nothing else
-/// is ever thrown.
+/// a change has made it durable. With a journal a change can fail with `not_journaled`: it holds all the same. Every
+/// method may throw std::bad_alloc except validate; nothing else is ever thrown.
 
 
 
@@ -7546,13 +7548,19 @@ struct StoreOptions {
   std::size_t cache_bytes = std::size_t{64} << 20;  ///< the validator's budget; 0: no cache
   std::chrono::milliseconds use_interval{60'000};   ///< how often last uses are written out
   bool upkeep_thread = false;                       ///< run maintain() in a thread of the store's own
-  std::shared_ptr<Clock> clock{};                   ///< null: the system's
-  std::shared_ptr<RandomSource> random{};           ///< null: the system's
+  /// A file outside the database that testifies to what was ended, so that an older database brings nothing back
+  /// (docs/audit.md). Made if it is missing; shared by the processes of this machine. Empty: none.
+  std::string journal{};
+  /// Of meaning if root runs the program: the journal may belong to whom this file or directory belongs to.
+  std::string journal_owner_of{};
+  std::shared_ptr<Clock> clock{};          ///< null: the system's
+  std::shared_ptr<RandomSource> random{};  ///< null: the system's
 };
 
 class TokenStore {
  public:
-  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
+  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it. Of the journal:
+  /// `journal_damaged`, `not_a_store` if it is another store's, `cannot_open` if its file is not to be taken.
   static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
                                                   StoreOptions options = {});
   /// The same with keys that may change while the store is open: whenever the source has others, they are taken.

@@ -97,6 +97,7 @@ StoreOptions store_options_of(const tokenstore_open_options& options) {
   result.create_workspace = !flag(options.workspace_must_exist, "workspace_must_exist");
   result.upkeep_thread = flag(options.upkeep_thread, "upkeep_thread");
   result.clock = clock_of(options.clock);
+  result.journal = path(options.journal, options.journal_size, "the path of the journal");
   return result;
 }
 

@@ -2,8 +2,8 @@
 ///
 /// Thread use: every method may be called from several threads at once. Ownership: a store owns its
 /// keyring and shares its backend; destroy it when no call is under way. A method that returns OK for
-/// a change has made it durable. Every method may throw std::bad_alloc except validate; nothing else
-/// is ever thrown.
+/// a change has made it durable. With a journal a change can fail with `not_journaled`: it holds all the same. Every
+/// method may throw std::bad_alloc except validate; nothing else is ever thrown.
 #pragma once
 
 #include <chrono>
@@ -33,13 +33,19 @@ struct StoreOptions {
   std::size_t cache_bytes = std::size_t{64} << 20;  ///< the validator's budget; 0: no cache
   std::chrono::milliseconds use_interval{60'000};   ///< how often last uses are written out
   bool upkeep_thread = false;                       ///< run maintain() in a thread of the store's own
-  std::shared_ptr<Clock> clock{};                   ///< null: the system's
-  std::shared_ptr<RandomSource> random{};           ///< null: the system's
+  /// A file outside the database that testifies to what was ended, so that an older database brings nothing back
+  /// (docs/audit.md). Made if it is missing; shared by the processes of this machine. Empty: none.
+  std::string journal{};
+  /// Of meaning if root runs the program: the journal may belong to whom this file or directory belongs to.
+  std::string journal_owner_of{};
+  std::shared_ptr<Clock> clock{};          ///< null: the system's
+  std::shared_ptr<RandomSource> random{};  ///< null: the system's
 };
 
 class TokenStore {
  public:
-  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it.
+  /// Opens a workspace of a backend. `wrong_key` if the keyring is not the one that sealed it. Of the journal:
+  /// `journal_damaged`, `not_a_store` if it is another store's, `cannot_open` if its file is not to be taken.
   static Result<std::unique_ptr<TokenStore>> open(std::shared_ptr<Backend> backend, Keyring keyring,
                                                   StoreOptions options = {});
   /// The same with keys that may change while the store is open: whenever the source has others, they are taken.

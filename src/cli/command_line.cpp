@@ -61,6 +61,10 @@ void add_global_options(CLI::App& app, Globals& globals) {
                  "Which other key files are taken: group-readable-of-root, world-readable-of-root, "
                  "inherited-descriptor (or set TOKENSTORE_KEY_FILE_TRUST)")
       ->type_name("NAMES");
+  app.add_option("--journal", globals.journal,
+                 "A file outside the database that testifies to what was ended (or set TOKENSTORE_JOURNAL)")
+      ->envname("TOKENSTORE_JOURNAL")
+      ->type_name("PATH");
   app.add_option("--workspace", globals.workspace, "Which workspace (default: default)")->type_name("NAME");
   app.add_option("--prefix", globals.prefix, "What the tokens begin with (default: pat)")->type_name("PREFIX");
   app.add_option("--as", globals.as, "Who asks: host (default), user:NAME or administrator:NAME")->type_name("ACTOR");

@@ -57,6 +57,7 @@ OpenSqlite Session::open_options() {
     options.key_file = globals_.key.file;
     options.key_file_trust = globals_.key.key_file_trust();
   }
+  options.store.journal = globals_.journal;
   options.store.workspace = globals_.workspace;
   options.store.prefix = globals_.prefix;
   options.store.create_workspace = false;
@@ -66,6 +67,7 @@ OpenSqlite Session::open_options() {
 
 StoreOptions Session::postgres_store_options() const {
   StoreOptions options;
+  options.journal = globals_.journal;
   options.workspace = globals_.workspace;
   options.prefix = globals_.prefix;
   options.create_workspace = false;

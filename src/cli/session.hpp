@@ -17,6 +17,7 @@ namespace tokenstore::cli {
 struct Globals {
   std::string database;
   KeySource key;
+  std::string journal;  ///< empty: none
   std::string schema = "tokenstore";
   bool schema_given = false;  ///< on the command line: a file has none
   std::string workspace = "default";

@@ -59,7 +59,8 @@ std::string encode_entry(const Entry& entry) {
   writer.count(entry.feed_revision);
   writer.time(entry.until);
   writer.time(entry.ends_at);
-  for (const std::string_view text : {entry.workspace, entry.key, entry.actor, entry.reason, entry.record}) {
+  for (const std::string_view text :
+       {entry.workspace, entry.key, entry.owner, entry.actor, entry.reason, entry.record}) {
     writer.text(text);
   }
   std::string size;
@@ -68,8 +69,24 @@ std::string encode_entry(const Entry& entry) {
   return octets;
 }
 
+SomeEntries first_entries(std::string_view encoded, std::size_t most) noexcept {
+  SomeEntries some;
+  std::size_t taken = 0;
+  while (taken < encoded.size()) {
+    const std::size_t size = 4 + OctetReader(encoded.substr(taken)).number(4);
+    if (some.count != 0 && taken + size > most) break;
+    taken += size;
+    ++some.count;
+  }
+  some.octets = encoded.substr(0, taken);
+  return some;
+}
+
 void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept {
-  for (unsigned i = 0; i < 8; ++i) encoded[feed_revision_at + i] = static_cast<char>(revision >> (56 - 8 * i));
+  for (std::size_t at = 0; at < encoded.size();) {
+    for (unsigned i = 0; i < 8; ++i) encoded[at + feed_revision_at + i] = static_cast<char>(revision >> (56 - 8 * i));
+    at += first_entries(std::string_view(encoded).substr(at), 0).octets.size();
+  }
 }
 
 std::optional<Entry> take_entry(std::string_view& octets) {
@@ -86,7 +103,8 @@ std::optional<Entry> take_entry(std::string_view& octets) {
   entry.feed_revision = reader.count();
   entry.until = reader.time();
   entry.ends_at = reader.time();
-  for (std::string_view* text : {&entry.workspace, &entry.key, &entry.actor, &entry.reason, &entry.record}) {
+  for (std::string_view* text :
+       {&entry.workspace, &entry.key, &entry.owner, &entry.actor, &entry.reason, &entry.record}) {
     *text = reader.text();
   }
   if (!reader.finished() || !is_deed(deed) || kind < 1 || kind > 4 || restricts > 1) return std::nullopt;

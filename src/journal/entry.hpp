@@ -48,15 +48,23 @@ struct Entry {
   UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
   UnixMillis ends_at = no_end;  ///< of a token: its end since
   std::string_view workspace{};
-  std::string_view key{};  ///< token id or owner name; of what concerns no record: empty
+  std::string_view key{};    ///< token id or owner name; of what concerns no record: empty
+  std::string_view owner{};  ///< of a token, if known
   std::string_view actor{};
   std::string_view reason{};
-  std::string_view record{};  ///< of what restricts and can no longer be used: encode_record()
+  /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link.
+  std::string_view record{};
 };
 
 std::string encode_entry(const Entry& entry);
-/// Where `feed_revision` stands in an entry that was encoded: it is known last.
+/// Of every entry in a row of them: it is known last.
 void set_feed_revision(std::string& encoded, std::uint64_t revision) noexcept;
+/// As much of a row of entries as `most` octets hold, but at least one, and how many that are.
+struct SomeEntries {
+  std::string_view octets{};
+  std::uint32_t count = 0;
+};
+SomeEntries first_entries(std::string_view encoded, std::size_t most) noexcept;
 /// Takes an entry off the front of `octets`. Empty if there is none.
 std::optional<Entry> take_entry(std::string_view& octets);
 

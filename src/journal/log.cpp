@@ -36,9 +36,9 @@ std::string Log::path_of_segment(const std::string& path, std::uint64_t segment)
   return fmt::format("{}.{:06}", path, segment);
 }
 
-Result<std::unique_ptr<Log>> Log::open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
-                                       UnixMillis now, Listener& listener) {
-  std::unique_ptr<Log> log(new Log(std::move(where), sealer, store));
+Result<std::unique_ptr<Log>> Log::open(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store, UnixMillis now,
+                                       Listener& listener) {
+  std::unique_ptr<Log> log(new Log(std::move(where), keys, store));
   if (log->where_.path.empty() || log->where_.path.find('\0') != std::string::npos) {
     return Error(Status::invalid_argument, "the path of the journal is empty or holds a NUL; name a file");
   }
@@ -64,7 +64,7 @@ Result<void> Log::make(UnixMillis now) {
     header.type = FrameType::head;
     header.number = 1;
     const std::string head = encode_head({store_, 1, now, drawn_birth()});
-    auto written = file->write(where_.path, 0, compose_frame(sealer_, header, head));
+    auto written = file->write(where_.path, 0, compose_frame(keys_.now(), header, head));
     if (!written.ok()) return written;
     number = base::put_in_place(aside.path(), where_.path);
   }
@@ -145,7 +145,7 @@ Result<void> Log::read_rest(const SafeFile& file, Listener& listener) {
   const std::uint64_t from = position_.file == file.identity() ? position_.offset : 0;
   if (from == 0) return damaged_at(reader(), Position{}, "it does not begin as a journal");
   if (*all_good) return {};
-  if (judge_tail(sealer_, tail, from) == Tail::torn) return {};
+  if (judge_tail(keys_.now(), tail, from) == Tail::torn) return {};
   return damaged_at(reader(), position_, "what stands there is not what was written");
 }
 
@@ -155,7 +155,7 @@ Result<void> Log::catch_up(SafeFile& file, Listener& listener) {
   if (!all_good.ok()) return all_good.error();
   if (position_.file != file.identity()) return damaged_at(reader(), Position{}, "it does not begin as a journal");
   if (!*all_good) {
-    if (judge_tail(sealer_, tail, position_.offset) == Tail::damaged) {
+    if (judge_tail(keys_.now(), tail, position_.offset) == Tail::damaged) {
       return damaged_at(reader(), position_, "what stands there is not what was written");
     }
     // Durable before anything is written in its place: a sector that is never written must show.
@@ -192,7 +192,7 @@ Result<void> Log::append(std::string_view entries, std::uint32_t count, Listener
   header.number = position_.number;
   header.count = count;
   header.previous = position_.mac;
-  const std::string frame = compose_frame(sealer_, header, entries);
+  const std::string frame = compose_frame(keys_.now(), header, entries);
   if (auto done = file->append(where_.path, position_.offset, frame); !done.ok()) return done;
   position_.offset += frame.size();
   position_.mac = mac_of(frame);
@@ -222,7 +222,7 @@ Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
     header.number = position_.number;
     header.count = count;
     header.previous = at.mac;
-    const std::string frame = compose_frame(sealer_, header, payload);
+    const std::string frame = compose_frame(keys_.now(), header, payload);
     if (auto done = file.write(where_.path, at.offset, frame); !done.ok()) return done;
     at.offset += frame.size();
     at.mac = mac_of(frame);

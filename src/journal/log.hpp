@@ -6,7 +6,7 @@
 /// another's place and a forked child are all seen, and a call costs a few microseconds more.
 ///
 /// One thread at a time; any number of processes. A fork by another thread waits for the call that is under way.
-/// Borrows the sealer.
+/// Borrows the keys.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,11 @@ class Log {
   /// Reads all of the journal; makes it if there is none and it may be written, and says so in `made()`.
   /// `journal_damaged`, `not_a_store` (of another store), `wrong_key`, `cannot_open` (a file not to be taken, or
   /// missing where it is only read).
-  static Result<std::unique_ptr<Log>> open(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store,
+  static Result<std::unique_ptr<Log>> open(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store,
                                            UnixMillis now, Listener& listener);
+
+  /// Another one at the same place of the same file.
+  std::unique_ptr<Log> twin() const { return std::make_unique<Log>(*this); }
 
   /// Tells the listener what others have appended since. What somebody is writing now is left for later; so is, if it
   /// takes them longer than a moment, what was written last before. `unavailable`: not even a beginning can be read.
@@ -49,10 +52,10 @@ class Log {
   static std::string path_of_segment(const std::string& path, std::uint64_t segment);
 
  private:
-  Log(Whereabouts where, const seal::Sealer& sealer, const Bytes16& store)
-      : where_(std::move(where)), sealer_(sealer), store_(store) {}
+  Log(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store)
+      : where_(std::move(where)), keys_(keys), store_(store) {}
 
-  Reader reader() const noexcept { return {sealer_, store_, where_.path}; }
+  Reader reader() const noexcept { return {keys_, store_, where_.path}; }
   Result<void> make(UnixMillis now);
   /// Under the lock: reads to the end, cuts a write that did not come to its, and makes all before it durable.
   Result<void> catch_up(SafeFile& file, Listener& listener);
@@ -67,7 +70,7 @@ class Log {
 
   ForkPause pause_;
   Whereabouts where_;
-  const seal::Sealer& sealer_;
+  seal::LiveSealer& keys_;
   const Bytes16 store_;
   Position position_;
   bool made_ = false;

@@ -12,7 +12,7 @@
 #include "journal/entry.hpp"
 #include "journal/frame.hpp"
 #include "journal/safe_file.hpp"
-#include "seal/sealer.hpp"
+#include "seal/live_sealer.hpp"
 
 namespace tokenstore::journal {
 
@@ -36,7 +36,7 @@ class Listener {
 
 /// Whose journal is read.
 struct Reader {
-  const seal::Sealer& sealer;
+  seal::LiveSealer& keys;
   const Bytes16& store;
   const std::string& path;
 };
@@ -48,8 +48,10 @@ struct Position {
   Bytes32 mac{};             ///< of that frame
   std::uint64_t number = 1;  ///< of the next entry
   std::uint64_t segment = 0;
-  UnixMillis made_at = 0;  ///< of the segment
-  Bytes32 head{};          ///< MAC of its first frame: no other segment has it
+  UnixMillis made_at = 0;         ///< of the segment
+  Bytes32 head{};                 ///< MAC of its first frame: no other segment has it
+  std::string key_id{};           ///< of that frame
+  std::uint64_t summary_end = 0;  ///< where its summary ends
 };
 
 struct SegmentHead {

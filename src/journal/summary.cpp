@@ -12,9 +12,8 @@ constexpr std::size_t payload_aim = std::size_t{1} << 20;
 }  // namespace
 
 void Summary::entry(std::uint64_t, const Entry& entry) {
-  if (entry.deed == Deed::learned) {
-    auto& known = learned_[std::string(entry.workspace)];
-    known = std::max(known, entry.feed_revision);
+  if (entry.deed == Deed::learned && !entry.restricts) {
+    learned_.insert_or_assign(std::string(entry.workspace), Settings{0, encode_entry(entry)});
   }
   if (!entry.restricts) return;
   if (entry.kind == RecordKind::token) {
@@ -80,14 +79,8 @@ Result<void> Summary::write_settings(const Write& write) const {
   for (const auto& [name, latest] : settings_) {
     if (auto done = add(latest.encoded); !done.ok()) return done;
   }
-  for (const auto& [workspace, revision] : learned_) {
-    Entry known;
-    known.deed = Deed::learned;
-    known.kind = RecordKind::workspace;
-    known.at = now_;
-    known.workspace = workspace;
-    known.feed_revision = revision;
-    if (auto done = add(encode_entry(known)); !done.ok()) return done;
+  for (const auto& [workspace, latest] : learned_) {
+    if (auto done = add(latest.encoded); !done.ok()) return done;
   }
   return count == 0 ? Result<void>{} : write(FrameType::carried, count, payload);
 }

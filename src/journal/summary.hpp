@@ -56,7 +56,7 @@ class Summary final : public Listener {
   /// Owners and workspaces, by kind, workspace and name.
   std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
   /// How far each workspace's change feed is known.
-  std::map<std::string, std::uint64_t, std::less<>> learned_;
+  std::map<std::string, Settings, std::less<>> learned_;
 };
 
 }  // namespace tokenstore::journal

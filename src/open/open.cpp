@@ -133,6 +133,7 @@ Result<Opened> open_sqlite(OpenSqlite options) {
   if (options.sqlite.path.empty() || options.sqlite.path.find('\0') != std::string::npos) {
     return Error(Status::invalid_argument, "the path of the database is empty or holds a NUL; name a file");
   }
+  if (options.store.journal_owner_of.empty()) options.store.journal_owner_of = owner_of(options.sqlite.path);
   const bool has_keyring = options.keyring.has_value();
   const bool has_credential = !options.key_credential.empty();
   const bool has_source = options.key_source != nullptr;

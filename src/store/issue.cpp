@@ -244,7 +244,8 @@ Result<std::vector<Issued>> Issue::attempt(Settings settings) {
   }
   // A new token's text is known to nobody yet, and nothing that is remembered of an owner changes with a new token.
   // That an owner had no record may be remembered.
-  const auto done = first_tokens ? store_.commit(batch) : store_.commit_unannounced(batch);
+  const Act act{journal::Deed::issued, actor_};
+  const auto done = first_tokens ? store_.commit(batch, act) : store_.commit_unannounced(batch, act);
   if (!done.ok()) return done.error();
   remember(*workspace, *shares, batch);
   return issued;

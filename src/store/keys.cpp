@@ -51,6 +51,7 @@ Result<void> tell_everybody(TokenStore::Impl& store) {
 
 /// Seals the store's record under the active key, unless it is.
 Result<void> seal_store_anew(TokenStore::Impl& store) {
+  const Actor host = Actor::host();
   auto done = store.retrying<bool>([&]() -> Result<bool> {
     auto loaded = store.backend->load_store();
     if (!loaded.ok()) return loaded.error();
@@ -61,7 +62,8 @@ Result<void> seal_store_anew(TokenStore::Impl& store) {
       return true;
     }
     const Mutation batch[] = {store.next_revision(std::move(record))};
-    if (auto committed = store.commit(batch); !committed.ok()) return committed.error();
+    const Act act{journal::Deed::resealed, host};
+    if (auto committed = store.commit(batch, act); !committed.ok()) return committed.error();
     return true;
   });
   if (!done.ok()) return done.error();
@@ -76,6 +78,10 @@ Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
     if (!loaded.ok()) return loaded.error();
     if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
     WorkspaceRecord& record = **loaded;
+    // What was put back must not get a revision that the journal takes for the present one.
+    if (workspace == store.workspace && store.is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
+      return true;
+    }
     const seal::Place place = place_of(store, record);
     const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();

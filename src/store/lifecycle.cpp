@@ -64,7 +64,7 @@ Result<std::uint64_t> revoke_some(TokenStore::Impl& store, const TokenQuery& que
     batch.push_back(store.next_revision(std::move(record)));
   }
   if (!batch.empty()) {
-    auto done = store.commit(batch);
+    auto done = store.commit(batch, {journal::Deed::revoked, actor, reason});
     for (const std::string& id : ids) remember_ending(store.validator.denials(), id, done.status());
     if (!done.ok()) return done.error();
   }
@@ -100,7 +100,11 @@ Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, st
     if (at && *at > latest_time && *at != record.expires_at) {
       return Error(Status::invalid_argument, "the new end is after the year 9999; give an earlier one");
     }
-    if (record.revoked_at != not_ended || record.expired_at != not_ended) return rules::describe(record, now);
+    if (record.revoked_at != not_ended || record.expired_at != not_ended) {
+      if (auto settled = impl_->settle_journal(); !settled.ok()) return settled.error();
+      return rules::describe(record, now);
+    }
+    const UnixMillis ended_at = record.expires_at;
     if (ends == Ends::at_once) {
       // Marked as ended, also if it is over by this host's clock: another's may be behind.
       record.expired_at = now;
@@ -111,7 +115,8 @@ Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, st
     }
     TokenInfo info = rules::describe(record, now);
     const Mutation batch[] = {impl_->next_revision(std::move(record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    const Act act{journal::Deed::expired, actor, {}, ended_at};
+    if (auto done = impl_->commit(batch, act); !done.ok()) return done.error();
     return info;
   });
 }
@@ -121,13 +126,16 @@ Result<TokenInfo> TokenStore::revoke(const Actor& actor, std::string_view id, st
   if (auto good = rules::check_reason(reason); !good.ok()) return good.error();
   return end_token<TokenInfo>(*impl_, actor, id, Ends::at_once, [&](TokenRecord& record) -> Result<TokenInfo> {
     const UnixMillis now = impl_->clock.now();
-    if (record.revoked_at != not_ended) return rules::describe(record, now);
+    if (record.revoked_at != not_ended) {
+      if (auto settled = impl_->settle_journal(); !settled.ok()) return settled.error();
+      return rules::describe(record, now);
+    }
     record.revoked_at = now;
     record.revoked_by = rules::actor_label(actor);
     record.revoke_reason = reason;
     TokenInfo info = rules::describe(record, now);
     const Mutation batch[] = {impl_->next_revision(std::move(record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    if (auto done = impl_->commit(batch, {journal::Deed::revoked, actor, reason}); !done.ok()) return done.error();
     return info;
   });
 }
@@ -146,7 +154,7 @@ Result<std::uint64_t> TokenStore::revoke_all(const Actor& actor, std::string_vie
     if (!record->has_value()) return rules::no_such_owner();
     ++(*record)->revoke_all_count;
     const Mutation batch[] = {impl_->next_revision(std::move(**record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    if (auto done = impl_->commit(batch, {journal::Deed::all_revoked, actor, reason}); !done.ok()) return done.error();
     return true;
   });
   const auto told = ended.status() == Status::not_found
@@ -191,7 +199,10 @@ Result<void> TokenStore::remove(const Actor& actor, std::string_view id) {
     if ((*loaded)->id != id) return rules::tampered("the record of this token");
     allowed = true;
     const Mutation batch[] = {Mutation::remove_token(std::string(id), (*loaded)->revision)};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    // Whether the record is genuine or not: an earlier state of it might be.
+    const bool genuine = impl_->sealer->is_genuine(impl_->place, **loaded);
+    const Act act{journal::Deed::removed, actor, {}, genuine ? (*loaded)->expires_at : never, (*loaded)->owner};
+    if (auto done = impl_->commit(batch, act); !done.ok()) return done.error();
     return true;
   });
   if (allowed) {

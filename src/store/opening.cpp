@@ -155,6 +155,7 @@ TokenStore::TokenStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TokenStore::~TokenStore() {
   impl_->upkeep.reset();
   try {
+    if (impl_->journal) static_cast<void>(impl_->journal->write_waiting().ok());
     // Nobody is left to tell: a last use that cannot be written is lost, as it is in a crash.
     static_cast<void>(impl_->validator.write_all_uses().ok());
   } catch (...) {  // NOLINT(bugprone-empty-catch): as above
@@ -210,9 +211,15 @@ Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend,
   if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
+  const journal::Whereabouts where{options.journal, options.journal_owner_of, backend->read_only()};
   auto sealer = std::make_unique<seal::LiveSealer>(std::move(keys.sealer), std::move(keys.source), keys.mark);
   auto impl =
       std::make_unique<TokenStore::Impl>(std::move(backend), std::move(sealer), *std::move(place), std::move(options));
+  if (!where.path.empty()) {
+    auto opened = journal::Journal::open({where, *impl->sealer, impl->place, impl->clock, *impl->random});
+    if (!opened.ok()) return opened.error();
+    impl->journal = std::move(*opened);
+  }
   if (upkeep_thread) impl->start_upkeep(pause);
   return impl;
 }

@@ -12,8 +12,9 @@ namespace {
 
 /// Reads the owner's record (or starts one), lets `change` alter it, and stores it unless `change`
 /// says that it is as it should be.
-Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std::string_view owner,
+Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Act& act, std::string_view owner,
                                const std::function<bool(OwnerRecord&)>& change) {
+  const Actor& actor = act.by;
   if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
   if (auto good = rules::check_owner_name(owner); !good.ok()) return good.error();
   auto answer = store.retrying<OwnerInfo>([&]() -> Result<OwnerInfo> {
@@ -21,7 +22,10 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
     if (!record.ok()) return record.error();
     const bool changed = change(*record);
     OwnerInfo info = rules::describe(*record);
-    if (!changed && record->revision != 0) return info;
+    if (!changed && record->revision != 0) {
+      if (auto settled = store.settle_journal(); !settled.ok()) return settled.error();
+      return info;
+    }
     std::vector<Mutation> batch;
     if (record->revision == 0) {
       // As in an issue: of a record that is new, nothing else says by which key it is to be sealed.
@@ -34,7 +38,7 @@ Result<OwnerInfo> change_owner(TokenStore::Impl& store, const Actor& actor, std:
       }
     }
     batch.push_back(store.next_revision(std::move(*record)));
-    if (auto done = store.commit(batch); !done.ok()) return done.error();
+    if (auto done = store.commit(batch, act); !done.ok()) return done.error();
     return info;
   });
   // A record that does not verify denies the owner: everybody has to look.
@@ -86,7 +90,7 @@ Result<OwnerPage> TokenStore::list_owners(const Actor& actor, std::string_view c
 }
 
 Result<OwnerInfo> TokenStore::set_owner(const Actor& actor, std::string_view owner, const OwnerSettings& settings) {
-  auto answer = change_owner(*impl_, actor, owner, [&](OwnerRecord& record) {
+  auto answer = change_owner(*impl_, {journal::Deed::owner_set, actor}, owner, [&](OwnerRecord& record) {
     if (record.may_issue == settings.may_issue && record.may_use == settings.may_use) return false;
     record.may_issue = settings.may_issue;
     record.may_use = settings.may_use;
@@ -107,13 +111,13 @@ Result<OwnerInfo> TokenStore::suspend(const Actor& actor, std::string_view owner
     record.suspend_reason = reason;
     return true;
   };
-  auto answer = change_owner(*impl_, actor, owner, stop);
+  auto answer = change_owner(*impl_, {journal::Deed::suspended, actor, reason}, owner, stop);
   remember_stop(impl_->validator.denials(), owner, validate::OwnerStop::suspension, answer.status());
   return answer;
 }
 
 Result<OwnerInfo> TokenStore::resume(const Actor& actor, std::string_view owner) {
-  auto answer = change_owner(*impl_, actor, owner, [](OwnerRecord& record) {
+  auto answer = change_owner(*impl_, {journal::Deed::resumed, actor}, owner, [](OwnerRecord& record) {
     if (record.suspended_at == not_ended) return false;
     record.suspended_at = not_ended;
     record.suspended_by.clear();

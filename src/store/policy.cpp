@@ -20,7 +20,7 @@ Result<Policy> TokenStore::set_policy(const Actor& actor, const Policy& policy) 
     if (!record.ok()) return record.error();
     rules::set_policy(*record, policy);
     const Mutation batch[] = {impl_->next_revision(std::move(*record))};
-    if (auto done = impl_->commit(batch); !done.ok()) return done.error();
+    if (auto done = impl_->commit(batch, {journal::Deed::policy_set, actor}); !done.ok()) return done.error();
     return policy;
   });
   validate::Denials& denials = impl_->validator.denials();

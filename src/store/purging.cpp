@@ -30,7 +30,7 @@ Result<PurgeResult> TokenStore::purge(const Actor& actor, UnixMillis ended_befor
     }
     std::vector<Mutation> batch;
     for (EndedToken& token : *ended) batch.push_back(Mutation::remove_token(std::move(token.id), token.revision));
-    auto done = impl_->commit(batch);
+    auto done = impl_->commit(batch, {journal::Deed::purged, actor});
     if (done.ok()) {
       result.removed += batch.size();
     } else if (done.status() != Status::conflict) {

@@ -14,7 +14,8 @@ constexpr std::size_t slice = 200;
 
 class Reseal {
  public:
-  Reseal(TokenStore::Impl& store, std::int64_t stop_at) : store_(store), stop_at_(stop_at) {}
+  Reseal(TokenStore::Impl& store, const Actor& actor, std::int64_t stop_at)
+      : store_(store), actor_(actor), stop_at_(stop_at) {}
 
   Result<ResealResult> run(std::string_view cursor) {
     store_.sealer->look(store_.sealer->now());
@@ -46,10 +47,23 @@ class Reseal {
  private:
   bool time_is_over() { return store_.clock.monotonic() >= stop_at_; }
 
+  bool is_rolled_back(const TokenRecord& record) {
+    return store_.is_rolled_back(RecordKind::token, record.id, record.revision);
+  }
+  bool is_rolled_back(const OwnerRecord& record) {
+    return store_.is_rolled_back(RecordKind::owner, record.owner, record.revision);
+  }
+  bool is_rolled_back(const WorkspaceRecord& record) {
+    return store_.is_rolled_back(RecordKind::workspace, record.workspace, record.revision);
+  }
+  /// It restricts nothing.
+  static bool is_rolled_back(const StoreRecord&) { return false; }
+
   /// Adds a step that seals a record anew, if it is to be. `where`: what its seal covers besides.
   template <typename Record, typename... Where>
   void consider(std::vector<Mutation>& batch, Record record, const Where&... where) {
-    if (store_.sealer->verify(where..., record) != seal::SealCheck::genuine) {
+    // What was put back must not get a revision that the journal takes for the present one.
+    if (store_.sealer->verify(where..., record) != seal::SealCheck::genuine || is_rolled_back(record)) {
       ++result_.refused;
     } else if (record.seal_key_id == store_.sealer->now().active_key_id()) {
       ++result_.kept;
@@ -61,7 +75,7 @@ class Reseal {
   /// Whoever changed one of the records meanwhile has sealed it anew; the others are tried again.
   Result<void> commit(const std::vector<Mutation>& batch) {
     if (batch.empty()) return {};
-    auto done = store_.commit(batch);
+    auto done = store_.commit(batch, {journal::Deed::resealed, actor_});
     if (done.ok()) result_.resealed += batch.size();
     return done;
   }
@@ -144,6 +158,7 @@ class Reseal {
   }
 
   TokenStore::Impl& store_;
+  const Actor& actor_;
   const std::int64_t stop_at_;
   ResealResult result_;
 };
@@ -156,7 +171,7 @@ Result<ResealResult> TokenStore::reseal(const Actor& actor, std::string_view cur
   if (impl_->backend->read_only()) {
     return Error(Status::read_only, "the store is open for reading only; open it for writing");
   }
-  return Reseal(*impl_, impl_->clock.monotonic() + std::min(budget, longest_budget).count()).run(cursor);
+  return Reseal(*impl_, actor, impl_->clock.monotonic() + std::min(budget, longest_budget).count()).run(cursor);
 }
 
 }  // namespace tokenstore

@@ -225,4 +225,11 @@ Error tampered(std::string_view what) {
   return {Status::tampered, fmt::format("{} was changed outside the library; run a check of the store", what)};
 }
 
+Error rolled_back(std::string_view what) {
+  return {Status::tampered,
+          fmt::format("{} was put back to an earlier state than the journal knows; bring back a database that is not "
+                      "older",
+                      what)};
+}
+
 }  // namespace tokenstore::rules

@@ -53,5 +53,6 @@ Error no_such_owner();
 bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept;
 /// `what` as in "the record of this token".
 Error tampered(std::string_view what);
+Error rolled_back(std::string_view what);
 
 }  // namespace tokenstore::rules

@@ -25,7 +25,8 @@ TokenStore::Impl::Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::L
       clock(or_else(std::move(options.clock), system_clock)),
       place(std::move(where)),
       prefix(std::move(options.prefix)),
-      validator({*backend, *sealer, clock, *random, place, prefix, options.cache_bytes, options.use_interval, [this] {
+      validator({*backend, *sealer, clock, *random, place, prefix, journal, options.cache_bytes, options.use_interval,
+                 [this] {
                    if (upkeep) start_upkeep(upkeep_pause);
                  }}) {
   const auto fits = [this](const seal::Sealer& others) -> Result<bool> {
@@ -48,6 +49,10 @@ const seal::Sealer& TokenStore::Impl::sealer_after(std::string_view sealed_with)
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
   auto loaded = backend->load_workspace(workspace);
+  // A change that was committed since may be in the journal already: what is loaded then shows it.
+  if (loaded.ok() && loaded->has_value() && is_rolled_back(RecordKind::workspace, workspace, (*loaded)->revision)) {
+    loaded = backend->load_workspace(workspace);
+  }
   if (!loaded.ok()) return loaded.error();
   if (!loaded->has_value()) return rules::tampered("the record of this workspace is missing: the store");
   WorkspaceRecord& record = **loaded;
@@ -55,16 +60,26 @@ Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
       !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
+  if (is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
+    return rules::rolled_back("the record of this workspace");
+  }
   return std::move(record);
 }
 
 Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view owner) {
   auto loaded = backend->load_owner(workspace, owner);
-  if (!loaded.ok() || !loaded->has_value()) return loaded;
+  const RecordRevision revision = loaded.ok() && loaded->has_value() ? (*loaded)->revision : 0;
+  if (loaded.ok() && is_rolled_back(RecordKind::owner, owner, revision)) loaded = backend->load_owner(workspace, owner);
+  if (!loaded.ok()) return loaded;
+  if (!loaded->has_value()) {
+    if (is_rolled_back(RecordKind::owner, owner, 0)) return rules::rolled_back("the record of this owner");
+    return loaded;
+  }
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
+  if (is_rolled_back(RecordKind::owner, owner, record.revision)) return rules::rolled_back("the record of this owner");
   return loaded;
 }
 
@@ -135,24 +150,28 @@ Bytes16 TokenStore::Impl::new_birth() const {
   return birth;
 }
 
-Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch) {
+Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const Act& act) {
   seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name_changes(batch);
-  return commit(batch, &announcement);
+  return commit(batch, &announcement, &act);
 }
 
-Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batch) {
-  return commit(batch, nullptr);
+Result<void> TokenStore::Impl::commit_unannounced(std::span<const Mutation> batch, const Act& act) {
+  return commit(batch, nullptr, &act);
 }
 
 Result<void> TokenStore::Impl::announce(RecordKind kind, std::string_view key) {
   seal::SealedAnnouncement announcement(sealer->now(), place);
   announcement.name(kind, key);
-  return commit({}, &announcement);
+  return commit({}, &announcement, nullptr);
 }
 
-Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement) {
+Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement,
+                                      const Act* act) {
   if (backend->read_only()) return Error(Status::read_only, "the store is open for reading only; open it for writing");
+  // Before the commit: behind it nothing may fail for lack of memory.
+  journal::Draft entries;
+  if (journal && act != nullptr) entries = draft(batch, *act);
   const CommitResult done = backend->commit(workspace, batch, announcement);
   // Before the caller is told, and whether or not the backend's pulse moves.
   const bool committed = done.outcome == CommitOutcome::committed;
@@ -160,7 +179,8 @@ Result<void> TokenStore::Impl::commit(std::span<const Mutation> batch, const sea
     const std::string_view entry = announcement != nullptr ? announcement->entry() : std::string_view();
     validator.committed(batch, entry, committed ? done.revision : 0);
   }
-  return outcome_of(done);
+  if (!committed || entries.empty()) return outcome_of(done);
+  return journal->append(std::move(entries), announcement != nullptr ? done.revision : 0);
 }
 
 Result<void> TokenStore::Impl::outcome_of(const CommitResult& done) {
@@ -187,6 +207,8 @@ Result<TokenStore::Impl::Left> TokenStore::Impl::maintain(std::chrono::milliseco
   budget = std::clamp(budget, std::chrono::milliseconds(0), longest_budget);
   const std::int64_t start = clock.monotonic();
   auto uses = validator.write_due_uses(budget);
+  // A failure shows in the statistics and is tried again at the next turn.
+  if (journal) static_cast<void>(learn_from_feed().ok());
   // The backend's turn comes in any case: a lease may depend on it.
   const std::chrono::milliseconds spent(clock.monotonic() - start);
   auto rest = backend->maintain(budget - std::min(budget, spent));

@@ -14,8 +14,10 @@
 #include <vector>
 
 #include "base/effective_clock.hpp"
+#include "journal/journal.hpp"
 #include "seal/announcement.hpp"
 #include "seal/live_sealer.hpp"
+#include "store/learning.hpp"
 #include "store/recent_settings.hpp"
 #include "store/upkeep_thread.hpp"
 #include "tokenstore/store.hpp"
@@ -29,6 +31,16 @@ inline constexpr UnixMillis not_ended = std::numeric_limits<UnixMillis>::max();
 /// A time budget beyond a lifetime of the process is no limit, and must not overflow.
 inline constexpr std::chrono::milliseconds longest_budget = std::chrono::hours{24 * 366 * 100};
 
+/// What a commit does, for the journal. Views and pointers last as long as the call.
+struct Act {
+  journal::Deed deed;
+  const Actor& by;
+  std::string_view reason{};
+  /// Of a token that is removed, or whose end is brought forward: the end that it had.
+  UnixMillis ended_at = 0;
+  std::string_view owner{};  ///< of a token that is removed
+};
+
 class TokenStore::Impl {
  public:
   Impl(std::shared_ptr<Backend> storage, std::unique_ptr<seal::LiveSealer> seals, seal::Place where,
@@ -41,6 +53,8 @@ class TokenStore::Impl {
   const seal::Place place;
   const std::string& workspace = place.workspace;
   const std::string prefix;
+  std::unique_ptr<journal::Journal> journal;  ///< null: none was asked for
+  Learning learning;
   validate::Validator validator;
   RecentSettings recent;
   std::unique_ptr<UpkeepThread> upkeep;
@@ -73,10 +87,18 @@ class TokenStore::Impl {
   Mutation next_revision(WorkspaceRecord record);
   Mutation next_revision(StoreRecord record);
 
-  /// Commits and announces every record that the batch changes; anything but committed is an Error.
-  Result<void> commit(std::span<const Mutation> batch);
+  /// Commits and announces every record that the batch changes; anything but committed is an Error, and so is
+  /// `not_journaled`: it was committed then.
+  Result<void> commit(std::span<const Mutation> batch, const Act& act);
   /// Commits what nobody can have remembered: new tokens.
-  Result<void> commit_unannounced(std::span<const Mutation> batch);
+  Result<void> commit_unannounced(std::span<const Mutation> batch, const Act& act);
+  /// For a repeated ending that finds nothing to change: what an earlier one could not write into the journal is
+  /// written now.
+  Result<void> settle_journal();
+  /// Whether a record of this revision is an earlier state than the journal knows.
+  bool is_rolled_back(RecordKind kind, std::string_view key, RecordRevision revision) noexcept {
+    return journal && journal->least_revision(kind, key).value_or(journal::gone) > revision;
+  }
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.
   Result<void> announce(RecordKind kind, std::string_view key);
@@ -111,7 +133,11 @@ class TokenStore::Impl {
   void start_upkeep(std::chrono::milliseconds pause);
 
  private:
-  Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement);
+  Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement, const Act* act);
+  /// The journal's entries of a commit.
+  journal::Draft draft(std::span<const Mutation> batch, const Act& act);
+  /// Appends what other hosts have changed, as far as the change feed tells. Part of maintain().
+  Result<void> learn_from_feed();
 
   /// Each lost race means that somebody else won it, so many in a row are progress, not a fault.
   static constexpr int most_attempts = 1000;

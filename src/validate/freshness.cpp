@@ -28,6 +28,8 @@ bool Freshness::read_feed() {
   const std::uint64_t committed = committed_revision_.load(std::memory_order_acquire);
   auto changes = backend_.changes(place_.workspace, revision_.value_or(seal::far_ahead));
   if (!changes.ok()) return false;
+  // Before this call goes by anything: an ending is in the journal before it is acknowledged.
+  read_journal();
   catch_ups_.fetch_add(1, std::memory_order_relaxed);
   if (!revision_) {
     // Nothing can be remembered yet but by a pulse that began at 0.
@@ -76,6 +78,23 @@ void Freshness::forget(const std::optional<std::vector<seal::ChangedRecord>>& na
   std::vector<Use> displaced;
   for (const seal::ChangedRecord& changed : *named) forget_one(changed.kind, changed.key, owner_matters, displaced);
   keep_uses(displaced);
+}
+
+void Freshness::read_journal() {
+  if (!journal_) return;
+  try {
+    std::optional<std::vector<seal::ChangedRecord>> named(std::in_place);
+    journal_->read_on(named);
+    if (!named) return forget_everything();
+    std::vector<Use> displaced;
+    const auto always = [](std::string_view) { return true; };
+    for (const seal::ChangedRecord& one : *named) forget_one(one.kind, one.key, always, displaced);
+    keep_uses(displaced);
+  } catch (...) {
+    // It will not be named a second time.
+    forget_everything();
+    throw;
+  }
 }
 
 void Freshness::committed(std::span<const Mutation> batch, std::string_view entry, std::uint64_t revision) noexcept {

@@ -1,6 +1,9 @@
 /// Keeps what is remembered as fresh as storage: compares the pulse, reads the change feed, and drops
 /// what it names.
 ///
+/// What processes of this host have written into the journal is read with the feed: storage may have been put back,
+/// feed and all, to before an ending that nobody here has seen yet.
+///
 /// The feed is not believed because it is stored: each of its entries is linked to the one before by a keyed MAC
 /// (seal/announcement.hpp). Where it does not fit, everything is forgotten.
 ///
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "base/effective_clock.hpp"
+#include "journal/journal.hpp"
 #include "seal/announcement.hpp"
 #include "tokenstore/backend.hpp"
 #include "validate/cache_table.hpp"
@@ -31,12 +35,13 @@ namespace tokenstore::validate {
 class Freshness {
  public:
   Freshness(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-            CacheTable& table, RememberedSettings& settings, Generations& tokens, Generations& owners, UseLog& uses,
-            const std::atomic<UnixMillis>& unwritten_since)
+            const std::unique_ptr<journal::Journal>& journal, CacheTable& table, RememberedSettings& settings,
+            Generations& tokens, Generations& owners, UseLog& uses, const std::atomic<UnixMillis>& unwritten_since)
       : backend_(backend),
         sealer_(sealer),
         clock_(clock),
         place_(place),
+        journal_(journal),
         table_(table),
         settings_(settings),
         tokens_(tokens),
@@ -69,6 +74,8 @@ class Freshness {
 
   /// What was remembered so far is not believed any more.
   void forget_everything() noexcept;
+  /// Forgets what others have ended by the journal, whatever storage says.
+  void read_journal();
 
   std::uint64_t catch_ups() const noexcept { return catch_ups_.load(std::memory_order_relaxed); }
   /// Catch-ups that met a feed which does not fit what was read of it before.
@@ -96,6 +103,7 @@ class Freshness {
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  const std::unique_ptr<journal::Journal>& journal_;
   CacheTable& table_;
   RememberedSettings& settings_;
   Generations& tokens_;

@@ -23,6 +23,27 @@ Reason distrust(seal::SealCheck check) noexcept {
   return Reason::tampered;
 }
 
+/// What the journal says of a stored record: `none`, `rolled_back`, or `storage` if it cannot be asked.
+Reason objection(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
+                 RecordRevision revision, Failures& failures, UnixMillis now) {
+  if (!journal) return Reason::none;
+  const auto least = journal->least_revision(kind, key);
+  if (least) return revision < *least ? Reason::rolled_back : Reason::none;
+  failures.note(journal->trouble().value_or(Error(Status::unavailable, "the journal cannot be read")), now);
+  return Reason::storage;
+}
+
+/// Loads a record by `load`, and once more if it seems to be an earlier state: a change that was committed since the
+/// first time may be in the journal already, and shows the second time.
+template <typename Load>
+auto load_latest(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
+                 const Load& load) {
+  auto loaded = load();
+  const bool earlier = journal && loaded.ok() && loaded->has_value() &&
+                       journal->least_revision(kind, key).value_or(0) > (*loaded)->revision;
+  return earlier ? load() : std::move(loaded);
+}
+
 TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& place) {
   TokenRecord record;
   record.id = std::string(text::id_size, '0');
@@ -37,7 +58,8 @@ TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& plac
 }  // namespace
 
 OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
-  const auto loaded = backend_.load_owner(place_.workspace, owner);
+  const auto loaded =
+      load_latest(journal_, RecordKind::owner, owner, [&] { return backend_.load_owner(place_.workspace, owner); });
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return {Reason::storage};
@@ -45,6 +67,8 @@ OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
   if (!loaded->has_value() || (*loaded)->owner != owner) return {Reason::tampered};
   const OwnerRecord& record = **loaded;
   if (const Reason why = distrust(sealer_.verify(place_, record)); why != Reason::none) return {why};
+  const Reason put_back = objection(journal_, RecordKind::owner, owner, record.revision, failures_, clock_.now());
+  if (put_back != Reason::none) return {put_back};
   return standing_in(record);
 }
 
@@ -55,7 +79,8 @@ OwnerStanding StoredSettings::standing_in(const OwnerRecord& record) noexcept {
 }
 
 Reason StoredSettings::workspace_permits() {
-  const auto loaded = backend_.load_workspace(place_.workspace);
+  const auto loaded = load_latest(journal_, RecordKind::workspace, place_.workspace,
+                                  [&] { return backend_.load_workspace(place_.workspace); });
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return Reason::storage;
@@ -65,21 +90,26 @@ Reason StoredSettings::workspace_permits() {
   // One that was born later is another workspace of the same name.
   if (record.workspace != place_.workspace || record.birth != place_.workspace_birth) return Reason::tampered;
   if (const Reason why = distrust(sealer_.verify(place_.store, record)); why != Reason::none) return why;
+  const Reason put_back =
+      objection(journal_, RecordKind::workspace, place_.workspace, record.revision, failures_, clock_.now());
+  if (put_back != Reason::none) return put_back;
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
 
 FullCheck::FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-                     Failures& failures)
+                     const std::unique_ptr<journal::Journal>& journal, Failures& failures)
     : backend_(backend),
       sealer_(sealer),
       clock_(clock),
       place_(place),
+      journal_(journal),
       failures_(failures),
       nobody_(record_of_nobody(sealer.now(), place)) {}
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
-  auto loaded = backend_.load_token(place_.workspace, token.id);
+  auto loaded = load_latest(journal_, RecordKind::token, token.id,
+                            [&] { return backend_.load_token(place_.workspace, token.id); });
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return checked;
@@ -115,9 +145,12 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
 
 Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
   if (has_ended(token.key_id)) return Reason::retired_key;
+  const Reason put_back = objection(journal_, RecordKind::token, record.id, record.revision, failures_, clock_.now());
+  if (put_back != Reason::none) return put_back;
   if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
   const OwnerStanding owner = settings.owner_standing(record.owner);
-  if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key) {
+  if (owner.reason == Reason::storage || owner.reason == Reason::tampered || owner.reason == Reason::retired_key ||
+      owner.reason == Reason::rolled_back) {
     return owner.reason;
   }
   // Bound to an owner's record that is gone, or to a later state of this one: somebody put records back or away.

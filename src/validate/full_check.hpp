@@ -4,9 +4,11 @@
 /// about the token, and only a genuine record's owner, policy and state are looked at.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/effective_clock.hpp"
+#include "journal/journal.hpp"
 #include "seal/live_sealer.hpp"
 #include "text/token_text.hpp"
 #include "tokenstore/backend.hpp"
@@ -17,7 +19,8 @@ namespace tokenstore::validate {
 
 /// What an owner's sealed record says of using tokens, and what their tokens are bound to.
 struct OwnerStanding {
-  /// `none`, `owner_suspended`, `owner_may_not_use`, `tampered` (also if missing), `retired_key` or `storage`.
+  /// `none`, `owner_suspended`, `owner_may_not_use`, `tampered` (also if missing), `retired_key`, `rolled_back` or
+  /// `storage`.
   Reason reason = Reason::storage;
   Bytes16 birth{};
   std::uint64_t revoke_all_count = 0;
@@ -30,7 +33,7 @@ class SettingsSource {
  public:
   virtual ~SettingsSource() = default;
   virtual OwnerStanding owner_standing(std::string_view owner) = 0;
-  /// `none`, `tokens_disabled`, `tampered` (also if missing), `retired_key` or `storage`.
+  /// `none`, `tokens_disabled`, `tampered` (also if missing), `retired_key`, `rolled_back` or `storage`.
   virtual Reason workspace_permits() = 0;
 };
 
@@ -38,8 +41,8 @@ class SettingsSource {
 class StoredSettings final : public SettingsSource {
  public:
   StoredSettings(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-                 Failures& failures)
-      : backend_(backend), sealer_(sealer), clock_(clock), place_(place), failures_(failures) {}
+                 const std::unique_ptr<journal::Journal>& journal, Failures& failures)
+      : backend_(backend), sealer_(sealer), clock_(clock), place_(place), journal_(journal), failures_(failures) {}
   OwnerStanding owner_standing(std::string_view owner) override;
   Reason workspace_permits() override;
   /// What a genuine record says.
@@ -50,6 +53,7 @@ class StoredSettings final : public SettingsSource {
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  const std::unique_ptr<journal::Journal>& journal_;
   Failures& failures_;
 };
 
@@ -62,7 +66,7 @@ struct CheckedToken {
 class FullCheck {
  public:
   FullCheck(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-            Failures& failures);
+            const std::unique_ptr<journal::Journal>& journal, Failures& failures);
 
   /// `token` has passed parse() and its tag is right.
   CheckedToken run(const text::ParsedToken& token, SettingsSource& settings) const;
@@ -80,6 +84,7 @@ class FullCheck {
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
   const seal::Place& place_;
+  const std::unique_ptr<journal::Journal>& journal_;
   Failures& failures_;
   TokenRecord nobody_;  ///< what a missing record is compared with, so that its absence costs what its presence does
 };

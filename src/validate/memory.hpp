@@ -21,8 +21,8 @@ namespace tokenstore::validate {
 struct Memory {
   /// `cache_bytes` 0: remembers no tokens, only uses and denials.
   Memory(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, RandomSource& random,
-         const seal::Place& place, StoredSettings& stored, std::size_t cache_bytes,
-         std::chrono::milliseconds use_interval)
+         const seal::Place& place, const std::unique_ptr<journal::Journal>& journal, StoredSettings& stored,
+         std::size_t cache_bytes, std::chrono::milliseconds use_interval)
       : fingerprinter(random),
         tokens(fingerprinter),
         owners(fingerprinter),
@@ -31,8 +31,8 @@ struct Memory {
         table(new_table(cache_bytes)),
         use_writer(backend, clock, place.workspace, use_interval, uses, table.get(), unwritten_since) {
     if (!table) return;
-    freshness = std::make_unique<Freshness>(backend, sealer, clock, place, *table, settings, tokens, owners, uses,
-                                            unwritten_since);
+    freshness = std::make_unique<Freshness>(backend, sealer, clock, place, journal, *table, settings, tokens, owners,
+                                            uses, unwritten_since);
   }
 
   const Fingerprinter fingerprinter;

@@ -34,12 +34,13 @@ EntryKind kind_of(Reason reason) noexcept {
 }  // namespace
 
 Misses::Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-               Failures& failures)
+               const std::unique_ptr<journal::Journal>& journal, Failures& failures)
     : backend_(backend),
       sealer_(sealer),
       clock_(clock),
-      full_check_(backend, sealer, clock, place, failures),
-      stored_settings_(backend, sealer, clock, place, failures) {}
+      journal_(journal),
+      full_check_(backend, sealer, clock, place, journal, failures),
+      stored_settings_(backend, sealer, clock, place, journal, failures) {}
 
 /// Settings as remembered, else from storage, for one call.
 class Misses::SettingsOfCall final : public SettingsSource {
@@ -50,7 +51,8 @@ class Misses::SettingsOfCall final : public SettingsSource {
     seen_.owner = memory_.owners.of(memory_.owners.group_of(owner));
     if (const auto known = memory_.settings.recall_owner(owner, seen_.owner)) return *known;
     const OwnerStanding standing = stored_.owner_standing(owner);
-    if (standing.reason != Reason::storage && memory_.freshness->unmoved(seen_.pulse)) {
+    const bool passing = standing.reason == Reason::storage || standing.reason == Reason::rolled_back;
+    if (!passing && memory_.freshness->unmoved(seen_.pulse)) {
       memory_.settings.remember_owner(owner, seen_.owner, standing);
     }
     return standing;
@@ -72,6 +74,11 @@ void Misses::answer(Memory& memory, const text::ParsedToken& token, std::string_
                     std::optional<std::uint64_t> pulse, Verdict& verdict) {
   VerdictWriter answer(verdict);
   Seen seen;
+  // Who remembers nothing follows no feed, and the journal is read with it.
+  if (journal_ && !memory.freshness) {
+    std::optional<std::vector<seal::ChangedRecord>> nothing;
+    journal_->read_on(nothing);
+  }
   const CheckedToken checked = check_at_once(memory, token, pulse, seen);
   const TokenRecord& record = checked.record;
   bool used = false;

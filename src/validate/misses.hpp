@@ -21,7 +21,7 @@ namespace tokenstore::validate {
 class Misses {
  public:
   Misses(Backend& backend, seal::LiveSealer& sealer, base::EffectiveClock& clock, const seal::Place& place,
-         Failures& failures);
+         const std::unique_ptr<journal::Journal>& journal, Failures& failures);
 
   /// `token` is what `text` says, and its tag is right. `pulse`: what the call goes by; empty: it may neither use nor
   /// make memories.
@@ -52,6 +52,7 @@ class Misses {
   Backend& backend_;
   seal::LiveSealer& sealer_;
   base::EffectiveClock& clock_;
+  const std::unique_ptr<journal::Journal>& journal_;
   FullCheck full_check_;
   StoredSettings stored_settings_;
 };

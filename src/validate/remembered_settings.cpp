@@ -29,7 +29,7 @@ std::optional<Reason> RememberedSettings::recall_workspace(std::uint32_t generat
 }
 
 void RememberedSettings::remember_workspace(std::uint32_t generation, Reason reason) noexcept {
-  if (reason == Reason::storage) return;
+  if (reason == Reason::storage || reason == Reason::rolled_back) return;
   workspace_answer_.store(std::uint64_t{generation} << 32 | known_mark | static_cast<std::uint8_t>(reason),
                           std::memory_order_release);
 }

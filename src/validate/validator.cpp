@@ -12,7 +12,7 @@ Validator::Validator(ValidatorParts parts)
     : parts_(std::move(parts)),
       text_size_(parts_.prefix.size() + text::size_without_prefix),
       hits_(parts_.prefix, parts_.clock, counters_),
-      misses_(parts_.backend, parts_.sealer, parts_.clock, parts_.place, failures_),
+      misses_(parts_.backend, parts_.sealer, parts_.clock, parts_.place, parts_.journal, failures_),
       memory_(new_memory().release()) {}
 
 Validator::~Validator() {
@@ -22,7 +22,7 @@ Validator::~Validator() {
 
 std::unique_ptr<Memory> Validator::new_memory() {
   return std::make_unique<Memory>(parts_.backend, parts_.sealer, parts_.clock, parts_.random, parts_.place,
-                                  misses_.stored_settings(), parts_.cache_bytes, parts_.use_interval);
+                                  parts_.journal, misses_.stored_settings(), parts_.cache_bytes, parts_.use_interval);
 }
 
 void Validator::start_afresh() {
@@ -120,6 +120,13 @@ void Validator::keys_changed() noexcept {
   if (fork_guard_.forked()) return;
   const Memory& known = *memory_.load(std::memory_order_acquire);
   if (known.freshness) known.freshness->forget_everything();
+}
+
+void Validator::read_journal() {
+  if (!parts_.journal) return;
+  if (const Memory& known = memory(); known.freshness) return known.freshness->read_journal();
+  std::optional<std::vector<seal::ChangedRecord>> nothing;
+  parts_.journal->read_on(nothing);
 }
 
 std::optional<Use> Validator::pending_use(std::string_view id) {

@@ -16,6 +16,7 @@
 
 #include "base/effective_clock.hpp"
 #include "base/fork_guard.hpp"
+#include "journal/journal.hpp"
 #include "seal/live_sealer.hpp"
 #include "tokenstore/backend.hpp"
 #include "tokenstore/statistics.hpp"
@@ -35,6 +36,7 @@ struct ValidatorParts {
   RandomSource& random;
   const seal::Place& place;
   const std::string& prefix;
+  const std::unique_ptr<journal::Journal>& journal;  ///< null: none is kept
   std::size_t cache_bytes;
   std::chrono::milliseconds use_interval;
   /// Called once in a forked child, when it first uses the validator. May be empty.
@@ -58,6 +60,9 @@ class Validator {
 
   /// The keys are others now: what was decided by the old ones is forgotten when this returns.
   void keys_changed() noexcept;
+
+  /// Reads what others have written into the journal, and forgets what it names.
+  void read_journal();
 
   /// Endings that storage could not be told of.
   Denials& denials() { return memory().denials; }

@@ -368,6 +368,39 @@ static void sqlite_and_keys(void) {
   tokenstore_keyring_free(keyring);
 }
 
+static void a_journal(void) {
+  const char* const files[] = {"journaled.db",     "journaled.db.key",  "journaled.db-wal",
+                               "journaled.db-shm", "journaled.journal", "away"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; ++i) (void)remove(files[i]);
+  tokenstore_open_options options = {0};
+  options.struct_size = sizeof options;
+  options.path = "journaled.db";
+  options.path_size = 12;
+  options.journal = "journaled.journal";
+  options.journal_size = 17;
+  tokenstore_store* store = NULL;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_open(&options, &store, NULL));
+  token_text text;
+  char id[TOKENSTORE_ID_SIZE];
+  const size_t size = issue_for(store, "alice", "read", text, id);
+  CHECK(rename("journaled.journal", "away") == 0);
+  const tokenstore_actor host = host_actor();
+  tokenstore_error* error = NULL;
+  CHECK_STATUS(TOKENSTORE_NOT_JOURNALED, tokenstore_revoke(store, &host, id, sizeof id, NULL, 0, NULL, &error));
+  tokenstore_error_free(error);
+  CHECK(reason_for(store, text, size, "read") == TOKENSTORE_REASON_REVOKED);
+  CHECK(rename("away", "journaled.journal") == 0);
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_revoke(store, &host, id, sizeof id, NULL, 0, NULL, NULL));
+  tokenstore_free(store);
+  store = NULL;
+  CHECK(chmod("journaled.journal", 0640) == 0);
+  CHECK_STATUS(TOKENSTORE_CANNOT_OPEN, tokenstore_open(&options, &store, NULL));
+  CHECK(store == NULL && chmod("journaled.journal", 0600) == 0);
+  options.journal = "jour\0nal";
+  options.journal_size = 8;
+  CHECK_STATUS(TOKENSTORE_INVALID_ARGUMENT, tokenstore_open(&options, &store, NULL));
+}
+
 static void two_stores(void) {
   tokenstore_store* first = open_in_memory();
   tokenstore_store* second = open_in_memory();
@@ -407,6 +440,7 @@ static const check_case cases[] = {
     {"owners are suspended and limited, and policy holds", owners_and_policy},
     {"a store is checked, counted, maintained and purged", upkeep},
     {"a database makes its key file, reopens with it, and with no other", sqlite_and_keys},
+    {"an ending that is not in the journal holds, says so, and can be repeated", a_journal},
     {"two stores do not know each other's tokens", two_stores},
     {"every code has a name, and no other number has", names},
 };

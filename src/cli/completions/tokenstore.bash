@@ -29,7 +29,7 @@ _tokenstore_words() {
 
 _tokenstore() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local globals="--db --schema --key-file --key-credential --key-file-trust --workspace --prefix --as --json --quiet --read-only --help --version"
+  local globals="--db --schema --key-file --key-credential --key-file-trust --journal --workspace --prefix --as --json --quiet --read-only --help --version"
   local command="" word skip="" i
   COMPREPLY=()
 
@@ -55,7 +55,7 @@ _tokenstore() {
 
   local values=""
   case $previous in
-    --db | --key-file | --metadata-file)
+    --db | --key-file | --journal | --metadata-file)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return

@@ -33,7 +33,7 @@ TEST_CASE("a record that was written into the journal comes back with its seal i
   const auto sealer = test::sealer_of(0x11);
   const seal::Place place{test::store_of(1), "default", test::store_of(2)};
   TokenRecord token = some_token();
-  sealer->seal(place, token);
+  sealer->now().seal(place, token);
   OwnerRecord owner;
   owner.owner = "alice";
   owner.birth.fill(0x41);
@@ -43,7 +43,7 @@ TEST_CASE("a record that was written into the journal comes back with its seal i
   owner.suspend_reason = "left";
   owner.revoke_all_count = 9;
   owner.revision = 4;
-  sealer->seal(place, owner);
+  sealer->now().seal(place, owner);
   WorkspaceRecord workspace;
   workspace.workspace = "default";
   workspace.birth.fill(0x51);
@@ -53,12 +53,12 @@ TEST_CASE("a record that was written into the journal comes back with its seal i
   workspace.most_active_per_owner = 3;
   workspace.created_at = now;
   workspace.revision = 6;
-  sealer->seal(place.store, workspace);
+  sealer->now().seal(place.store, workspace);
   StoreRecord store;
   store.id = place.store;
   store.created_at = now;
   store.revision = 1;
-  sealer->seal(store);
+  sealer->now().seal(store);
 
   // The seal covers every field, so that a genuine record is the one that was written.
   CHECK(sealer->is_genuine(place, std::get<TokenRecord>(decode_record(encode_record(token)).value())));

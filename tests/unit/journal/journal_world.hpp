@@ -18,10 +18,11 @@ namespace tokenstore::journal::test {
 
 inline constexpr UnixMillis now = 1'800'000'000'000;
 
-inline std::unique_ptr<seal::Sealer> sealer_of(std::uint8_t octet, std::string_view id = "0A") {
+inline std::unique_ptr<seal::LiveSealer> sealer_of(std::uint8_t octet, std::string_view id = "0A") {
   std::array<std::uint8_t, master_key_size> master{};
   master.fill(octet);
-  return std::move(seal::Sealer::create(std::move(Keyring::from_bytes(master, id)).value())).value();
+  auto sealer = seal::Sealer::create(std::move(Keyring::from_bytes(master, id)).value());
+  return std::make_unique<seal::LiveSealer>(std::move(sealer).value());
 }
 
 inline Bytes16 store_of(std::uint8_t octet) {
@@ -82,7 +83,7 @@ struct Opened {
 
 struct World {
   tokenstore::test::TempDirectory directory;
-  std::unique_ptr<seal::Sealer> sealer = sealer_of(0x11);
+  std::unique_ptr<seal::LiveSealer> sealer = sealer_of(0x11);
   Bytes16 store = store_of(0x22);
   const std::string path = directory.file("store.journal");
 

@@ -194,7 +194,7 @@ TEST_CASE("a journal under a key that was retired since vouches for nothing, and
   Keyring keyring;
   REQUIRE(keyring.add("0A", KeyUse::retired, old_master).ok());
   REQUIRE(keyring.add("0B", KeyUse::active, new_master).ok());
-  world.sealer = std::move(seal::Sealer::create(std::move(keyring))).value();
+  world.sealer = std::make_unique<seal::LiveSealer>(std::move(seal::Sealer::create(std::move(keyring))).value());
   Told told;
   check_refused(world.try_open(told), Status::wrong_key, "which is retired; make it verify-only");
 }

@@ -161,6 +161,7 @@ def open_store(
     upkeep_thread: bool,
     key_file_trust: int,
     backend: Any,
+    journal: Optional[str],
     /,
 ) -> _StoreType: ...
 def register(

@@ -35,6 +35,7 @@ def open(
     use_interval: Optional[timedelta] = None,
     vfs: Optional[str] = None,
     clock: Optional[ManualClock] = None,
+    journal: Optional[Union[str, os.PathLike[str]]] = None,
 ) -> TokenStore:
     """Opens the store in a file, or creates it; many processes of one machine may have it open.
 
@@ -44,7 +45,8 @@ def open(
     ``workspace``: the tenant; one file holds many. ``prefix``: the first letters of the tokens. ``upkeep_thread``: one
     thread of the store's own calls ``maintain()``. ``cache_bytes``: memory for validated tokens, by default 64 MiB; 0
     is none. ``busy_timeout``: how long a write waits for another process, by default 5 s; zero is not at all.
-    ``use_interval``: how often last uses are written out, by default each minute.
+    ``use_interval``: how often last uses are written out, by default each minute. ``journal``: a file outside the
+    database that testifies to what was ended, so that an older database brings nothing back.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, open(folder + "/tokens.db") as store:
@@ -61,6 +63,7 @@ def open(
         (_busy_ms(busy_timeout), _times.default_or_ms("use_interval", use_interval), _cache(cache_bytes)),
         (durability.value, read_only, must_exist, workspace_must_exist, upkeep_thread, trust_value(key_file_trust)),
         None,
+        journal,
     )
 
 
@@ -87,6 +90,7 @@ def open_memory(
         (0, _times.default_or_ms("use_interval", use_interval), _cache(cache_bytes)),
         (0, False, False, False, upkeep_thread, 0),
         None,
+        None,
     )
 
 
@@ -110,13 +114,14 @@ def open_postgres(
     upkeep_thread: bool = False,
     cache_bytes: Optional[int] = None,
     use_interval: Optional[timedelta] = None,
+    journal: Optional[Union[str, os.PathLike[str]]] = None,
 ) -> TokenStore:
     """Opens a store in a PostgreSQL that several machines share.
 
     ``conninfo`` is libpq's: "host=db dbname=app user=app sslmode=verify-full", or a postgresql:// URI. The key has to
     be given, and be the same on every machine. ``max_staleness``: for how long after another machine's change this one
     may still answer from its cache, by default 1 s; zero asks the server on every call. ``deadline``: every call
-    returns within it, by default 5 s.
+    returns within it, by default 5 s. ``journal``: as for a file, one on each machine.
     """
     try:
         from . import _postgres
@@ -143,6 +148,7 @@ def open_postgres(
         (0, _times.default_or_ms("use_interval", use_interval), _cache(cache_bytes)),
         (0, False, False, workspace_must_exist, upkeep_thread, trust_value(key_file_trust)),
         backend,
+        journal,
     )
 
 
@@ -154,6 +160,7 @@ def _opened(
     limits: Tuple[int, int, int],
     flags: Tuple[int, bool, bool, bool, bool, int],
     backend: Any,
+    journal: Optional[Union[str, os.PathLike[str]]],
 ) -> TokenStore:
     key_file, key_credential, keyring = keys
     workspace, prefix, vfs, clock = names
@@ -182,6 +189,7 @@ def _opened(
         upkeep_thread,
         trust,
         backend,
+        None if journal is None else path_text("journal", journal),
     )
     if path is not None:
         _sqlite_copies.after_opening(store, path)
