@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_f8bd35d9aee9
+#define tokenstore tokenstore_0_1_0_6193472b7021
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -5881,6 +5881,10 @@ enum class Deed : std::uint8_t {
   resealed = 12,
   learned = 13,  ///< another host's change, as storage shows it
   healed = 14,   ///< put forward again from the journal
+  key_added = 15,
+  key_activated = 16,
+  key_retired = 17,
+  key_removed = 18,
 };
 /// "issued", "revoked", ... Static text; never empty.
 std::string_view deed_name(Deed deed) noexcept;
@@ -5901,7 +5905,7 @@ struct Entry {
   UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
   UnixMillis ends_at = no_end;  ///< of a token: its end since
   std::string_view workspace{};
-  std::string_view key{};    ///< token id or owner name; of what concerns no record: empty
+  std::string_view key{};    ///< token id, owner name or id of a key; of what concerns no record: empty
   std::string_view owner{};  ///< of a token, if known
   std::string_view actor{};
   std::string_view reason{};
@@ -6013,7 +6017,7 @@ namespace {
 constexpr std::size_t feed_revision_at = 4 + 1 + 1 + 1 + 8 + 8;
 
 bool is_deed(std::uint8_t deed) noexcept {
-  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::healed);
+  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::key_removed);
 }
 
 }  // namespace
@@ -6048,6 +6052,14 @@ std::string_view deed_name(Deed deed) noexcept {
       return "learned";
     case Deed::healed:
       return "healed";
+    case Deed::key_added:
+      return "key_added";
+    case Deed::key_activated:
+      return "key_activated";
+    case Deed::key_retired:
+      return "key_retired";
+    case Deed::key_removed:
+      return "key_removed";
   }
   return "unknown";
 }
@@ -6775,8 +6787,8 @@ class Restricted {
 /// The journal as a store uses it: what was done is appended, and what it restricts is known.
 ///
 /// Thread-safe. What has to be durable shares one sync with whatever waits beside it; everything else waits in memory
-/// for the next sync or for upkeep. What others append is read through a place of its own, so that no reader waits for
-/// a sync. A forked child reads the file anew when it first asks. Borrows keys, place, clock and randomness.
+/// for the next sync or for upkeep. What others append is read through a place of its own, so that no reader waits long
+/// for a sync. A forked child reads the file anew when it first asks. Borrows keys, place, clock and randomness.
 
 
 
@@ -6892,6 +6904,14 @@ class Journal {
   base::ForkGuard guard_;
   std::atomic<State*> state_{nullptr};
 };
+
+/// What a record has to reach that is loaded after this call, of which 0 asks nothing. Asked before and not after: a
+/// change is in storage before it is in the journal, and one that comes in between is nobody's fault. Empty: it cannot
+/// be told.
+inline std::optional<RecordRevision> least_revision(const std::unique_ptr<Journal>& journal, RecordKind kind,
+                                                    std::string_view key) noexcept {
+  return journal ? journal->least_revision(kind, key) : 0;
+}
 
 }  // namespace tokenstore::journal
 
@@ -10256,7 +10276,8 @@ class FullCheck {
  private:
   /// Whether a key is retired, or was taken out, by the keys of now.
   bool has_ended(std::string_view key_id) const noexcept;
-  Reason judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const;
+  Reason judge(const text::ParsedToken& token, const TokenRecord& record, std::optional<RecordRevision> least,
+               SettingsSource& settings) const;
 
   Backend& backend_;
   seal::LiveSealer& sealer_;
@@ -10664,25 +10685,12 @@ Reason distrust(seal::SealCheck check) noexcept {
   return Reason::tampered;
 }
 
-/// What the journal says of a stored record: `none`, `rolled_back`, or `storage` if it cannot be asked.
-Reason objection(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
-                 RecordRevision revision, Failures& failures, UnixMillis now) {
-  if (!journal) return Reason::none;
-  const auto least = journal->least_revision(kind, key);
+/// What the journal says of a stored record: `none`, `rolled_back`, or `storage` if it could not be asked.
+Reason objection(std::optional<RecordRevision> least, RecordRevision revision,
+                 const std::unique_ptr<journal::Journal>& journal, Failures& failures, UnixMillis now) {
   if (least) return revision < *least ? Reason::rolled_back : Reason::none;
   failures.note(journal->trouble().value_or(Error(Status::unavailable, "the journal cannot be read")), now);
   return Reason::storage;
-}
-
-/// Loads a record by `load`, and once more if it seems to be an earlier state: a change that was committed since the
-/// first time may be in the journal already, and shows the second time.
-template <typename Load>
-auto load_latest(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
-                 const Load& load) {
-  auto loaded = load();
-  const bool earlier = journal && loaded.ok() && loaded->has_value() &&
-                       journal->least_revision(kind, key).value_or(0) > (*loaded)->revision;
-  return earlier ? load() : std::move(loaded);
 }
 
 TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& place) {
@@ -10699,8 +10707,8 @@ TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& plac
 }  // namespace
 
 OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
-  const auto loaded =
-      load_latest(journal_, RecordKind::owner, owner, [&] { return backend_.load_owner(place_.workspace, owner); });
+  const auto least = journal::least_revision(journal_, RecordKind::owner, owner);
+  const auto loaded = backend_.load_owner(place_.workspace, owner);
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return {Reason::storage};
@@ -10708,7 +10716,7 @@ OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
   if (!loaded->has_value() || (*loaded)->owner != owner) return {Reason::tampered};
   const OwnerRecord& record = **loaded;
   if (const Reason why = distrust(sealer_.verify(place_, record)); why != Reason::none) return {why};
-  const Reason put_back = objection(journal_, RecordKind::owner, owner, record.revision, failures_, clock_.now());
+  const Reason put_back = objection(least, record.revision, journal_, failures_, clock_.now());
   if (put_back != Reason::none) return {put_back};
   return standing_in(record);
 }
@@ -10720,8 +10728,8 @@ OwnerStanding StoredSettings::standing_in(const OwnerRecord& record) noexcept {
 }
 
 Reason StoredSettings::workspace_permits() {
-  const auto loaded = load_latest(journal_, RecordKind::workspace, place_.workspace,
-                                  [&] { return backend_.load_workspace(place_.workspace); });
+  const auto least = journal::least_revision(journal_, RecordKind::workspace, place_.workspace);
+  const auto loaded = backend_.load_workspace(place_.workspace);
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return Reason::storage;
@@ -10731,8 +10739,7 @@ Reason StoredSettings::workspace_permits() {
   // One that was born later is another workspace of the same name.
   if (record.workspace != place_.workspace || record.birth != place_.workspace_birth) return Reason::tampered;
   if (const Reason why = distrust(sealer_.verify(place_.store, record)); why != Reason::none) return why;
-  const Reason put_back =
-      objection(journal_, RecordKind::workspace, place_.workspace, record.revision, failures_, clock_.now());
+  const Reason put_back = objection(least, record.revision, journal_, failures_, clock_.now());
   if (put_back != Reason::none) return put_back;
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
@@ -10749,8 +10756,8 @@ FullCheck::FullCheck(Backend& backend, seal::LiveSealer& sealer, base::Effective
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
-  auto loaded = load_latest(journal_, RecordKind::token, token.id,
-                            [&] { return backend_.load_token(place_.workspace, token.id); });
+  const auto least = journal::least_revision(journal_, RecordKind::token, token.id);
+  auto loaded = backend_.load_token(place_.workspace, token.id);
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return checked;
@@ -10779,14 +10786,15 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
   } else if (seal != Reason::none) {
     checked.reason = seal;
   } else {
-    checked.reason = judge(token, record, settings);
+    checked.reason = judge(token, record, least, settings);
   }
   return checked;
 }
 
-Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
+Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, std::optional<RecordRevision> least,
+                        SettingsSource& settings) const {
   if (has_ended(token.key_id)) return Reason::retired_key;
-  const Reason put_back = objection(journal_, RecordKind::token, record.id, record.revision, failures_, clock_.now());
+  const Reason put_back = objection(least, record.revision, journal_, failures_, clock_.now());
   if (put_back != Reason::none) return put_back;
   if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
   const OwnerStanding owner = settings.owner_standing(record.owner);
@@ -12842,12 +12850,14 @@ class TokenStore::Impl {
   Result<void> commit(std::span<const Mutation> batch, const Act& act);
   /// Commits what nobody can have remembered: new tokens.
   Result<void> commit_unannounced(std::span<const Mutation> batch, const Act& act);
+  /// Writes into the journal, if there is one, what was done to a key: durable on return.
+  Result<void> journal_key(const Act& act, std::string_view id);
   /// For a repeated ending that finds nothing to change: what an earlier one could not write into the journal is
   /// written now.
   Result<void> settle_journal();
-  /// Whether a record of this revision is an earlier state than the journal knows.
-  bool is_rolled_back(RecordKind kind, std::string_view key, RecordRevision revision) noexcept {
-    return journal && journal->least_revision(kind, key).value_or(journal::gone) > revision;
+  /// What a record has to reach that is loaded after this call; one below it was put back.
+  RecordRevision least_revision(RecordKind kind, std::string_view key) noexcept {
+    return journal::least_revision(journal, kind, key).value_or(journal::gone);
   }
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.
@@ -13732,6 +13742,22 @@ journal::Draft TokenStore::Impl::draft(std::span<const Mutation> batch, const Ac
   return Drafting(workspace, clock.now(), act).run(batch);
 }
 
+Result<void> TokenStore::Impl::journal_key(const Act& act, std::string_view id) {
+  if (!journal) return {};
+  const std::string actor = rules::actor_label(act.by);
+  journal::Entry entry;
+  entry.deed = act.deed;
+  entry.kind = RecordKind::store;
+  entry.at = clock.now();
+  entry.workspace = workspace;
+  entry.key = id;
+  entry.actor = actor;
+  journal::Draft draft;
+  draft.waits = true;
+  draft.add(entry);
+  return journal->append(std::move(draft), 0);
+}
+
 Result<void> TokenStore::Impl::settle_journal() {
   if (!journal || journal->settle().ok()) return {};
   const auto why = journal->trouble();
@@ -13986,14 +14012,14 @@ Result<void> seal_store_anew(TokenStore::Impl& store) {
 /// against this, and takes the keys of now.
 Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
   auto done = store.retrying<bool>([&]() -> Result<bool> {
+    // What was put back must not get a revision that the journal takes for the present one.
+    const RecordRevision least =
+        workspace == store.workspace ? store.least_revision(RecordKind::workspace, workspace) : 0;
     auto loaded = store.backend->load_workspace(workspace);
     if (!loaded.ok()) return loaded.error();
     if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
     WorkspaceRecord& record = **loaded;
-    // What was put back must not get a revision that the journal takes for the present one.
-    if (workspace == store.workspace && store.is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
-      return true;
-    }
+    if (record.revision < least) return true;
     const seal::Place place = place_of(store, record);
     const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();
@@ -14018,7 +14044,8 @@ Result<void> look_at_leaving_key(TokenStore::Impl& store, std::string_view id) {
   if (*use == KeyUse::active) {
     return Error(Status::refused, fmt::format("key {} is the active one; activate another one first", id));
   }
-  return {};
+  // A journal that begins under this key could not be read without it.
+  return store.journal ? store.journal->tidy() : Result<void>();
 }
 
 }  // namespace
@@ -14051,6 +14078,7 @@ Result<std::string> TokenStore::add_key(const Actor& actor) {
   });
   if (!done.ok()) return done.error();
   if (auto told = tell_everybody(*impl_); !told.ok()) return told.error();
+  if (auto noted = impl_->journal_key({journal::Deed::key_added, actor}, id); !noted.ok()) return noted.error();
   return id;
 }
 
@@ -14059,8 +14087,10 @@ Result<void> TokenStore::activate_key(const Actor& actor, std::string_view id) {
   auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.activate(id); });
   if (!done.ok()) return done;
   if (auto sealed = seal_store_anew(*impl_); !sealed.ok()) return sealed;
-  return for_each_workspace(*impl_->backend,
-                            [&](const WorkspaceRecord& record) { return overtake(*impl_, record.workspace); });
+  auto overtaken = for_each_workspace(
+      *impl_->backend, [&](const WorkspaceRecord& record) { return overtake(*impl_, record.workspace); });
+  if (!overtaken.ok()) return overtaken;
+  return impl_->journal_key({journal::Deed::key_activated, actor}, id);
 }
 
 Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
@@ -14079,7 +14109,8 @@ Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
     auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.retire(id); });
     if (!done.ok()) return done;
   }
-  return tell_everybody(*impl_);
+  if (auto told = tell_everybody(*impl_); !told.ok()) return told;
+  return impl_->journal_key({journal::Deed::key_retired, actor}, id);
 }
 
 Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
@@ -14096,7 +14127,8 @@ Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
   }
   auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.remove(id); });
   if (!done.ok()) return done;
-  return tell_everybody(*impl_);
+  if (auto told = tell_everybody(*impl_); !told.ok()) return told;
+  return impl_->journal_key({journal::Deed::key_removed, actor}, id);
 }
 
 Result<bool> TokenStore::reload_keys() {
@@ -15084,13 +15116,24 @@ class Reseal {
   bool time_is_over() { return store_.clock.monotonic() >= stop_at_; }
 
   bool is_rolled_back(const TokenRecord& record) {
-    return store_.is_rolled_back(RecordKind::token, record.id, record.revision);
+    return is_rolled_back(RecordKind::token, record.id, record.revision,
+                          [&] { return store_.backend->load_token(store_.workspace, record.id); });
   }
   bool is_rolled_back(const OwnerRecord& record) {
-    return store_.is_rolled_back(RecordKind::owner, record.owner, record.revision);
+    return is_rolled_back(RecordKind::owner, record.owner, record.revision,
+                          [&] { return store_.backend->load_owner(store_.workspace, record.owner); });
   }
   bool is_rolled_back(const WorkspaceRecord& record) {
-    return store_.is_rolled_back(RecordKind::workspace, record.workspace, record.revision);
+    return is_rolled_back(RecordKind::workspace, record.workspace, record.revision,
+                          [&] { return store_.backend->load_workspace(record.workspace); });
+  }
+  template <typename Load>
+  bool is_rolled_back(RecordKind kind, std::string_view key, RecordRevision revision, const Load& load_again) {
+    const RecordRevision least = store_.least_revision(kind, key);
+    if (revision >= least) return false;
+    // Or it was changed since it was read: then the commit loses, and the slice is tried again.
+    const auto loaded = load_again();
+    return !loaded.ok() || (loaded->has_value() && (**loaded).revision < least);
   }
   /// It restricts nothing.
   static bool is_rolled_back(const StoreRecord&) { return false; }
@@ -15487,11 +15530,8 @@ const seal::Sealer& TokenStore::Impl::sealer_after(std::string_view sealed_with)
 }
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
+  const RecordRevision least = least_revision(RecordKind::workspace, workspace);
   auto loaded = backend->load_workspace(workspace);
-  // A change that was committed since may be in the journal already: what is loaded then shows it.
-  if (loaded.ok() && loaded->has_value() && is_rolled_back(RecordKind::workspace, workspace, (*loaded)->revision)) {
-    loaded = backend->load_workspace(workspace);
-  }
   if (!loaded.ok()) return loaded.error();
   if (!loaded->has_value()) return rules::tampered("the record of this workspace is missing: the store");
   WorkspaceRecord& record = **loaded;
@@ -15499,26 +15539,23 @@ Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
       !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
-  if (is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
-    return rules::rolled_back("the record of this workspace");
-  }
+  if (record.revision < least) return rules::rolled_back("the record of this workspace");
   return std::move(record);
 }
 
 Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view owner) {
+  const RecordRevision least = least_revision(RecordKind::owner, owner);
   auto loaded = backend->load_owner(workspace, owner);
-  const RecordRevision revision = loaded.ok() && loaded->has_value() ? (*loaded)->revision : 0;
-  if (loaded.ok() && is_rolled_back(RecordKind::owner, owner, revision)) loaded = backend->load_owner(workspace, owner);
   if (!loaded.ok()) return loaded;
   if (!loaded->has_value()) {
-    if (is_rolled_back(RecordKind::owner, owner, 0)) return rules::rolled_back("the record of this owner");
+    if (least != 0) return rules::rolled_back("the record of this owner");
     return loaded;
   }
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
-  if (is_rolled_back(RecordKind::owner, owner, record.revision)) return rules::rolled_back("the record of this owner");
+  if (record.revision < least) return rules::rolled_back("the record of this owner");
   return loaded;
 }
 

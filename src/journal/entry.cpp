@@ -9,7 +9,7 @@ namespace {
 constexpr std::size_t feed_revision_at = 4 + 1 + 1 + 1 + 8 + 8;
 
 bool is_deed(std::uint8_t deed) noexcept {
-  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::healed);
+  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::key_removed);
 }
 
 }  // namespace
@@ -44,6 +44,14 @@ std::string_view deed_name(Deed deed) noexcept {
       return "learned";
     case Deed::healed:
       return "healed";
+    case Deed::key_added:
+      return "key_added";
+    case Deed::key_activated:
+      return "key_activated";
+    case Deed::key_retired:
+      return "key_retired";
+    case Deed::key_removed:
+      return "key_removed";
   }
   return "unknown";
 }

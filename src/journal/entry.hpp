@@ -28,6 +28,10 @@ enum class Deed : std::uint8_t {
   resealed = 12,
   learned = 13,  ///< another host's change, as storage shows it
   healed = 14,   ///< put forward again from the journal
+  key_added = 15,
+  key_activated = 16,
+  key_retired = 17,
+  key_removed = 18,
 };
 /// "issued", "revoked", ... Static text; never empty.
 std::string_view deed_name(Deed deed) noexcept;
@@ -48,7 +52,7 @@ struct Entry {
   UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
   UnixMillis ends_at = no_end;  ///< of a token: its end since
   std::string_view workspace{};
-  std::string_view key{};    ///< token id or owner name; of what concerns no record: empty
+  std::string_view key{};    ///< token id, owner name or id of a key; of what concerns no record: empty
   std::string_view owner{};  ///< of a token, if known
   std::string_view actor{};
   std::string_view reason{};

@@ -1,8 +1,8 @@
 /// The journal as a store uses it: what was done is appended, and what it restricts is known.
 ///
 /// Thread-safe. What has to be durable shares one sync with whatever waits beside it; everything else waits in memory
-/// for the next sync or for upkeep. What others append is read through a place of its own, so that no reader waits for
-/// a sync. A forked child reads the file anew when it first asks. Borrows keys, place, clock and randomness.
+/// for the next sync or for upkeep. What others append is read through a place of its own, so that no reader waits long
+/// for a sync. A forked child reads the file anew when it first asks. Borrows keys, place, clock and randomness.
 #pragma once
 
 #include <atomic>
@@ -134,5 +134,13 @@ class Journal {
   base::ForkGuard guard_;
   std::atomic<State*> state_{nullptr};
 };
+
+/// What a record has to reach that is loaded after this call, of which 0 asks nothing. Asked before and not after: a
+/// change is in storage before it is in the journal, and one that comes in between is nobody's fault. Empty: it cannot
+/// be told.
+inline std::optional<RecordRevision> least_revision(const std::unique_ptr<Journal>& journal, RecordKind kind,
+                                                    std::string_view key) noexcept {
+  return journal ? journal->least_revision(kind, key) : 0;
+}
 
 }  // namespace tokenstore::journal

@@ -349,6 +349,22 @@ journal::Draft TokenStore::Impl::draft(std::span<const Mutation> batch, const Ac
   return Drafting(workspace, clock.now(), act).run(batch);
 }
 
+Result<void> TokenStore::Impl::journal_key(const Act& act, std::string_view id) {
+  if (!journal) return {};
+  const std::string actor = rules::actor_label(act.by);
+  journal::Entry entry;
+  entry.deed = act.deed;
+  entry.kind = RecordKind::store;
+  entry.at = clock.now();
+  entry.workspace = workspace;
+  entry.key = id;
+  entry.actor = actor;
+  journal::Draft draft;
+  draft.waits = true;
+  draft.add(entry);
+  return journal->append(std::move(draft), 0);
+}
+
 Result<void> TokenStore::Impl::settle_journal() {
   if (!journal || journal->settle().ok()) return {};
   const auto why = journal->trouble();

@@ -74,14 +74,14 @@ Result<void> seal_store_anew(TokenStore::Impl& store) {
 /// against this, and takes the keys of now.
 Result<void> overtake(TokenStore::Impl& store, const std::string& workspace) {
   auto done = store.retrying<bool>([&]() -> Result<bool> {
+    // What was put back must not get a revision that the journal takes for the present one.
+    const RecordRevision least =
+        workspace == store.workspace ? store.least_revision(RecordKind::workspace, workspace) : 0;
     auto loaded = store.backend->load_workspace(workspace);
     if (!loaded.ok()) return loaded.error();
     if (!loaded->has_value() || !store.sealer->is_genuine(store.place.store, **loaded)) return true;
     WorkspaceRecord& record = **loaded;
-    // What was put back must not get a revision that the journal takes for the present one.
-    if (workspace == store.workspace && store.is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
-      return true;
-    }
+    if (record.revision < least) return true;
     const seal::Place place = place_of(store, record);
     const Mutation batch[] = {store.next_revision(std::move(record))};
     if (auto committed = commit_in(store, place, batch); !committed.ok()) return committed.error();
@@ -106,7 +106,8 @@ Result<void> look_at_leaving_key(TokenStore::Impl& store, std::string_view id) {
   if (*use == KeyUse::active) {
     return Error(Status::refused, fmt::format("key {} is the active one; activate another one first", id));
   }
-  return {};
+  // A journal that begins under this key could not be read without it.
+  return store.journal ? store.journal->tidy() : Result<void>();
 }
 
 }  // namespace
@@ -139,6 +140,7 @@ Result<std::string> TokenStore::add_key(const Actor& actor) {
   });
   if (!done.ok()) return done.error();
   if (auto told = tell_everybody(*impl_); !told.ok()) return told.error();
+  if (auto noted = impl_->journal_key({journal::Deed::key_added, actor}, id); !noted.ok()) return noted.error();
   return id;
 }
 
@@ -147,8 +149,10 @@ Result<void> TokenStore::activate_key(const Actor& actor, std::string_view id) {
   auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.activate(id); });
   if (!done.ok()) return done;
   if (auto sealed = seal_store_anew(*impl_); !sealed.ok()) return sealed;
-  return for_each_workspace(*impl_->backend,
-                            [&](const WorkspaceRecord& record) { return overtake(*impl_, record.workspace); });
+  auto overtaken = for_each_workspace(
+      *impl_->backend, [&](const WorkspaceRecord& record) { return overtake(*impl_, record.workspace); });
+  if (!overtaken.ok()) return overtaken;
+  return impl_->journal_key({journal::Deed::key_activated, actor}, id);
 }
 
 Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
@@ -167,7 +171,8 @@ Result<void> TokenStore::retire_key(const Actor& actor, std::string_view id) {
     auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.retire(id); });
     if (!done.ok()) return done;
   }
-  return tell_everybody(*impl_);
+  if (auto told = tell_everybody(*impl_); !told.ok()) return told;
+  return impl_->journal_key({journal::Deed::key_retired, actor}, id);
 }
 
 Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
@@ -184,7 +189,8 @@ Result<void> TokenStore::remove_key(const Actor& actor, std::string_view id) {
   }
   auto done = replace_keys(*impl_, [&](Keyring& keyring) { return keyring.remove(id); });
   if (!done.ok()) return done;
-  return tell_everybody(*impl_);
+  if (auto told = tell_everybody(*impl_); !told.ok()) return told;
+  return impl_->journal_key({journal::Deed::key_removed, actor}, id);
 }
 
 Result<bool> TokenStore::reload_keys() {

@@ -48,13 +48,24 @@ class Reseal {
   bool time_is_over() { return store_.clock.monotonic() >= stop_at_; }
 
   bool is_rolled_back(const TokenRecord& record) {
-    return store_.is_rolled_back(RecordKind::token, record.id, record.revision);
+    return is_rolled_back(RecordKind::token, record.id, record.revision,
+                          [&] { return store_.backend->load_token(store_.workspace, record.id); });
   }
   bool is_rolled_back(const OwnerRecord& record) {
-    return store_.is_rolled_back(RecordKind::owner, record.owner, record.revision);
+    return is_rolled_back(RecordKind::owner, record.owner, record.revision,
+                          [&] { return store_.backend->load_owner(store_.workspace, record.owner); });
   }
   bool is_rolled_back(const WorkspaceRecord& record) {
-    return store_.is_rolled_back(RecordKind::workspace, record.workspace, record.revision);
+    return is_rolled_back(RecordKind::workspace, record.workspace, record.revision,
+                          [&] { return store_.backend->load_workspace(record.workspace); });
+  }
+  template <typename Load>
+  bool is_rolled_back(RecordKind kind, std::string_view key, RecordRevision revision, const Load& load_again) {
+    const RecordRevision least = store_.least_revision(kind, key);
+    if (revision >= least) return false;
+    // Or it was changed since it was read: then the commit loses, and the slice is tried again.
+    const auto loaded = load_again();
+    return !loaded.ok() || (loaded->has_value() && (**loaded).revision < least);
   }
   /// It restricts nothing.
   static bool is_rolled_back(const StoreRecord&) { return false; }

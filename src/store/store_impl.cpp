@@ -48,11 +48,8 @@ const seal::Sealer& TokenStore::Impl::sealer_after(std::string_view sealed_with)
 }
 
 Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
+  const RecordRevision least = least_revision(RecordKind::workspace, workspace);
   auto loaded = backend->load_workspace(workspace);
-  // A change that was committed since may be in the journal already: what is loaded then shows it.
-  if (loaded.ok() && loaded->has_value() && is_rolled_back(RecordKind::workspace, workspace, (*loaded)->revision)) {
-    loaded = backend->load_workspace(workspace);
-  }
   if (!loaded.ok()) return loaded.error();
   if (!loaded->has_value()) return rules::tampered("the record of this workspace is missing: the store");
   WorkspaceRecord& record = **loaded;
@@ -60,26 +57,23 @@ Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
       !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
-  if (is_rolled_back(RecordKind::workspace, workspace, record.revision)) {
-    return rules::rolled_back("the record of this workspace");
-  }
+  if (record.revision < least) return rules::rolled_back("the record of this workspace");
   return std::move(record);
 }
 
 Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view owner) {
+  const RecordRevision least = least_revision(RecordKind::owner, owner);
   auto loaded = backend->load_owner(workspace, owner);
-  const RecordRevision revision = loaded.ok() && loaded->has_value() ? (*loaded)->revision : 0;
-  if (loaded.ok() && is_rolled_back(RecordKind::owner, owner, revision)) loaded = backend->load_owner(workspace, owner);
   if (!loaded.ok()) return loaded;
   if (!loaded->has_value()) {
-    if (is_rolled_back(RecordKind::owner, owner, 0)) return rules::rolled_back("the record of this owner");
+    if (least != 0) return rules::rolled_back("the record of this owner");
     return loaded;
   }
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
-  if (is_rolled_back(RecordKind::owner, owner, record.revision)) return rules::rolled_back("the record of this owner");
+  if (record.revision < least) return rules::rolled_back("the record of this owner");
   return loaded;
 }
 

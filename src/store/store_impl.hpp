@@ -92,12 +92,14 @@ class TokenStore::Impl {
   Result<void> commit(std::span<const Mutation> batch, const Act& act);
   /// Commits what nobody can have remembered: new tokens.
   Result<void> commit_unannounced(std::span<const Mutation> batch, const Act& act);
+  /// Writes into the journal, if there is one, what was done to a key: durable on return.
+  Result<void> journal_key(const Act& act, std::string_view id);
   /// For a repeated ending that finds nothing to change: what an earlier one could not write into the journal is
   /// written now.
   Result<void> settle_journal();
-  /// Whether a record of this revision is an earlier state than the journal knows.
-  bool is_rolled_back(RecordKind kind, std::string_view key, RecordRevision revision) noexcept {
-    return journal && journal->least_revision(kind, key).value_or(journal::gone) > revision;
+  /// What a record has to reach that is loaded after this call; one below it was put back.
+  RecordRevision least_revision(RecordKind kind, std::string_view key) noexcept {
+    return journal::least_revision(journal, kind, key).value_or(journal::gone);
   }
   /// Has every process look at a record again before it believes anything of it: for an ending that found nothing it
   /// could change, because the record was changed or removed outside the library.

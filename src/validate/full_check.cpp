@@ -23,25 +23,12 @@ Reason distrust(seal::SealCheck check) noexcept {
   return Reason::tampered;
 }
 
-/// What the journal says of a stored record: `none`, `rolled_back`, or `storage` if it cannot be asked.
-Reason objection(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
-                 RecordRevision revision, Failures& failures, UnixMillis now) {
-  if (!journal) return Reason::none;
-  const auto least = journal->least_revision(kind, key);
+/// What the journal says of a stored record: `none`, `rolled_back`, or `storage` if it could not be asked.
+Reason objection(std::optional<RecordRevision> least, RecordRevision revision,
+                 const std::unique_ptr<journal::Journal>& journal, Failures& failures, UnixMillis now) {
   if (least) return revision < *least ? Reason::rolled_back : Reason::none;
   failures.note(journal->trouble().value_or(Error(Status::unavailable, "the journal cannot be read")), now);
   return Reason::storage;
-}
-
-/// Loads a record by `load`, and once more if it seems to be an earlier state: a change that was committed since the
-/// first time may be in the journal already, and shows the second time.
-template <typename Load>
-auto load_latest(const std::unique_ptr<journal::Journal>& journal, RecordKind kind, std::string_view key,
-                 const Load& load) {
-  auto loaded = load();
-  const bool earlier = journal && loaded.ok() && loaded->has_value() &&
-                       journal->least_revision(kind, key).value_or(0) > (*loaded)->revision;
-  return earlier ? load() : std::move(loaded);
 }
 
 TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& place) {
@@ -58,8 +45,8 @@ TokenRecord record_of_nobody(const seal::Sealer& sealer, const seal::Place& plac
 }  // namespace
 
 OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
-  const auto loaded =
-      load_latest(journal_, RecordKind::owner, owner, [&] { return backend_.load_owner(place_.workspace, owner); });
+  const auto least = journal::least_revision(journal_, RecordKind::owner, owner);
+  const auto loaded = backend_.load_owner(place_.workspace, owner);
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return {Reason::storage};
@@ -67,7 +54,7 @@ OwnerStanding StoredSettings::owner_standing(std::string_view owner) {
   if (!loaded->has_value() || (*loaded)->owner != owner) return {Reason::tampered};
   const OwnerRecord& record = **loaded;
   if (const Reason why = distrust(sealer_.verify(place_, record)); why != Reason::none) return {why};
-  const Reason put_back = objection(journal_, RecordKind::owner, owner, record.revision, failures_, clock_.now());
+  const Reason put_back = objection(least, record.revision, journal_, failures_, clock_.now());
   if (put_back != Reason::none) return {put_back};
   return standing_in(record);
 }
@@ -79,8 +66,8 @@ OwnerStanding StoredSettings::standing_in(const OwnerRecord& record) noexcept {
 }
 
 Reason StoredSettings::workspace_permits() {
-  const auto loaded = load_latest(journal_, RecordKind::workspace, place_.workspace,
-                                  [&] { return backend_.load_workspace(place_.workspace); });
+  const auto least = journal::least_revision(journal_, RecordKind::workspace, place_.workspace);
+  const auto loaded = backend_.load_workspace(place_.workspace);
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return Reason::storage;
@@ -90,8 +77,7 @@ Reason StoredSettings::workspace_permits() {
   // One that was born later is another workspace of the same name.
   if (record.workspace != place_.workspace || record.birth != place_.workspace_birth) return Reason::tampered;
   if (const Reason why = distrust(sealer_.verify(place_.store, record)); why != Reason::none) return why;
-  const Reason put_back =
-      objection(journal_, RecordKind::workspace, place_.workspace, record.revision, failures_, clock_.now());
+  const Reason put_back = objection(least, record.revision, journal_, failures_, clock_.now());
   if (put_back != Reason::none) return put_back;
   return record.tokens_enabled ? Reason::none : Reason::tokens_disabled;
 }
@@ -108,8 +94,8 @@ FullCheck::FullCheck(Backend& backend, seal::LiveSealer& sealer, base::Effective
 
 CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& settings) const {
   CheckedToken checked;
-  auto loaded = load_latest(journal_, RecordKind::token, token.id,
-                            [&] { return backend_.load_token(place_.workspace, token.id); });
+  const auto least = journal::least_revision(journal_, RecordKind::token, token.id);
+  auto loaded = backend_.load_token(place_.workspace, token.id);
   if (!loaded.ok()) {
     failures_.note(loaded.error(), clock_.now());
     return checked;
@@ -138,14 +124,15 @@ CheckedToken FullCheck::run(const text::ParsedToken& token, SettingsSource& sett
   } else if (seal != Reason::none) {
     checked.reason = seal;
   } else {
-    checked.reason = judge(token, record, settings);
+    checked.reason = judge(token, record, least, settings);
   }
   return checked;
 }
 
-Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const {
+Reason FullCheck::judge(const text::ParsedToken& token, const TokenRecord& record, std::optional<RecordRevision> least,
+                        SettingsSource& settings) const {
   if (has_ended(token.key_id)) return Reason::retired_key;
-  const Reason put_back = objection(journal_, RecordKind::token, record.id, record.revision, failures_, clock_.now());
+  const Reason put_back = objection(least, record.revision, journal_, failures_, clock_.now());
   if (put_back != Reason::none) return put_back;
   if (const Reason workspace = settings.workspace_permits(); workspace != Reason::none) return workspace;
   const OwnerStanding owner = settings.owner_standing(record.owner);

@@ -78,7 +78,8 @@ class FullCheck {
  private:
   /// Whether a key is retired, or was taken out, by the keys of now.
   bool has_ended(std::string_view key_id) const noexcept;
-  Reason judge(const text::ParsedToken& token, const TokenRecord& record, SettingsSource& settings) const;
+  Reason judge(const text::ParsedToken& token, const TokenRecord& record, std::optional<RecordRevision> least,
+               SettingsSource& settings) const;
 
   Backend& backend_;
   seal::LiveSealer& sealer_;

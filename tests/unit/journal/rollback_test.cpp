@@ -11,6 +11,7 @@
 
 #include "support/canary.hpp"
 #include "support/count_from.hpp"
+#include "support/puppet_backend.hpp"
 #include "tokenstore/open.hpp"
 #include "unit/journal/journal_world.hpp"
 
@@ -389,6 +390,45 @@ TEST_CASE("settings that are loosened again, and changed under load, deny nobody
   CHECK(denied == 0);
 }
 
+TEST_CASE("what is changed between the reading of a record and its judgement denies nobody") {
+  const Site site;
+  std::array<std::uint8_t, master_key_size> master{};
+  master.fill(0x31);
+  auto puppet = std::make_shared<tokenstore::test::PuppetBackend>(sqlite_backend({.path = site.database}).value());
+  StoreOptions options;
+  options.journal = site.journal;
+  options.cache_bytes = 0;
+  const auto store = TokenStore::open(puppet, Keyring::from_bytes(master).value(), options).value();
+  const Kept token = issue(*store);
+  const UnixMillis ends_at = store->now() + 1'000'000;
+  // Whenever a record has been read, all three are changed twice, and are in the journal.
+  bool changing = false;
+  int changes = 0;
+  const auto change = [&](auto& record) {
+    if (changing || !record) return;
+    changing = true;
+    for (int i = 0; i < 2; ++i) {
+      ++changes;
+      CHECK(store->set_owner(host, "alice", {changes % 2 == 0, true}).ok());
+      Policy policy = store->policy(host).value();
+      policy.most_active_per_owner = static_cast<std::uint32_t>(10 + changes % 2);
+      CHECK(store->set_policy(host, policy).ok());
+      const auto expired = store->expire(host, token.id, ends_at - changes);
+      if (!expired.ok()) FAIL_CHECK(expired.error().message());
+    }
+    changing = false;
+  };
+  puppet->alter_token = [&](std::optional<TokenRecord>& record) { change(record); };
+  puppet->alter_owner = [&](std::optional<OwnerRecord>& record) { change(record); };
+  puppet->alter_workspace = [&](std::optional<WorkspaceRecord>& record) { change(record); };
+  CHECK(valid_in(*store, token));
+  CHECK(changes > 4);
+  puppet->alter_token = nullptr;
+  puppet->alter_owner = nullptr;
+  puppet->alter_workspace = nullptr;
+  CHECK(valid_in(*store, token));
+}
+
 TEST_CASE("a forked child knows what its parent's journal knew, and what was written since") {
   const Site site;
   auto store = site.open(site.journal);
@@ -475,13 +515,47 @@ TEST_CASE("the journal holds every change, who made it and why, and no secret of
   CHECK(has("all_revoked") == 1);
   CHECK(whole.deeds.front() == "issued");
   CHECK(whole.whose == "alice");
-  const std::string content = test::content_of(site.journal);
+  const std::string content = tokenstore::test::file_content(site.journal);
   for (const Kept& token : tokens) {
     CHECK_FALSE(tokenstore::test::leaks(content, tokenstore::test::secret_of(token.text)));
     CHECK(content.find(token.id) != std::string::npos);  // the control: the search finds what is there
   }
   CHECK(content.find("the laptop was lost") != std::string::npos);
   CHECK(content.find("administrator:root") != std::string::npos);
+}
+
+TEST_CASE("keys change with a journal: what was ended stays so without the old one, and each step is in it") {
+  const Site site;
+  const auto open = [&] {
+    OpenSqlite options;
+    options.sqlite.path = site.database;
+    options.store.journal = site.journal;
+    return std::move(open_sqlite(std::move(options)).value().store);
+  };
+  Bytes16 id{};
+  Kept token;
+  {
+    auto store = open();
+    token = issue(*store);
+    site.keep();
+    REQUIRE(store->revoke(host, token.id).ok());
+    REQUIRE(store->add_key(host).value() == "0B");
+    REQUIRE(store->activate_key(host, "0B").ok());
+    REQUIRE(store->reseal(host).ok());
+    REQUIRE(store->retire_key(host, "0A").ok());
+    REQUIRE(store->remove_key(host, "0A").ok());
+    id = sqlite_backend({.path = site.database}).value()->load_store().value()->id;
+  }
+  auto store = open();
+  REQUIRE(store->add_key(host).ok());
+  store.reset();
+  Whole whole;
+  seal::LiveSealer keys(seal::Sealer::create(Keyring::from_file(site.database + ".key").value()).value());
+  REQUIRE(Log::open({site.journal}, keys, id, test::now, whole).ok());
+  const auto has = [&](const std::string& deed) { return std::count(whole.deeds.begin(), whole.deeds.end(), deed); };
+  CHECK(has("key_retired") == 1);
+  CHECK(has("key_removed") == 1);
+  CHECK(has("key_added") == 1);  // the first one is in the segment before
 }
 
 TEST_CASE("the verifier of a token that still lives is not in the journal") {
@@ -496,7 +570,7 @@ TEST_CASE("the verifier of a token that still lives is not in the journal") {
     const Bytes32 verifier = backend->load_token("default", of.id).value()->verifier;
     return std::string(verifier.begin(), verifier.end());
   };
-  const std::string content = test::content_of(site.journal);
+  const std::string content = tokenstore::test::file_content(site.journal);
   CHECK(content.find(verifier_of(token)) == std::string::npos);
   CHECK(content.find(verifier_of(ended)) != std::string::npos);  // the control
 }
@@ -506,11 +580,11 @@ TEST_CASE("a journal of another store is refused, and so is a damaged one, with 
   const Site another;
   { issue(*another.open(another.journal)); }
   CHECK(site.try_open(another.journal).status() == Status::not_a_store);
-  std::string content = test::content_of(another.journal);
+  std::string content = tokenstore::test::file_content(another.journal);
   content[content.size() / 2] = static_cast<char>(content[content.size() / 2] ^ 1);
   test::write_content(another.journal, content);
   CHECK(another.try_open(another.journal).status() == Status::journal_damaged);
-  CHECK(test::content_of(another.journal) == content);
+  CHECK(tokenstore::test::file_content(another.journal) == content);
 }
 
 TEST_CASE("threads that end tokens share the journal's syncs, and each ending is in it") {
