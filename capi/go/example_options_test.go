@@ -80,6 +80,20 @@ func ExampleWithCredential() {
 	// Output: <nil>
 }
 
+func ExampleWithJournal() {
+	folder, remove := exampleFolder()
+	defer remove()
+	// Better on another disk, where whoever restores the database does not come.
+	journal := filepath.Join(folder, "tokens.journal")
+	store := exampleOpened(folder, tokenstore.WithJournal(journal))
+	fmt.Println(store.Close())
+	facts, err := os.Stat(journal)
+	fmt.Println(facts.Mode(), err)
+	// Output:
+	// <nil>
+	// -rw------- <nil>
+}
+
 func ExampleWithWorkspace() {
 	folder, remove := exampleFolder()
 	defer remove()
