@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_6193472b7021
+#define tokenstore tokenstore_0_1_0_e32f04b63290
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -12513,15 +12513,18 @@ struct SqliteReplacement {
   std::function<Result<void>(int file)> write{};
   /// If set: may change the new database, which nobody else knows yet.
   std::function<Result<void>(const std::string& path)> prepare{};
-  /// Asked before the change, and again, while nobody can write, if the database has changed since. Its answer, if not
-  /// OK, ends the replacement, and nothing has happened. Not asked if there is no database, or it cannot be read.
-  std::function<Result<void>()> judge{};
-  /// Replace what cannot be read as well; else that is `not_a_store`.
+  /// Asked before the change, with the path of the new database as it will be, and again, while nobody can write, if
+  /// the old one has changed since. Its answer, if not OK, ends the replacement, and nothing has happened. Not asked if
+  /// there is no old one, or it cannot be read.
+  std::function<Result<void>(const std::string& path)> judge{};
+  /// Replace what is damaged as well; else that is a `conflict`. A database of another application, or a backup, is
+  /// `refused` in any case.
   bool replace_damaged = false;
 };
 /// Writes a database beside another and swaps the two in one step: at no time is there half a database, or none.
 /// The old one is kept, with all that was committed in it. Who has it open gets `unavailable` from the next call that
-/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none.
+/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none. `unknown`: it
+/// was done, but may not outlive a power cut.
 Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement);
 
 }  // namespace tokenstore
@@ -12567,8 +12570,8 @@ struct BackupOptions {
 
 /// What a backup says of itself, under its seal.
 struct BackupInfo {
-  Bytes16 store{};  ///< StoreRecord::id
-  UnixMillis made_at = 0;
+  Bytes16 store{};         ///< StoreRecord::id
+  UnixMillis made_at = 0;  ///< when it was begun: what is later may be missing
   std::uint64_t workspaces = 0;
   std::uint64_t owners = 0;
   std::uint64_t tokens = 0;
@@ -12598,8 +12601,8 @@ struct Losses {
 struct RestoreOptions {
   /// Where to; its `read_only`, `durability` and `create` are not looked at. A database that is there is replaced.
   SqliteOptions sqlite{};
-  /// A store that has what the backup has not, or that cannot be read, is replaced too; else that is a `conflict`.
-  /// Another store never is.
+  /// A store that has what the backup has not, or that is damaged, is replaced too; else that is a `conflict`. Another
+  /// store, or another application's database, never is.
   bool overwrite = false;
   /// Called with what the backup holds, before it takes its place: what is changed there is in place from the first
   /// moment. An error ends the restoring, and nothing has happened.
@@ -12615,7 +12618,8 @@ struct RestoreReport {
 };
 
 /// Puts what a backup holds in the place of a SQLite database, once its seal is verified. It is written beside and
-/// swapped in one step; who has the old one open gets `unavailable`, and opens it again.
+/// swapped in one step; who has the old one open gets `unavailable`, and opens it again. `unknown`: it was done, but
+/// may not outlive a power cut.
 Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options);
 /// The same into other storage: an empty one, or an earlier copy of the store, as copy_store().
 Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring keyring,
@@ -16490,13 +16494,25 @@ struct BackupFile {
   const int code;  ///< why it cannot be opened, if it is not
 };
 
-Result<BackupInfo> verify(const BackupFile& file, const std::string& path, const seal::Sealer& sealer,
-                          const Progress& progress) {
+Result<BackupInfo> read(const BackupFile& file, const std::string& path, const seal::Sealer& sealer, const Take& take,
+                        const Progress& progress) {
   if (!file.file.is_open()) {
     return Error(Status::cannot_open, fmt::format("the backup '{}' cannot be opened ({}); name another file", path,
                                                   std::strerror(file.code)));  // NOLINT(concurrency-mt-unsafe)
   }
-  return read_sealed_file(file.file.descriptor(), path, sealer, {}, progress);
+  return read_sealed_file(file.file.descriptor(), path, sealer, take, progress);
+}
+
+/// Into an open file, of what `written` names.
+Take write_to(int file, const std::string& written) {
+  return [file, &written](std::string_view part) -> Result<void> {
+    const int code = base::write_all(file, part);
+    if (code == 0) return {};
+    const bool full = code == ENOSPC || code == EDQUOT;
+    return Error(full ? Status::storage_full : Status::unavailable,
+                 fmt::format("'{}' cannot be written ({}); free space or check the disk, and restore again", written,
+                             std::strerror(code)));  // NOLINT(concurrency-mt-unsafe)
+  };
 }
 
 class Restoring {
@@ -16507,11 +16523,13 @@ class Restoring {
   Result<RestoreReport> run();
 
  private:
-  /// Of what is there: may it be replaced?
-  Result<void> judge();
-  /// The store that is there, if it can be read.
-  Result<Losses> compare() const;
-  Result<void> write(int to) const;
+  /// Of what is there: may it be replaced by this?
+  Result<void> judge(const std::string& restored);
+  /// The store that is there, if it can be read, with what is restored.
+  Result<Losses> compare(Backend& restored) const;
+  Result<void> write(int to);
+  /// What is restored, before it has its name.
+  Result<std::shared_ptr<Backend>> open(const std::string& restored) const;
   Result<void> heal(const std::string& restored) const;
 
   const std::string& path_;
@@ -16521,7 +16539,7 @@ class Restoring {
   RestoreReport report_;
 };
 
-Result<Losses> Restoring::compare() const {
+Result<Losses> Restoring::compare(Backend& restored) const {
   SqliteOptions there = options_.sqlite;
   there.create = there.read_only = false;
   const auto present = sqlite_backend(there);
@@ -16535,13 +16553,14 @@ Result<Losses> Restoring::compare() const {
                  "the backup is of another store than the one that is there; move that away first, or "
                  "name another place");
   }
-  const auto backup = sqlite_backup_backend(path_);
-  if (!backup.ok()) return backup.error();
-  return losses_between(**present, **backup, system_clock()->wall());
+  return losses_between(**present, restored, system_clock()->wall());
 }
 
-Result<void> Restoring::judge() {
-  const auto lost = compare();
+Result<void> Restoring::judge(const std::string& restored) {
+  // And not with the backup: what was healed is not lost, and whoever has the store may not be able to open that.
+  const auto fresh = open(restored);
+  if (!fresh.ok()) return fresh.error();
+  const auto lost = compare(**fresh);
   report_.compared = lost.ok();
   if (!lost.ok()) {
     // Another store is never replaced; and a key that does not fit says that it may be one.
@@ -16562,35 +16581,29 @@ Result<void> Restoring::judge() {
                   lost->endings, lost->suspensions, lost->tokens, lost->changes));
 }
 
-Result<void> Restoring::write(int to) const {
-  const Take take = [&](std::string_view part) -> Result<void> {
-    const int code = base::write_all(to, part);
-    if (code == 0) return {};
-    const bool full = code == ENOSPC || code == EDQUOT;
-    return Error(full ? Status::storage_full : Status::unavailable,
-                 fmt::format("'{}' cannot be written ({}); free space or check the disk, and restore again",
-                             options_.sqlite.path, std::strerror(code)));  // NOLINT(concurrency-mt-unsafe)
-  };
-  // Verified once more as it is written: the file may have changed since.
-  const auto read = read_sealed_file(file_.file.descriptor(), path_, sealer_, take, options_.progress);
-  return read.ok() ? Result<void>() : read.error();
+Result<void> Restoring::write(int to) {
+  auto read = transfer::read(file_, path_, sealer_, write_to(to, options_.sqlite.path), options_.progress);
+  if (!read.ok()) return read.error();
+  report_.backup = *read;
+  return {};
 }
 
-Result<void> Restoring::heal(const std::string& restored) const {
+Result<std::shared_ptr<Backend>> Restoring::open(const std::string& restored) const {
   SqliteOptions here = options_.sqlite;
   here.path = restored;
   here.create = here.read_only = false;
-  const auto backend = sqlite_backend(here);
+  return sqlite_backend(here);
+}
+
+Result<void> Restoring::heal(const std::string& restored) const {
+  const auto backend = open(restored);
   return backend.ok() ? options_.heal(**backend) : backend.error();
 }
 
 Result<RestoreReport> Restoring::run() {
-  auto verified = verify(file_, path_, sealer_, {});
-  if (!verified.ok()) return verified.error();
-  report_.backup = *verified;
   SqliteReplacement replacement;
   replacement.write = [this](int to) { return write(to); };
-  replacement.judge = [this] { return judge(); };
+  replacement.judge = [this](const std::string& restored) { return judge(restored); };
   if (options_.heal) replacement.prepare = [this](const std::string& restored) { return heal(restored); };
   replacement.replace_damaged = options_.overwrite;
   auto kept = replace_sqlite(options_.sqlite, replacement);
@@ -16606,7 +16619,7 @@ Result<BackupInfo> verify_backup(const std::string& path, Keyring keyring, const
   auto sealer = seal::Sealer::create(std::move(keyring));
   if (!sealer.ok()) return sealer.error();
   const transfer::BackupFile file(path);
-  return transfer::verify(file, path, **sealer, progress);
+  return transfer::read(file, path, **sealer, {}, progress);
 }
 
 Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options) {
@@ -16619,8 +16632,20 @@ Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring 
   auto sealer = seal::Sealer::create(std::move(keyring));
   if (!sealer.ok()) return sealer.error();
   const transfer::BackupFile file(backup);
-  if (const auto verified = transfer::verify(file, backup, **sealer, {}); !verified.ok()) return verified.error();
-  const auto from = sqlite_backup_backend(backup);
+  // In a file of this process's own: what is verified is what is restored, whoever writes the backup meanwhile.
+  std::error_code failed;
+  const std::string place = (std::filesystem::temp_directory_path(failed) / "tokenstore-restore").string();
+  const base::TemporaryFile own(place);
+  const int code = failed ? failed.value() : own.create();
+  const base::File copy(code == 0 ? ::open(own.path().c_str(), O_WRONLY | O_CLOEXEC) : -1);
+  if (!copy.is_open()) {
+    return Error(Status::cannot_open,
+                 fmt::format("the backup cannot be copied to '{}' ({}); name a directory that can be written in TMPDIR",
+                             own.path(), std::strerror(code == 0 ? errno : code)));  // NOLINT(concurrency-mt-unsafe)
+  }
+  const transfer::Take take = transfer::write_to(copy.descriptor(), own.path());
+  if (const auto read = transfer::read(file, backup, **sealer, take, {}); !read.ok()) return read.error();
+  const auto from = sqlite_backup_backend(own.path());
   if (!from.ok()) return from.error();
   return transfer::copy(**from, to, **sealer, options);
 }
@@ -17965,6 +17990,10 @@ int create_schema(Connection& connection);
 Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved,
                           FileKind kind = FileKind::store);
 
+/// The error if the file is a database that never was a store: another application's, or a backup. Whatever else may be
+/// wrong with it is not looked at.
+std::optional<Error> belongs_to_another(Connection& connection, const std::string& path);
+
 /// Whether the committed state (the WAL included) is a schema that this version can work with, after
 /// bringing it up to date if `may_write`.
 Result<void> check_schema(Connection& connection, const std::string& path, bool may_write,
@@ -18000,6 +18029,90 @@ Result<void> create_database(const Location& location, const Target& target) {
   if (placed != 0 && placed != EEXIST) return creation_error(location.path, placed);
   if (const int code = base::sync_directory_of(location.path); code != 0) return creation_error(location.path, code);
   return {};
+}
+
+}  // namespace tokenstore::sqlite
+
+// ---- src/backends/sqlite/door.hpp ----------------------------------------------------------------------------
+
+/// Who is inside SQLite: a fork waits until nobody is, and what it leaves to the child is then at rest.
+///
+/// Any number of threads. Nobody waits for anything else while inside, least of all for a door.
+
+
+
+namespace tokenstore::sqlite {
+
+class Door final : private base::AtFork {
+ public:
+  Door() = default;
+
+  /// Waits while a fork is under way.
+  void enter() noexcept;
+  void leave() noexcept { inside_.fetch_sub(1, std::memory_order_release); }
+  /// In a child: whether a thread of the parent was inside at the fork.
+  bool is_anybody_inside() const noexcept { return inside_.load(std::memory_order_acquire) != 0; }
+
+  /// While one lives, this thread is inside.
+  class Stay {
+   public:
+    explicit Stay(Door& door) noexcept : door_(door) { door_.enter(); }
+    ~Stay() { door_.leave(); }
+    Stay(const Stay&) = delete;
+    Stay& operator=(const Stay&) = delete;
+
+   private:
+    Door& door_;
+  };
+
+ private:
+  void rest(std::chrono::steady_clock::time_point deadline) noexcept override;
+  void resume(bool in_child) noexcept override;
+
+  std::atomic<int> inside_{0};
+  std::atomic<bool> forking_{false};  ///< nobody may come in
+  bool resting_ = false;              ///< nobody was inside when the fork began
+  const base::AtForkEntry at_fork_{*this};
+};
+
+}  // namespace tokenstore::sqlite
+
+// ---- src/backends/sqlite/door.cpp ----------------------------------------------------------------------------
+
+namespace tokenstore::sqlite {
+namespace {
+
+/// Polled: what sleeps on a lock at a fork may sleep for ever in the child.
+void wait_a_little() noexcept {
+  std::this_thread::sleep_for(std::chrono::microseconds(50));
+}
+
+}  // namespace
+
+void Door::enter() noexcept {
+  for (;;) {
+    // Counted before anything is touched: a fork from now on finds us inside. Against rest() one of the
+    // two sees the other, whatever the order.
+    inside_.fetch_add(1, std::memory_order_seq_cst);
+    if (!forking_.load(std::memory_order_seq_cst)) return;
+    inside_.fetch_sub(1, std::memory_order_release);
+    while (forking_.load(std::memory_order_acquire)) wait_a_little();
+  }
+}
+
+void Door::rest(std::chrono::steady_clock::time_point deadline) noexcept {
+  forking_.store(true, std::memory_order_seq_cst);
+  for (;;) {
+    resting_ = inside_.load(std::memory_order_seq_cst) == 0;
+    if (resting_ || std::chrono::steady_clock::now() >= deadline) return;
+    wait_a_little();
+  }
+}
+
+void Door::resume(bool in_child) noexcept {
+  // Whoever was turned away at the door may still be counted, and in the child never leaves.
+  if (in_child && resting_) inside_.store(0, std::memory_order_release);
+  forking_.store(false, std::memory_order_release);
 }
 
 }  // namespace tokenstore::sqlite
@@ -19051,7 +19164,7 @@ bool holds_shared_lock(const std::string& path) {
 
 namespace tokenstore::sqlite {
 
-class SqliteBackend final : public Backend, private base::AtFork {
+class SqliteBackend final : public Backend {
  public:
   static Result<std::shared_ptr<Backend>> open(const SqliteOptions& options);
   static Result<std::shared_ptr<Backend>> open_backup(const std::string& path);
@@ -19085,25 +19198,23 @@ class SqliteBackend final : public Backend, private base::AtFork {
   Result<bool> write_snapshot(const std::string& path, const Progress& progress) override;
 
  private:
-  void rest(std::chrono::steady_clock::time_point deadline) noexcept override;
-  void resume(bool in_child) noexcept override;
-
   /// While one lives, a thread is inside.
   class Visit {
    public:
-    Visit(std::atomic<int>& inside, Engine* engine) noexcept : inside_(&inside), engine_(engine) {}
+    /// Of whoever has entered.
+    Visit(Door& door, Engine* engine) noexcept : door_(&door), engine_(engine) {}
     explicit Visit(Error error) : error_(std::in_place, std::move(error)) {}
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
     ~Visit() {
-      if (inside_ != nullptr) inside_->fetch_sub(1, std::memory_order_release);
+      if (door_ != nullptr) door_->leave();
     }
     Engine* operator->() const noexcept { return engine_; }
     Engine& operator*() const noexcept { return *engine_; }
     const std::optional<Error>& error() const noexcept { return error_; }
 
    private:
-    std::atomic<int>* inside_ = nullptr;
+    Door* door_ = nullptr;
     Engine* engine_ = nullptr;
     std::optional<Error> error_;
   };
@@ -19129,12 +19240,9 @@ class SqliteBackend final : public Backend, private base::AtFork {
   const bool is_backup_;
   base::ForkGuard guard_;
   std::atomic<Engine*> engine_{nullptr};
-  std::atomic<int> inside_{0};
-  std::atomic<bool> forking_{false};  ///< nobody may come in
-  bool resting_ = false;              ///< nobody was inside when the fork began
   std::atomic<bool> orphaned_{false};
   std::atomic<std::uint64_t> counter_{1};  ///< where a child's pulse goes on
-  const base::AtForkEntry at_fork_{*this};
+  Door door_;
 };
 
 }  // namespace tokenstore::sqlite
@@ -19333,6 +19441,227 @@ Result<std::vector<std::string>> SqliteBackend::check_integrity(std::size_t most
     // Asked to stop: what was found so far.
     return code == SQLITE_DONE || code == SQLITE_INTERRUPT ? SQLITE_OK : code;
   });
+}
+
+}  // namespace tokenstore::sqlite
+
+// ---- src/backends/sqlite/old_database.hpp --------------------------------------------------------------------
+
+/// The database that is to go, held so that nobody can write it or begin to use it.
+///
+/// One thread. Each call is a stay inside `door`; so is its end. Borrows the path and the door.
+
+
+
+namespace tokenstore::sqlite {
+
+class OldDatabase {
+ public:
+  OldDatabase(const std::string& path, std::chrono::milliseconds patience, Door& door) noexcept
+      : path_(path), patience_(patience), door_(door) {}
+  ~OldDatabase();
+  OldDatabase(const OldDatabase&) = delete;
+  OldDatabase& operator=(const OldDatabase&) = delete;
+
+  /// `not_a_store` if it is damaged; `refused` if it is a database of somebody else's.
+  Result<void> open();
+  /// From now on as a file that SQLite cannot read. Its locks are no matter of what it holds.
+  Result<void> open_as_damaged();
+  bool is_damaged() const noexcept { return damaged_; }
+
+  /// Nobody writes from now on, and all that was committed is in the file itself, unless it is damaged. `not_a_store`
+  /// if that is found only now.
+  Result<void> stop_writers();
+  /// Whether anybody has written since this was asked last.
+  Result<bool> has_changed();
+  /// Nobody begins to use it from now on.
+  Result<void> stop_newcomers();
+  /// Everybody who has it open looks at the files before they answer again, whatever they remember.
+  void tell_everybody() noexcept;
+  /// The files beside its name are another's now.
+  void leave_name() noexcept { connection_->leave_wal_on_close(); }
+
+ private:
+  Result<void> connect();
+  void close() noexcept;
+  Result<void> empty_wal();
+  Result<void> stop_writers_of_damaged();
+  /// Takes a lock of the file's. SQLITE_OK, or what is in the way.
+  int lock(int level) noexcept;
+
+  const std::string& path_;
+  const std::chrono::milliseconds patience_;
+  Door& door_;
+  std::unique_ptr<Connection> connection_;
+  std::int64_t version_ = 0;
+  bool damaged_ = false;
+  void* wal_index_ = nullptr;  ///< of a damaged one, if it is shared
+  bool holds_write_lock_ = false;
+};
+
+}  // namespace tokenstore::sqlite
+
+// ---- src/backends/sqlite/old_database.cpp --------------------------------------------------------------------
+
+namespace tokenstore::sqlite {
+namespace {
+
+// As SQLITE_FCNTL_LOCKSTATE names them.
+constexpr int no_lock = 0;
+constexpr int shared_lock = 1;
+constexpr int reserved_lock = 2;
+constexpr int pending_lock = 3;
+constexpr int exclusive_lock = 4;  // asked for while others read, it ends as a pending one
+
+// Of the WAL-index, as SQLite's file format names them.
+constexpr int wal_index_region = 32768;
+constexpr int write_lock = 0;
+constexpr std::size_t change_counter = 2;  // a word of 32 bits
+
+/// Asks again until it is not busy or the time is over.
+template <typename Ask>
+int patiently(std::chrono::milliseconds patience, Ask ask) noexcept {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    const int code = ask();
+    if ((code & 0xff) != SQLITE_BUSY || std::chrono::steady_clock::now() >= deadline) return code;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+}  // namespace
+
+OldDatabase::~OldDatabase() {
+  const Door::Stay stay(door_);
+  close();
+}
+
+void OldDatabase::close() noexcept {
+  if (sqlite3_file* file = wal_index_ != nullptr ? connection_->file() : nullptr; file != nullptr) {
+    if (holds_write_lock_) file->pMethods->xShmLock(file, write_lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    file->pMethods->xShmUnmap(file, 0);
+  }
+  wal_index_ = nullptr;
+  holds_write_lock_ = false;
+  connection_.reset();
+}
+
+Result<void> OldDatabase::connect() {
+  Target target;
+  target.path = path_;
+  target.busy_timeout = patience_;
+  Result<std::unique_ptr<Connection>> opened = Connection::open(target);
+  if (!opened) return opened.error();
+  connection_ = std::move(*opened);
+  return {};
+}
+
+Result<void> OldDatabase::open() {
+  {
+    const Door::Stay stay(door_);
+    if (Result<void> connected = connect(); !connected) return connected;
+    if (std::optional<Error> other = belongs_to_another(*connection_, path_)) return std::move(*other);
+    if (Result<void> ours = check_header(*connection_, path_, path_); !ours) return ours;
+    int code = SQLITE_OK;
+    connection_->number("SELECT count(*) FROM sqlite_schema", code);
+    if (code != SQLITE_ROW) return opening_error_of(code, path_);
+  }
+  const Result<bool> first = has_changed();
+  return first ? Result<void>() : first.error();
+}
+
+Result<void> OldDatabase::open_as_damaged() {
+  const Door::Stay stay(door_);
+  // Whatever the -wal file holds is kept as it is.
+  if (connection_) connection_->leave_wal_on_close();
+  close();
+  damaged_ = true;
+  return connect();
+}
+
+Result<bool> OldDatabase::has_changed() {
+  const Door::Stay stay(door_);
+  int code = SQLITE_OK;
+  const std::int64_t version = connection_->number("PRAGMA data_version", code);
+  if (code != SQLITE_ROW) return error_of(code, "restoring");
+  return std::exchange(version_, version) != version;
+}
+
+Result<void> OldDatabase::stop_writers() {
+  const Door::Stay stay(door_);
+  return damaged_ ? stop_writers_of_damaged() : empty_wal();
+}
+
+Result<void> OldDatabase::empty_wal() {
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  for (;;) {
+    int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code == SQLITE_OK) code = connection_->execute("BEGIN IMMEDIATE");
+    if (code == SQLITE_OK) {
+      struct stat wal {};
+      const bool empty = ::stat((path_ + "-wal").c_str(), &wal) != 0 ? errno == ENOENT : wal.st_size == 0;
+      if (empty) return {};
+      // Somebody wrote in between.
+      connection_->execute("ROLLBACK");
+    } else if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
+      return opening_error_of(code, path_);
+    } else if ((code & 0xff) != SQLITE_BUSY) {
+      return error_of(code, "restoring");
+    }
+    if (std::chrono::steady_clock::now() >= deadline) return error_of(SQLITE_BUSY, "restoring");
+  }
+}
+
+Result<void> OldDatabase::stop_writers_of_damaged() {
+  if (const int code = lock(shared_lock); code != SQLITE_OK) return error_of(code, "restoring");
+  sqlite3_file* file = connection_->file();
+  void volatile* memory = nullptr;
+  // Where there is none to be had, nobody can be writing.
+  if (file->pMethods->iVersion < 2 || file->pMethods->xShmMap == nullptr ||
+      file->pMethods->xShmMap(file, 0, wal_index_region, 1, &memory) != SQLITE_OK) {
+    return {};
+  }
+  wal_index_ = const_cast<void*>(memory);
+  const int code = patiently(patience_, [file] {
+    return file->pMethods->xShmLock(file, write_lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+  });
+  holds_write_lock_ = code == SQLITE_OK;
+  return holds_write_lock_ ? Result<void>() : error_of(code, "restoring");
+}
+
+int OldDatabase::lock(int level) noexcept {
+  sqlite3_file* file = connection_->file();
+  if (file == nullptr) return SQLITE_CANTOPEN;
+  return patiently(patience_, [file, level] { return file->pMethods->xLock(file, level); });
+}
+
+Result<void> OldDatabase::stop_newcomers() {
+  const Door::Stay stay(door_);
+  int code = lock(reserved_lock);
+  if (code != SQLITE_OK) return error_of(code, "restoring");
+  sqlite3_file* file = connection_->file();
+  code = patiently(patience_, [file] {
+    // SQLite's own steps. That others have it open keeps the last from being had, and the one before is kept.
+    const int answer = file->pMethods->xLock(file, exclusive_lock);
+    int state = no_lock;
+    file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &state);
+    return state >= pending_lock ? SQLITE_OK : answer;
+  });
+  return code == SQLITE_OK ? Result<void>() : error_of(code, "restoring");
+}
+
+void OldDatabase::tell_everybody() noexcept {
+  const Door::Stay stay(door_);
+  if (damaged_) {
+    // As a writer leaves it who is killed between the two copies of the header: whoever reads on makes it anew.
+    if (wal_index_ == nullptr) return;
+    std::atomic_ref<std::uint32_t>(static_cast<std::uint32_t*>(wal_index_)[change_counter]).fetch_add(1);
+    return;
+  }
+  // A commit moves the pulse in everybody's memory; this one says again what the file says already.
+  static_assert(schema_version == 1);
+  // Who cannot be told so finds out with the next upkeep.
+  static_cast<void>(connection_->execute("PRAGMA user_version = 1; COMMIT"));
 }
 
 }  // namespace tokenstore::sqlite
@@ -19971,12 +20300,25 @@ void bind_store(Query& query, const StoreRecord& store) noexcept {
 namespace tokenstore::sqlite {
 namespace {
 
-constexpr int pending_lock = 3;    // as SQLITE_FCNTL_LOCKSTATE names it
-constexpr int exclusive_lock = 4;  // asked for while others read, it ends as a pending one
-
 Error cannot_replace(const std::string& path, int code) {
   return {Status::unavailable, fmt::format("'{}' could not be replaced ({}); check the directory and restore again",
                                            path, std::strerror(code))};  // NOLINT(concurrency-mt-unsafe)
+}
+
+Error cannot_swap(const std::string& path, int code) {
+  if (code != EINVAL && code != ENOSYS) return cannot_replace(path, code);
+  return {Status::unsupported,
+          fmt::format("the file system cannot swap two files; stop whoever uses '{}', move it away and restore again",
+                      path)};
+}
+
+/// It was done, but its name may not last.
+Error may_not_last(const std::string& path, const std::string& kept) {
+  const std::string old = kept.empty() ? std::string("none") : fmt::format("the one before, which is now '{}'", kept);
+  return {Status::unknown,
+          fmt::format("'{}' was restored, but its directory cannot be synced: a power cut may bring back {}; check the "
+                      "disk",
+                      path, old)};
 }
 
 /// Removes a name; 0 also if there is none.
@@ -20003,7 +20345,8 @@ std::string name_for_the_old(const std::string& path) {
 }
 
 /// What a backup holds becomes a store's database.
-Result<void> become_store(const std::string& path, const std::string& shown) {
+Result<void> become_store(const std::string& path, const std::string& shown, Door& door) {
+  const Door::Stay stay(door);
   Target target;
   target.path = path;
   Result<std::unique_ptr<Connection>> connection = Connection::open(target);
@@ -20016,98 +20359,6 @@ Result<void> become_store(const std::string& path, const std::string& shown) {
   return {};
 }
 
-/// The database that is to go, held so that nobody can write it or begin to use it.
-class OldDatabase {
- public:
-  OldDatabase(const std::string& path, std::chrono::milliseconds patience) : path_(path), patience_(patience) {}
-
-  Result<void> open();
-  /// Nobody writes from now on, and all that was committed is in the file itself.
-  Result<void> stop_writers();
-  /// Whether anybody has written since this was asked last.
-  Result<bool> has_changed();
-  /// Nobody begins to use it from now on.
-  Result<void> stop_newcomers();
-  /// Everybody who has it open looks at the files before they answer again, whatever they remember.
-  void tell_everybody() noexcept;
-  /// The files beside its name are another's now.
-  void leave_name() noexcept { connection_->leave_wal_on_close(); }
-
- private:
-  const std::string& path_;
-  const std::chrono::milliseconds patience_;
-  std::unique_ptr<Connection> connection_;
-  std::int64_t version_ = 0;
-};
-
-Result<void> OldDatabase::open() {
-  Target target;
-  target.path = path_;
-  target.busy_timeout = patience_;
-  Result<std::unique_ptr<Connection>> opened = Connection::open(target);
-  if (!opened) return opened.error();
-  connection_ = std::move(*opened);
-  if (Result<void> ours = check_header(*connection_, path_, path_); !ours) return ours;
-  int code = SQLITE_OK;
-  connection_->number("SELECT count(*) FROM sqlite_schema", code);
-  if (code != SQLITE_ROW) return opening_error_of(code, path_);
-  const Result<bool> first = has_changed();
-  return first ? Result<void>() : first.error();
-}
-
-Result<bool> OldDatabase::has_changed() {
-  int code = SQLITE_OK;
-  const std::int64_t version = connection_->number("PRAGMA data_version", code);
-  if (code != SQLITE_ROW) return error_of(code, "restoring");
-  return std::exchange(version_, version) != version;
-}
-
-Result<void> OldDatabase::stop_writers() {
-  const auto deadline = std::chrono::steady_clock::now() + patience_;
-  for (;;) {
-    int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-    if (code == SQLITE_OK) code = connection_->execute("BEGIN IMMEDIATE");
-    if (code == SQLITE_OK) {
-      struct stat wal {};
-      const bool empty = ::stat((path_ + "-wal").c_str(), &wal) != 0 ? errno == ENOENT : wal.st_size == 0;
-      if (empty) return {};
-      // Somebody wrote in between.
-      connection_->execute("ROLLBACK");
-    } else if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
-      return opening_error_of(code, path_);
-    } else if ((code & 0xff) != SQLITE_BUSY) {
-      return error_of(code, "restoring");
-    }
-    if (std::chrono::steady_clock::now() >= deadline) return error_of(SQLITE_BUSY, "restoring");
-  }
-}
-
-Result<void> OldDatabase::stop_newcomers() {
-  sqlite3_file* file = connection_->file();
-  if (file == nullptr) return error_of(SQLITE_CANTOPEN, "restoring");
-  const auto deadline = std::chrono::steady_clock::now() + patience_;
-  constexpr int reserved_lock = 2;
-  int code = file->pMethods->xLock(file, reserved_lock);
-  while (code == SQLITE_OK || code == SQLITE_BUSY) {
-    // SQLite's own steps. That others have it open keeps the last from being had, and the one before is kept.
-    if (code == SQLITE_OK) code = file->pMethods->xLock(file, exclusive_lock);
-    int state = 0;
-    file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &state);
-    if (state >= pending_lock) return {};
-    if (std::chrono::steady_clock::now() >= deadline) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    code = file->pMethods->xLock(file, reserved_lock);
-  }
-  return error_of(code == SQLITE_OK ? SQLITE_BUSY : code, "restoring");
-}
-
-void OldDatabase::tell_everybody() noexcept {
-  // A commit moves the pulse in everybody's memory; this one says again what the file says already.
-  static_assert(schema_version == 1);
-  // Who cannot be told so finds out with the next upkeep.
-  static_cast<void>(connection_->execute("PRAGMA user_version = 1; COMMIT"));
-}
-
 class Replacing {
  public:
   Replacing(const SqliteOptions& options, const SqliteReplacement& replacement)
@@ -20116,18 +20367,34 @@ class Replacing {
   Result<std::string> run();
 
  private:
+  /// Before anything is touched that somebody uses.
+  Result<void> check_that_files_can_be_swapped() const;
   Result<void> write_new();
+  Result<void> prepare_new();
+  Result<void> judge() const { return replacement_.judge ? replacement_.judge(fresh_->path()) : Result<void>(); }
   Result<std::string> place_alone();
-  Result<std::string> swap_with(OldDatabase& old);
-  Result<std::string> swap_with_damaged();
+  Result<std::string> replace(OldDatabase& old);
+  Result<void> stop_all(OldDatabase& old) const;
+  Result<void> clear_name(const OldDatabase& old, const std::string& kept) const;
   /// The two names, in one step; then the old file gets its own.
-  Result<std::string> swap(std::string kept, OldDatabase* old);
+  Result<std::string> swap(std::string kept, OldDatabase& old);
 
   const SqliteOptions& options_;
   const SqliteReplacement& replacement_;
+  Door door_;
   Location location_;
   std::optional<base::TemporaryFile> fresh_;
 };
+
+Result<void> Replacing::check_that_files_can_be_swapped() const {
+  const base::TemporaryFile one(location_.path);
+  const base::TemporaryFile other(location_.path);
+  for (const base::TemporaryFile* file : {&one, &other}) {
+    if (const int code = file->create(); code != 0) return creation_error(location_.path, code);
+  }
+  if (::renameat2(AT_FDCWD, one.path().c_str(), AT_FDCWD, other.path().c_str(), RENAME_EXCHANGE) == 0) return {};
+  return cannot_swap(options_.path, errno);
+}
 
 Result<void> Replacing::write_new() {
   fresh_.emplace(location_.path);
@@ -20137,9 +20404,20 @@ Result<void> Replacing::write_new() {
     if (!file.is_open()) return creation_error(location_.path, errno);
     if (Result<void> written = replacement_.write(file.descriptor()); !written) return written;
   }
-  if (Result<void> made = become_store(fresh_->path(), options_.path); !made) return made;
+  if (Result<void> made = become_store(fresh_->path(), options_.path, door_); !made) return made;
+  return {};
+}
+
+Result<void> Replacing::prepare_new() {
   if (replacement_.prepare) {
     if (Result<void> prepared = replacement_.prepare(fresh_->path()); !prepared) return prepared;
+  }
+  // SQLite says nothing of it if what was committed cannot be written into the file itself.
+  if (struct stat wal{}; ::stat((fresh_->path() + "-wal").c_str(), &wal) == 0 && wal.st_size > 0) {
+    return Error(Status::unavailable,
+                 fmt::format("what was changed in the new '{}' cannot be written into it; check the disk and restore "
+                             "again",
+                             options_.path));
   }
   if (const int code = fresh_->sync(); code != 0) return creation_error(location_.path, code);
   return {};
@@ -20152,6 +20430,7 @@ Result<std::string> Replacing::place_alone() {
     return cannot_replace(options_.path, errno);
   }
   const base::DirectoryOf directory(location_.path);
+  Error unsure = may_not_last(options_.path, {});
   int code = remove_name(location_.path + "-shm");
   if (code == 0) code = directory.sync();
   if (code == 0) code = base::put_in_place(fresh_->path(), location_.path);
@@ -20159,69 +20438,67 @@ Result<std::string> Replacing::place_alone() {
     return Error(Status::conflict,
                  fmt::format("'{}' was made by somebody else meanwhile; restore again", options_.path));
   }
-  if (code == 0) code = directory.sync();
   if (code != 0) return cannot_replace(options_.path, code);
+  if (directory.sync() != 0) return unsure;
   return std::string();
 }
 
-Result<std::string> Replacing::swap(std::string kept, OldDatabase* old) {
+Result<std::string> Replacing::swap(std::string kept, OldDatabase& old) {
   const base::DirectoryOf directory(location_.path);
   std::string unnamed = fresh_->path();
-  int code = directory.sync();
-  if (code != 0) return cannot_replace(options_.path, code);
+  Error unsure = may_not_last(options_.path, kept);
+  Error unsure_unnamed = may_not_last(options_.path, unnamed);
+  if (const int code = directory.sync(); code != 0) return cannot_replace(options_.path, code);
   if (::renameat2(AT_FDCWD, fresh_->path().c_str(), AT_FDCWD, location_.path.c_str(), RENAME_EXCHANGE) != 0) {
-    if (errno != EINVAL && errno != ENOSYS) return cannot_replace(options_.path, errno);
-    return Error(Status::unsupported,
-                 fmt::format("the file system cannot swap two files; stop whoever uses '{}', move it away and restore "
-                             "again",
-                             options_.path));
+    return cannot_swap(options_.path, errno);
   }
   // It is done: from here on nothing asks for memory.
   fresh_->keep();  // it is the old one now
-  code = directory.sync();
-  if (old != nullptr) {
-    old->leave_name();
-    old->tell_everybody();
-  }
+  const bool lasts = directory.sync() == 0;
+  old.leave_name();
+  old.tell_everybody();
   if (::renameat2(AT_FDCWD, fresh_->path().c_str(), AT_FDCWD, kept.c_str(), RENAME_NOREPLACE) != 0) {
-    if (code != 0) return cannot_replace(options_.path, code);
+    if (!lasts) return unsure_unnamed;
     return unnamed;
   }
-  if (code == 0) code = directory.sync();
-  if (code != 0) return cannot_replace(options_.path, code);
+  if (!lasts || directory.sync() != 0) return unsure;
   return kept;
 }
 
-Result<std::string> Replacing::swap_with(OldDatabase& old) {
-  if (replacement_.judge) {
-    if (Result<void> judged = replacement_.judge(); !judged) return judged.error();
+Result<void> Replacing::stop_all(OldDatabase& old) const {
+  if (Result<void> stopped = old.stop_writers(); !stopped) return stopped;
+  if (!old.is_damaged()) {
+    const Result<bool> changed = old.has_changed();
+    if (!changed) return changed.error();
+    if (*changed) {
+      if (Result<void> judged = judge(); !judged) return judged;
+    }
   }
-  if (Result<void> stopped = old.stop_writers(); !stopped) return stopped.error();
-  const Result<bool> changed = old.has_changed();
-  if (!changed) return changed.error();
-  if (*changed && replacement_.judge) {
-    if (Result<void> judged = replacement_.judge(); !judged) return judged.error();
-  }
-  if (Result<void> stopped = old.stop_newcomers(); !stopped) return stopped.error();
-  // That it is empty has to last, too: SQLite does not sync it after cutting it.
-  const std::string wal = location_.path + "-wal";
-  if (const base::File file(::open(wal.c_str(), O_RDONLY | O_CLOEXEC)); file.is_open()) {
-    if (::fsync(file.descriptor()) != 0) return cannot_replace(options_.path, errno);
-  }
-  int code = remove_name(location_.path + "-shm");
-  if (code == 0) code = remove_name(wal);
-  if (code != 0) return cannot_replace(options_.path, code);
-  return swap(name_for_the_old(location_.path), &old);
+  return old.stop_newcomers();
 }
 
-Result<std::string> Replacing::swap_with_damaged() {
-  const std::string kept = name_for_the_old(location_.path);
+Result<void> Replacing::clear_name(const OldDatabase& old, const std::string& kept) const {
   const std::string wal = location_.path + "-wal";
-  if (is_there(wal) && ::rename(wal.c_str(), (kept + "-wal").c_str()) != 0) {
-    return cannot_replace(options_.path, errno);
+  int code = 0;
+  if (old.is_damaged()) {
+    if (is_there(wal) && ::rename(wal.c_str(), (kept + "-wal").c_str()) != 0) code = errno;
+  } else if (const base::File file(::open(wal.c_str(), O_RDONLY | O_CLOEXEC)); file.is_open()) {
+    // That it is empty has to last, too: SQLite does not sync it after cutting it.
+    if (::fsync(file.descriptor()) != 0) code = errno;
   }
-  if (const int code = remove_name(location_.path + "-shm"); code != 0) return cannot_replace(options_.path, code);
-  return swap(kept, nullptr);
+  if (code == 0) code = remove_name(location_.path + "-shm");
+  if (code == 0 && !old.is_damaged()) code = remove_name(wal);
+  return code == 0 ? Result<void>() : cannot_replace(options_.path, code);
+}
+
+Result<std::string> Replacing::replace(OldDatabase& old) {
+  if (!old.is_damaged()) {
+    if (Result<void> judged = judge(); !judged) return judged.error();
+  }
+  if (Result<void> stopped = stop_all(old); !stopped) return stopped.error();
+  std::string kept = name_for_the_old(location_.path);
+  if (Result<void> cleared = clear_name(old, kept); !cleared) return cleared.error();
+  return swap(std::move(kept), old);
 }
 
 Result<std::string> Replacing::run() {
@@ -20229,27 +20506,31 @@ Result<std::string> Replacing::run() {
   if (!location) return location.error();
   location_ = std::move(*location);
   const ActingOwner owner(location_.exists ? location_.path : location_.directory);
-  std::optional<OldDatabase> old;
   if (location_.exists) {
-    old.emplace(location_.path, options_.busy_timeout);
-    if (const Result<void> opened = old->open(); !opened) {
-      if (opened.status() != Status::not_a_store) return opened.error();
-      if (!replacement_.replace_damaged) {
-        return Error(Status::conflict, fmt::format("what is there cannot be read ({}); have it replaced, which keeps "
-                                                   "the file, or name another place",
-                                                   opened.error().message()));
-      }
-      old.reset();
-    }
+    if (Result<void> swappable = check_that_files_can_be_swapped(); !swappable) return swappable.error();
   }
   if (Result<void> written = write_new(); !written) return written.error();
-  if (!location_.exists) return place_alone();
-  if (old) {
-    Result<std::string> swapped = swap_with(*old);
-    if (swapped || swapped.status() != Status::not_a_store || !replacement_.replace_damaged) return swapped;
-    old.reset();
+  if (!location_.exists) {
+    if (Result<void> prepared = prepare_new(); !prepared) return prepared.error();
+    return place_alone();
   }
-  return swap_with_damaged();
+  OldDatabase old(location_.path, options_.busy_timeout, door_);
+  if (const Result<void> opened = old.open(); !opened) {
+    if (opened.status() != Status::not_a_store) return opened.error();
+    if (!replacement_.replace_damaged) {
+      return Error(Status::conflict, fmt::format("what is there cannot be read ({}); have it replaced, which keeps the "
+                                                 "file, or name another place",
+                                                 opened.error().message()));
+    }
+    if (Result<void> damaged = old.open_as_damaged(); !damaged) return damaged.error();
+  }
+  if (Result<void> prepared = prepare_new(); !prepared) return prepared.error();
+  Result<std::string> replaced = replace(old);
+  if (replaced || replaced.status() != Status::not_a_store || old.is_damaged() || !replacement_.replace_damaged) {
+    return replaced;
+  }
+  if (Result<void> damaged = old.open_as_damaged(); !damaged) return damaged.error();
+  return replace(old);
 }
 
 }  // namespace
@@ -20410,6 +20691,18 @@ Error damaged(const std::string& path) {
   return Error(Status::not_a_store, fmt::format("'{}' is damaged or incomplete; restore a backup", path));
 }
 
+using Header = std::array<unsigned char, 100>;
+
+int read_header(sqlite3_file* file, Header& header) {
+  const int code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
+  return code == SQLITE_IOERR_SHORT_READ ? SQLITE_NOTADB : code;
+}
+
+bool is_database(const Header& header) {
+  constexpr std::string_view magic("SQLite format 3\0", 16);
+  return std::equal(magic.begin(), magic.end(), header.begin());
+}
+
 std::int64_t big_endian_32(const unsigned char* at) {
   return (std::int64_t{at[0]} << 24) | (std::int64_t{at[1]} << 16) | (std::int64_t{at[2]} << 8) | std::int64_t{at[3]};
 }
@@ -20441,12 +20734,10 @@ Result<void> check_header(Connection& connection, const std::string& path, const
     return Error(Status::not_a_store,
                  fmt::format("'{}' is empty; remove it, and it will be created closed to other users", path));
   }
-  std::array<unsigned char, 100> header{};
-  code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
-  if (code == SQLITE_IOERR_SHORT_READ) code = SQLITE_NOTADB;
+  Header header{};
+  code = read_header(file, header);
   if (code != SQLITE_OK) return opening_error_of(code, path);
-  constexpr std::string_view magic("SQLite format 3\0", 16);
-  if (!std::equal(magic.begin(), magic.end(), header.begin())) return opening_error_of(SQLITE_NOTADB, path);
+  if (!is_database(header)) return opening_error_of(SQLITE_NOTADB, path);
   if (const std::int64_t id = big_endian_32(&header[68]); id != id_of(kind)) return not_wanted(path, id);
   const std::int64_t version = big_endian_32(&header[60]);
   if (version > schema_version) return newer(path, version);
@@ -20460,6 +20751,15 @@ Result<void> check_header(Connection& connection, const std::string& path, const
   const bool has_wal = ::stat((resolved + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
   if (size % page_size != 0 && !has_wal) return damaged(path);
   return {};
+}
+
+std::optional<Error> belongs_to_another(Connection& connection, const std::string& path) {
+  sqlite3_file* file = connection.file();
+  Header header{};
+  if (file == nullptr || read_header(file, header) != SQLITE_OK || !is_database(header)) return std::nullopt;
+  const std::int64_t id = big_endian_32(&header[68]);
+  if (id == application_id) return std::nullopt;
+  return Error(Status::refused, not_wanted(path, id).message());
 }
 
 Result<void> check_schema(Connection& connection, const std::string& path, bool may_write, FileKind kind) {
@@ -20615,6 +20915,8 @@ Result<bool> SqliteBackend::write_snapshot(const std::string& path, const Progre
 namespace tokenstore {
 
 Result<void> make_sqlite_backup(const std::string& path) {
+  sqlite::Door door;
+  const sqlite::Door::Stay stay(door);
   auto connection = sqlite::open_unshared(path, {});
   if (!connection) return connection.error();
   if (const int code = sqlite::become_backup(**connection); code != SQLITE_OK) {
@@ -20783,11 +21085,6 @@ const char* sql_text(Sql which) noexcept {
 namespace tokenstore::sqlite {
 namespace {
 
-/// Polled: what sleeps on a lock at a fork may sleep for ever in the child.
-void wait_a_little() noexcept {
-  std::this_thread::sleep_for(std::chrono::microseconds(50));
-}
-
 Error orphaned() {
   return {Status::unavailable,
           "the process was forked while another of its threads was using the store; open the store again in the child"};
@@ -20822,7 +21119,7 @@ SqliteBackend::~SqliteBackend() {
   if (guard_.forked() || orphaned_.load(std::memory_order_acquire)) {
     // A child that never used the store. If a thread of the parent was inside at the fork, SQLite's
     // state is not ours to touch: it is left where it is.
-    if (orphaned_.load(std::memory_order_acquire) || inside_.load(std::memory_order_acquire) != 0) return;
+    if (orphaned_.load(std::memory_order_acquire) || door_.is_anybody_inside()) return;
     if (engine != nullptr) engine->leave_files();
     delete engine;
     return;
@@ -20839,29 +21136,8 @@ SqliteBackend::Visit SqliteBackend::enter() {
 }
 
 SqliteBackend::Visit SqliteBackend::come_in() noexcept {
-  for (;;) {
-    // Counted before anything is touched: a fork from now on finds us inside. Against rest() one of the
-    // two sees the other, whatever the order.
-    inside_.fetch_add(1, std::memory_order_seq_cst);
-    if (!forking_.load(std::memory_order_seq_cst)) return {inside_, engine_.load(std::memory_order_acquire)};
-    inside_.fetch_sub(1, std::memory_order_release);
-    while (forking_.load(std::memory_order_acquire)) wait_a_little();
-  }
-}
-
-void SqliteBackend::rest(std::chrono::steady_clock::time_point deadline) noexcept {
-  forking_.store(true, std::memory_order_seq_cst);
-  for (;;) {
-    resting_ = inside_.load(std::memory_order_seq_cst) == 0;
-    if (resting_ || std::chrono::steady_clock::now() >= deadline) return;
-    wait_a_little();
-  }
-}
-
-void SqliteBackend::resume(bool in_child) noexcept {
-  // Whoever was turned away at the door may still be counted, and in the child never leaves.
-  if (in_child && resting_) inside_.store(0, std::memory_order_release);
-  forking_.store(false, std::memory_order_release);
+  door_.enter();
+  return {door_, engine_.load(std::memory_order_acquire)};
 }
 
 std::optional<Error> SqliteBackend::adopt() {
@@ -20872,7 +21148,7 @@ std::optional<Error> SqliteBackend::adopt() {
 }
 
 std::optional<Error> SqliteBackend::adopt_engine() {
-  if (inside_.load(std::memory_order_acquire) != 0) {
+  if (door_.is_anybody_inside()) {
     orphaned_.store(true, std::memory_order_release);
     return orphaned();
   }

@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_d717906de2c9
+#define tokenstore tokenstore_postgres_0_1_0_f4dc17b8c892
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -1532,15 +1532,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_d717906de2c9_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -7418,15 +7418,18 @@ struct SqliteReplacement {
   std::function<Result<void>(int file)> write{};
   /// If set: may change the new database, which nobody else knows yet.
   std::function<Result<void>(const std::string& path)> prepare{};
-  /// Asked before the change, and again, while nobody can write, if the database has changed since. Its answer, if not
-  /// OK, ends the replacement, and nothing has happened. Not asked if there is no database, or it cannot be read.
-  std::function<Result<void>()> judge{};
-  /// Replace what cannot be read as well; else that is `not_a_store`.
+  /// Asked before the change, with the path of the new database as it will be, and again, while nobody can write, if
+  /// the old one has changed since. Its answer, if not OK, ends the replacement, and nothing has happened. Not asked if
+  /// there is no old one, or it cannot be read.
+  std::function<Result<void>(const std::string& path)> judge{};
+  /// Replace what is damaged as well; else that is a `conflict`. A database of another application, or a backup, is
+  /// `refused` in any case.
   bool replace_damaged = false;
 };
 /// Writes a database beside another and swaps the two in one step: at no time is there half a database, or none.
 /// The old one is kept, with all that was committed in it. Who has it open gets `unavailable` from the next call that
-/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none.
+/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none. `unknown`: it
+/// was done, but may not outlive a power cut.
 Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement);
 
 }  // namespace tokenstore
@@ -7472,8 +7475,8 @@ struct BackupOptions {
 
 /// What a backup says of itself, under its seal.
 struct BackupInfo {
-  Bytes16 store{};  ///< StoreRecord::id
-  UnixMillis made_at = 0;
+  Bytes16 store{};         ///< StoreRecord::id
+  UnixMillis made_at = 0;  ///< when it was begun: what is later may be missing
   std::uint64_t workspaces = 0;
   std::uint64_t owners = 0;
   std::uint64_t tokens = 0;
@@ -7503,8 +7506,8 @@ struct Losses {
 struct RestoreOptions {
   /// Where to; its `read_only`, `durability` and `create` are not looked at. A database that is there is replaced.
   SqliteOptions sqlite{};
-  /// A store that has what the backup has not, or that cannot be read, is replaced too; else that is a `conflict`.
-  /// Another store never is.
+  /// A store that has what the backup has not, or that is damaged, is replaced too; else that is a `conflict`. Another
+  /// store, or another application's database, never is.
   bool overwrite = false;
   /// Called with what the backup holds, before it takes its place: what is changed there is in place from the first
   /// moment. An error ends the restoring, and nothing has happened.
@@ -7520,7 +7523,8 @@ struct RestoreReport {
 };
 
 /// Puts what a backup holds in the place of a SQLite database, once its seal is verified. It is written beside and
-/// swapped in one step; who has the old one open gets `unavailable`, and opens it again.
+/// swapped in one step; who has the old one open gets `unavailable`, and opens it again. `unknown`: it was done, but
+/// may not outlive a power cut.
 Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options);
 /// The same into other storage: an empty one, or an earlier copy of the store, as copy_store().
 Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring keyring,

@@ -46,8 +46,8 @@ struct BackupOptions {
 
 /// What a backup says of itself, under its seal.
 struct BackupInfo {
-  Bytes16 store{};  ///< StoreRecord::id
-  UnixMillis made_at = 0;
+  Bytes16 store{};         ///< StoreRecord::id
+  UnixMillis made_at = 0;  ///< when it was begun: what is later may be missing
   std::uint64_t workspaces = 0;
   std::uint64_t owners = 0;
   std::uint64_t tokens = 0;
@@ -77,8 +77,8 @@ struct Losses {
 struct RestoreOptions {
   /// Where to; its `read_only`, `durability` and `create` are not looked at. A database that is there is replaced.
   SqliteOptions sqlite{};
-  /// A store that has what the backup has not, or that cannot be read, is replaced too; else that is a `conflict`.
-  /// Another store never is.
+  /// A store that has what the backup has not, or that is damaged, is replaced too; else that is a `conflict`. Another
+  /// store, or another application's database, never is.
   bool overwrite = false;
   /// Called with what the backup holds, before it takes its place: what is changed there is in place from the first
   /// moment. An error ends the restoring, and nothing has happened.
@@ -94,7 +94,8 @@ struct RestoreReport {
 };
 
 /// Puts what a backup holds in the place of a SQLite database, once its seal is verified. It is written beside and
-/// swapped in one step; who has the old one open gets `unavailable`, and opens it again.
+/// swapped in one step; who has the old one open gets `unavailable`, and opens it again. `unknown`: it was done, but
+/// may not outlive a power cut.
 Result<RestoreReport> restore_sqlite(const std::string& backup, Keyring keyring, const RestoreOptions& options);
 /// The same into other storage: an empty one, or an earlier copy of the store, as copy_store().
 Result<CopyReport> restore_into(const std::string& backup, Backend& to, Keyring keyring,

@@ -157,8 +157,7 @@ void add_backup_commands(CLI::App& app, Run& chosen) {
   command =
       add_command(app, chosen, "restore", "Put what a backup holds in the place of the database", run_restore, restore);
   command->add_option("BACKUP", restore->backup, "The file that backup wrote")->required();
-  command->add_flag("--overwrite", restore->overwrite,
-                    "replace a newer store too, or one that cannot be read; the file is kept");
+  command->add_flag("--overwrite", restore->overwrite, "replace a newer store too, or a damaged one; the file is kept");
   command->add_flag("--delete-extra", restore->delete_extra, "PostgreSQL: remove tokens that the backup has not");
 }
 

@@ -2,13 +2,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
 #include <optional>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "support/count_from.hpp"
 #include "support/cut_disk.hpp"
 #include "support/system_calls.hpp"
+#include "tokenstore/backends/memory.hpp"
 #include "transfer/stores.hpp"
 
 using namespace tokenstore;
@@ -207,7 +213,8 @@ bool makes_store(const SystemCall& call, const std::vector<Change>& before) {
   if (call.change == Change::sync_directory) {
     return before.empty() || (before.back() != Change::sync && before.back() != Change::sync_directory);
   }
-  return std::find(before.begin(), before.end(), Change::exchange) == before.end();
+  // The first exchange is of two files that are made to try it.
+  return std::count(before.begin(), before.end(), Change::exchange) < 2;
 }
 
 }  // namespace
@@ -274,6 +281,186 @@ TEST_CASE("A disk that is full or broken at any change fails a restore, and one 
     CHECK(needed == std::set<Change>{Change::create, Change::mode, Change::write, Change::truncate, Change::sync,
                                      Change::exchange, Change::sync_directory});
   }
+}
+
+TEST_CASE("What heals a restored store is in it however the disk fails, or nothing is restored") {
+  int failures = 0;
+  bool reached = true;
+  for (std::int64_t nth = 1; reached; ++nth) {
+    const Scene scene;
+    std::int64_t calls = 0;
+    RestoreOptions options;
+    options.sqlite.path = scene.path;
+    options.overwrite = true;
+    options.heal = [&](Backend& restored) -> Result<void> {
+      const std::shared_ptr<Backend> borrowed(&restored, [](Backend*) {});
+      const auto store = TokenStore::open(borrowed, one_key());
+      if (!store.ok()) return store.error();
+      const auto revoked = (*store)->revoke(Actor::host(), scene.living.id);
+      return revoked.ok() ? Result<void>() : revoked.error();
+    };
+    bool done = false;
+    {
+      const Watch watch(scene.directory.path().string(), {[&](const SystemCall& call) {
+                          return call.change != Change::remove && ++calls == nth ? EIO : 0;
+                        }});
+      done = restore_sqlite(scene.backup, one_key(), options).ok();
+    }
+    reached = calls >= nth;
+    failures += done ? 0 : 1;
+    if (done) CHECK(verdict(*open_store(scene.path), scene.living).reason() == Reason::revoked);
+  }
+  CHECK(failures > 20);
+}
+
+TEST_CASE("Where two files cannot be swapped, whoever has the store open goes on") {
+  for (const int code : {EINVAL, EPERM}) {
+    const Scene scene;
+    const auto store = open_store(scene.path);
+    Result<RestoreReport> report = Error(Status::internal, "not tried");
+    {
+      const Watch watch(scene.directory.path().string(),
+                        {[&](const SystemCall& call) { return call.change == Change::exchange ? code : 0; }});
+      report = restore(scene.backup, scene.path, true);
+    }
+    CHECK(report.status() == (code == EINVAL ? Status::unsupported : Status::unavailable));
+    CHECK(verdict(*store, scene.living).valid());
+    CHECK(verdict(*store, issue(*store)).valid());
+    CHECK(store->check(Actor::host())->problem_count == 0);
+    for (const std::string& name : names_in(scene.directory)) CHECK(name.find(".new-") == std::string::npos);
+  }
+}
+
+TEST_CASE("A restore whose names may not last says so, and where the old file is") {
+  const Scene scene;
+  int exchanges = 0;
+  Result<RestoreReport> report = Error(Status::internal, "not tried");
+  {
+    const Watch watch(scene.directory.path().string(), {[&](const SystemCall& call) {
+                        exchanges += call.change == Change::exchange ? 1 : 0;
+                        return exchanges == 2 && call.change == Change::sync_directory ? EIO : 0;
+                      }});
+    report = restore(scene.backup, scene.path, true);
+  }
+  REQUIRE(report.status() == Status::unknown);
+  CHECK(scene.state_of(scene.path) == Scene::State::older);
+  std::string kept;
+  for (const std::string& name : names_in(scene.directory)) {
+    if (name.find(".before-restore-") != std::string::npos && !name.ends_with("-wal") && !name.ends_with("-shm"))
+      kept = name;
+  }
+  REQUIRE_FALSE(kept.empty());
+  CHECK(report.error().message().find(kept + "'") != std::string::npos);
+  CHECK(scene.state_of(scene.directory.file(kept)) == Scene::State::newer);
+}
+
+namespace {
+
+using Which = std::function<bool(const SystemCall& call)>;
+
+bool is_of_new(const SystemCall& call) {
+  return call.path.find(".new-") != std::string::npos;
+}
+
+/// Forks while another thread, which does `run`, is in the middle of a change. Whether the fork waited for its end.
+bool fork_waits_for(const Scene& scene, const Which& change, const std::function<bool()>& run) {
+  std::atomic<bool> inside{false};
+  std::atomic<bool> forked{false};
+  std::atomic<bool> done{false};
+  bool met = false;
+  bool succeeded = false;
+  const auto linger = [&](const SystemCall& call) {
+    if (met || !change(call)) return 0;
+    met = inside = true;
+    for (int turn = 0; turn < 300 && !forked; ++turn) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    inside = false;
+    return 0;
+  };
+  const Watch watch(scene.directory.path().string(), {linger});
+  std::thread other([&] {
+    succeeded = run();
+    done = true;
+  });
+  while (!inside && !done) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  const bool waited = !inside;
+  forked = true;
+  other.join();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(met);
+  REQUIRE(succeeded);
+  return waited;
+}
+
+}  // namespace
+
+TEST_CASE("A fork waits until what a backup and a restore have open is at rest") {
+  {
+    const Scene scene;
+    const auto store = open_file(scene.path);
+    // The first page: when it was copied, and when the copy becomes a backup.
+    int times = 0;
+    const Which second = [&](const SystemCall& call) {
+      return call.change == Change::write && is_of_new(call) && call.offset == 0 && ++times == 2;
+    };
+    CHECK(fork_waits_for(scene, second,
+                         [&] { return backup_store(*store, one_key(), scene.directory.file("second")).ok(); }));
+  }
+  const Which beside_new = [](const SystemCall& call) {
+    return call.change == Change::create && is_of_new(call) && call.path.ends_with("-journal");
+  };
+  const Which beside_old = [](const SystemCall& call) {
+    return call.change == Change::truncate && call.path.ends_with("store.db-wal");
+  };
+  for (const Which& which : {beside_new, beside_old}) {
+    const Scene scene;
+    const auto store = open_file(scene.path);
+    CHECK(fork_waits_for(scene, which, [&] { return restore(scene.backup, scene.path, true).ok(); }));
+  }
+  // Control: for the copying itself, which is not SQLite's, no fork waits.
+  const Scene scene;
+  const Which copying = [](const SystemCall& call) { return call.change == Change::write && is_of_new(call); };
+  CHECK_FALSE(fork_waits_for(scene, copying, [&] { return restore(scene.backup, scene.path, true).ok(); }));
+}
+
+TEST_CASE("What is verified is what is restored into other storage, whoever swaps the backup's file meanwhile") {
+  const std::string genuine(100, 'g');
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const std::string place = directory.file("backup");
+  IssueRequest request{.owner = "alice", .scopes = {"read"}};
+  request.metadata = genuine;
+  const auto issued = open_store(path)->issue(Actor::host(), request);
+  REQUIRE(issued.ok());
+  REQUIRE(back_up(path, place).ok());
+  const std::string whole = file_content(place);
+  std::string altered = whole;
+  for (std::size_t at = altered.find(genuine); at != std::string::npos; at = altered.find(genuine)) {
+    altered.replace(at, genuine.size(), genuine.size(), 'a');
+  }
+  REQUIRE(altered != whole);
+  int restored = 0;
+  int refused = 0;
+  bool reached = true;
+  for (int nth = 1; reached; ++nth) {
+    write_file(place, whole);
+    const auto target = memory_backend();
+    int calls = 0;
+    bool done = false;
+    {
+      const Watch watch(directory.path().string(), {.any = [&] {
+                          if (++calls == nth) write_file(place, altered);
+                        }});
+      done = restore_into(place, *target, one_key()).ok();
+    }
+    reached = calls >= nth;
+    ++(done ? restored : refused);
+    if (done) CHECK(target->load_token("default", issued->info.id).value()->metadata == genuine);
+  }
+  CHECK(restored > 5);
+  CHECK(refused > 0);
 }
 
 // A power cut: for each change a disk is built on which only what was synced is certain, of files and of names.

@@ -1,4 +1,5 @@
 // Restoring under processes that have the old file open.
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +107,56 @@ TEST_CASE("Whoever has the old file open is told so at once, and never goes on i
   User third(path, token);
   CHECK(third.ask('i') == 'v');
   CHECK(verdict(*restored, after).valid());
+}
+
+TEST_CASE("Whoever has a damaged file open is told so at once when it is replaced, and writes nothing meanwhile") {
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const std::string place = directory.file("backup");
+  const Kept token = issue(*open_store(path));
+  REQUIRE(back_up(path, place).ok());
+  User one(path, token);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file << std::string(100, 'x');
+  }
+  CHECK(one.ask('v') == 'v');  // from memory
+  CHECK(restore(place, path).status() == Status::conflict);
+  CHECK(one.ask('v') == 'v');
+  const auto report = restore(place, path, true);
+  REQUIRE(report.ok());
+  CHECK_FALSE(report->compared);
+  CHECK(one.ask('v') == 'u');
+  CHECK(one.ask('i') == 'u');
+  const auto restored = open_store(path);
+  CHECK(verdict(*restored, issue(*restored)).valid());
+  CHECK(verdict(*restored, token).valid());
+}
+
+TEST_CASE("A damaged file is not replaced while somebody is writing it") {
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const std::string place = directory.file("backup");
+  issue(*open_store(path));
+  REQUIRE(back_up(path, place).ok());
+  sqlite3* writer = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &writer) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(writer, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file << std::string(100, 'x');
+  }
+  RestoreOptions options;
+  options.sqlite.path = path;
+  options.sqlite.busy_timeout = std::chrono::milliseconds(50);
+  options.overwrite = true;
+  const std::string damaged = file_content(path);
+  CHECK(restore_sqlite(place, one_key(), options).status() == Status::unavailable);
+  CHECK(file_content(path) == damaged);
+  REQUIRE(sqlite3_exec(writer, "ROLLBACK", nullptr, nullptr, nullptr) == SQLITE_OK);
+  CHECK(restore_sqlite(place, one_key(), options).ok());
+  sqlite3_close(writer);
+  CHECK(open_store(path)->check(Actor::host())->problem_count == 0);
 }
 
 TEST_CASE("Those who had the old file open do no harm to the restored store when they close") {

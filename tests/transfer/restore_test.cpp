@@ -1,5 +1,6 @@
 // Restoring: what it replaces, what it keeps, and what it says is lost.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "transfer/stores.hpp"
 
@@ -120,6 +121,32 @@ TEST_CASE("A damaged store is replaced when told, and kept with its -wal file") 
   if (damage == 0) CHECK(file_content(report->kept_file + "-wal") == "what was committed last");
 }
 
+TEST_CASE("Neither another application's database nor a backup is ever replaced, whatever is said") {
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const std::string place = directory.file("backup");
+  const std::string other = directory.file("other.db");
+  issue(*open_store(path));
+  REQUIRE(back_up(path, place).ok());
+  // Of an application that has an id of its own, and of one that has none; whole, and with its tables destroyed.
+  for (const std::string& id : {std::string("else"), std::string(4, '\0')}) {
+    for (const bool damaged : {false, true}) {
+      std::string content = file_content(path).replace(68, 4, id);
+      if (damaged) content.replace(100, 3000, 3000, 'x');
+      write_file(other, content);
+      for (const bool overwrite : {false, true}) CHECK(restore(place, other, overwrite).status() == Status::refused);
+      CHECK(file_content(other) == content);
+    }
+  }
+  std::filesystem::copy_file(place, other, std::filesystem::copy_options::overwrite_existing);
+  CHECK(restore(place, other, true).status() == Status::refused);
+  CHECK(verify_backup(other, one_key()).ok());
+  // Control: what is no database at all is replaced when told.
+  write_file(other, "neither");
+  CHECK(restore(place, other).status() == Status::conflict);
+  CHECK(restore(place, other, true).ok());
+}
+
 TEST_CASE("A -wal file that was left behind is not taken for the restored store's") {
   const TempDirectory directory;
   const std::string path = directory.file("store.db");
@@ -164,4 +191,57 @@ TEST_CASE("What heals a restored store is in place from the first moment, or not
   };
   REQUIRE(restore_sqlite(place, one_key(), options).ok());
   CHECK(verdict(*open_store(path), token).reason() == Reason::revoked);
+  // What ended in the store that is replaced has ended in what is restored: nothing is lost, and nobody has to say so.
+  const auto again = restore_sqlite(place, one_key(), options);
+  REQUIRE(again.ok());
+  CHECK(again->compared);
+  CHECK_FALSE(again->lost.any());
+  // Control: without healing it is.
+  CHECK(restore(place, path).status() == Status::conflict);
+}
+
+TEST_CASE("A store is compared with what is restored, and not with what has the backup's name by then") {
+  const TempDirectory directory;
+  const std::string path = directory.file("store.db");
+  const std::string place = directory.file("backup");
+  const auto store = open_store(path);
+  issue(*store);
+  REQUIRE(back_up(path, place).ok());
+  issue(*store);
+  RestoreOptions options;
+  options.sqlite.path = path;
+  options.overwrite = true;
+  options.heal = [&](Backend&) {
+    std::filesystem::remove(place);
+    return Result<void>();
+  };
+  const auto report = restore_sqlite(place, one_key(), options);
+  REQUIRE(report.ok());
+  CHECK(report->compared);
+  CHECK(report->lost.tokens == 1);
+}
+
+TEST_CASE("Root restores a service's store from a backup that only root can read") {
+  INFO("run this test as root: it needs files of other users");
+  REQUIRE(::geteuid() == 0);
+  constexpr uid_t service = 4242;
+  const TempDirectory directory;
+  const TempDirectory of_root;
+  const std::string path = directory.file("store.db");
+  const std::string place = of_root.file("backup");
+  REQUIRE(::chown(directory.path().c_str(), service, service) == 0);
+  std::filesystem::permissions(of_root.path(), std::filesystem::perms::owner_all);
+  const Kept token = issue(*open_store(path));
+  struct stat facts {};
+  REQUIRE((::stat(path.c_str(), &facts) == 0 && facts.st_uid == service));
+  REQUIRE(back_up(path, place).ok());
+  REQUIRE(open_store(path)->revoke(Actor::host(), token.id).ok());
+  const auto refused = restore(place, path);
+  CHECK(refused.status() == Status::conflict);
+  CHECK(refused.error().message().find("1 endings") != std::string::npos);
+  const auto report = restore(place, path, true);
+  REQUIRE(report.ok());
+  CHECK(report->compared);
+  CHECK(report->lost.endings == 1);
+  REQUIRE((::stat(path.c_str(), &facts) == 0 && facts.st_uid == service));
 }

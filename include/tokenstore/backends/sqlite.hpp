@@ -37,15 +37,18 @@ struct SqliteReplacement {
   std::function<Result<void>(int file)> write{};
   /// If set: may change the new database, which nobody else knows yet.
   std::function<Result<void>(const std::string& path)> prepare{};
-  /// Asked before the change, and again, while nobody can write, if the database has changed since. Its answer, if not
-  /// OK, ends the replacement, and nothing has happened. Not asked if there is no database, or it cannot be read.
-  std::function<Result<void>()> judge{};
-  /// Replace what cannot be read as well; else that is `not_a_store`.
+  /// Asked before the change, with the path of the new database as it will be, and again, while nobody can write, if
+  /// the old one has changed since. Its answer, if not OK, ends the replacement, and nothing has happened. Not asked if
+  /// there is no old one, or it cannot be read.
+  std::function<Result<void>(const std::string& path)> judge{};
+  /// Replace what is damaged as well; else that is a `conflict`. A database of another application, or a backup, is
+  /// `refused` in any case.
   bool replace_damaged = false;
 };
 /// Writes a database beside another and swaps the two in one step: at no time is there half a database, or none.
 /// The old one is kept, with all that was committed in it. Who has it open gets `unavailable` from the next call that
-/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none.
+/// looks at storage, and has to open it again. Answers the name of the old file, empty if there was none. `unknown`: it
+/// was done, but may not outlive a power cut.
 Result<std::string> replace_sqlite(const SqliteOptions& options, const SqliteReplacement& replacement);
 
 }  // namespace tokenstore

@@ -154,6 +154,18 @@ Error damaged(const std::string& path) {
   return Error(Status::not_a_store, fmt::format("'{}' is damaged or incomplete; restore a backup", path));
 }
 
+using Header = std::array<unsigned char, 100>;
+
+int read_header(sqlite3_file* file, Header& header) {
+  const int code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
+  return code == SQLITE_IOERR_SHORT_READ ? SQLITE_NOTADB : code;
+}
+
+bool is_database(const Header& header) {
+  constexpr std::string_view magic("SQLite format 3\0", 16);
+  return std::equal(magic.begin(), magic.end(), header.begin());
+}
+
 std::int64_t big_endian_32(const unsigned char* at) {
   return (std::int64_t{at[0]} << 24) | (std::int64_t{at[1]} << 16) | (std::int64_t{at[2]} << 8) | std::int64_t{at[3]};
 }
@@ -185,12 +197,10 @@ Result<void> check_header(Connection& connection, const std::string& path, const
     return Error(Status::not_a_store,
                  fmt::format("'{}' is empty; remove it, and it will be created closed to other users", path));
   }
-  std::array<unsigned char, 100> header{};
-  code = file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0);
-  if (code == SQLITE_IOERR_SHORT_READ) code = SQLITE_NOTADB;
+  Header header{};
+  code = read_header(file, header);
   if (code != SQLITE_OK) return opening_error_of(code, path);
-  constexpr std::string_view magic("SQLite format 3\0", 16);
-  if (!std::equal(magic.begin(), magic.end(), header.begin())) return opening_error_of(SQLITE_NOTADB, path);
+  if (!is_database(header)) return opening_error_of(SQLITE_NOTADB, path);
   if (const std::int64_t id = big_endian_32(&header[68]); id != id_of(kind)) return not_wanted(path, id);
   const std::int64_t version = big_endian_32(&header[60]);
   if (version > schema_version) return newer(path, version);
@@ -204,6 +214,15 @@ Result<void> check_header(Connection& connection, const std::string& path, const
   const bool has_wal = ::stat((resolved + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
   if (size % page_size != 0 && !has_wal) return damaged(path);
   return {};
+}
+
+std::optional<Error> belongs_to_another(Connection& connection, const std::string& path) {
+  sqlite3_file* file = connection.file();
+  Header header{};
+  if (file == nullptr || read_header(file, header) != SQLITE_OK || !is_database(header)) return std::nullopt;
+  const std::int64_t id = big_endian_32(&header[68]);
+  if (id == application_id) return std::nullopt;
+  return Error(Status::refused, not_wanted(path, id).message());
 }
 
 Result<void> check_schema(Connection& connection, const std::string& path, bool may_write, FileKind kind) {

@@ -24,6 +24,10 @@ int create_schema(Connection& connection);
 Result<void> check_header(Connection& connection, const std::string& path, const std::string& resolved,
                           FileKind kind = FileKind::store);
 
+/// The error if the file is a database that never was a store: another application's, or a backup. Whatever else may be
+/// wrong with it is not looked at.
+std::optional<Error> belongs_to_another(Connection& connection, const std::string& path);
+
 /// Whether the committed state (the WAL included) is a schema that this version can work with, after
 /// bringing it up to date if `may_write`.
 Result<void> check_schema(Connection& connection, const std::string& path, bool may_write,

@@ -102,6 +102,8 @@ Result<bool> SqliteBackend::write_snapshot(const std::string& path, const Progre
 namespace tokenstore {
 
 Result<void> make_sqlite_backup(const std::string& path) {
+  sqlite::Door door;
+  const sqlite::Door::Stay stay(door);
   auto connection = sqlite::open_unshared(path, {});
   if (!connection) return connection.error();
   if (const int code = sqlite::become_backup(**connection); code != SQLITE_OK) {

@@ -2,18 +2,10 @@
 
 #include <unistd.h>
 
-#include <chrono>
-#include <thread>
-
 #include "backends/sqlite/location.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
-
-/// Polled: what sleeps on a lock at a fork may sleep for ever in the child.
-void wait_a_little() noexcept {
-  std::this_thread::sleep_for(std::chrono::microseconds(50));
-}
 
 Error orphaned() {
   return {Status::unavailable,
@@ -49,7 +41,7 @@ SqliteBackend::~SqliteBackend() {
   if (guard_.forked() || orphaned_.load(std::memory_order_acquire)) {
     // A child that never used the store. If a thread of the parent was inside at the fork, SQLite's
     // state is not ours to touch: it is left where it is.
-    if (orphaned_.load(std::memory_order_acquire) || inside_.load(std::memory_order_acquire) != 0) return;
+    if (orphaned_.load(std::memory_order_acquire) || door_.is_anybody_inside()) return;
     if (engine != nullptr) engine->leave_files();
     delete engine;
     return;
@@ -66,29 +58,8 @@ SqliteBackend::Visit SqliteBackend::enter() {
 }
 
 SqliteBackend::Visit SqliteBackend::come_in() noexcept {
-  for (;;) {
-    // Counted before anything is touched: a fork from now on finds us inside. Against rest() one of the
-    // two sees the other, whatever the order.
-    inside_.fetch_add(1, std::memory_order_seq_cst);
-    if (!forking_.load(std::memory_order_seq_cst)) return {inside_, engine_.load(std::memory_order_acquire)};
-    inside_.fetch_sub(1, std::memory_order_release);
-    while (forking_.load(std::memory_order_acquire)) wait_a_little();
-  }
-}
-
-void SqliteBackend::rest(std::chrono::steady_clock::time_point deadline) noexcept {
-  forking_.store(true, std::memory_order_seq_cst);
-  for (;;) {
-    resting_ = inside_.load(std::memory_order_seq_cst) == 0;
-    if (resting_ || std::chrono::steady_clock::now() >= deadline) return;
-    wait_a_little();
-  }
-}
-
-void SqliteBackend::resume(bool in_child) noexcept {
-  // Whoever was turned away at the door may still be counted, and in the child never leaves.
-  if (in_child && resting_) inside_.store(0, std::memory_order_release);
-  forking_.store(false, std::memory_order_release);
+  door_.enter();
+  return {door_, engine_.load(std::memory_order_acquire)};
 }
 
 std::optional<Error> SqliteBackend::adopt() {
@@ -99,7 +70,7 @@ std::optional<Error> SqliteBackend::adopt() {
 }
 
 std::optional<Error> SqliteBackend::adopt_engine() {
-  if (inside_.load(std::memory_order_acquire) != 0) {
+  if (door_.is_anybody_inside()) {
     orphaned_.store(true, std::memory_order_release);
     return orphaned();
   }

@@ -8,13 +8,13 @@
 #include <memory>
 #include <string>
 
+#include "backends/sqlite/door.hpp"
 #include "backends/sqlite/engine.hpp"
-#include "base/at_fork.hpp"
 #include "base/fork_guard.hpp"
 
 namespace tokenstore::sqlite {
 
-class SqliteBackend final : public Backend, private base::AtFork {
+class SqliteBackend final : public Backend {
  public:
   static Result<std::shared_ptr<Backend>> open(const SqliteOptions& options);
   static Result<std::shared_ptr<Backend>> open_backup(const std::string& path);
@@ -48,25 +48,23 @@ class SqliteBackend final : public Backend, private base::AtFork {
   Result<bool> write_snapshot(const std::string& path, const Progress& progress) override;
 
  private:
-  void rest(std::chrono::steady_clock::time_point deadline) noexcept override;
-  void resume(bool in_child) noexcept override;
-
   /// While one lives, a thread is inside.
   class Visit {
    public:
-    Visit(std::atomic<int>& inside, Engine* engine) noexcept : inside_(&inside), engine_(engine) {}
+    /// Of whoever has entered.
+    Visit(Door& door, Engine* engine) noexcept : door_(&door), engine_(engine) {}
     explicit Visit(Error error) : error_(std::in_place, std::move(error)) {}
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
     ~Visit() {
-      if (inside_ != nullptr) inside_->fetch_sub(1, std::memory_order_release);
+      if (door_ != nullptr) door_->leave();
     }
     Engine* operator->() const noexcept { return engine_; }
     Engine& operator*() const noexcept { return *engine_; }
     const std::optional<Error>& error() const noexcept { return error_; }
 
    private:
-    std::atomic<int>* inside_ = nullptr;
+    Door* door_ = nullptr;
     Engine* engine_ = nullptr;
     std::optional<Error> error_;
   };
@@ -92,12 +90,9 @@ class SqliteBackend final : public Backend, private base::AtFork {
   const bool is_backup_;
   base::ForkGuard guard_;
   std::atomic<Engine*> engine_{nullptr};
-  std::atomic<int> inside_{0};
-  std::atomic<bool> forking_{false};  ///< nobody may come in
-  bool resting_ = false;              ///< nobody was inside when the fork began
   std::atomic<bool> orphaned_{false};
   std::atomic<std::uint64_t> counter_{1};  ///< where a child's pulse goes on
-  const base::AtForkEntry at_fork_{*this};
+  Door door_;
 };
 
 }  // namespace tokenstore::sqlite
