@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_e32f04b63290
+#define tokenstore tokenstore_0_1_0_50b7630ff7d4
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -18321,6 +18321,9 @@ class ReadPool {
 
 namespace tokenstore::sqlite {
 
+/// SQLite maps the WAL-index in regions of this size.
+inline constexpr int wal_index_region = 32768;
+
 class WalPulse {
  public:
   static constexpr std::size_t words = 6;  ///< 48 bytes
@@ -18448,7 +18451,6 @@ class Engine {
 namespace tokenstore::sqlite {
 namespace {
 
-constexpr int wal_index_region = 32768;  // SQLite maps the WAL-index in regions of this size
 constexpr int swaps_during_opening = 10;
 
 /// The start of the WAL-index in memory, had through the VFS: opening the -shm file ourselves would drop
@@ -19514,7 +19516,6 @@ constexpr int pending_lock = 3;
 constexpr int exclusive_lock = 4;  // asked for while others read, it ends as a pending one
 
 // Of the WAL-index, as SQLite's file format names them.
-constexpr int wal_index_region = 32768;
 constexpr int write_lock = 0;
 constexpr std::size_t change_counter = 2;  // a word of 32 bits
 
@@ -19740,13 +19741,13 @@ Result<void> Opening::open_if_ours() {
 // waiting for the shared lock: it is had here first, so that they look where they are before they open anything more.
 Result<void> Opening::wait_until_nobody_swaps_it() {
   if (target_.immutable) return {};
-  constexpr int shared_lock = 1;
+  constexpr int to_read = 1;  // SQLite's shared lock
   sqlite3_file* file = keeper_->file();
   const auto deadline = std::chrono::steady_clock::now() + target_.busy_timeout;
-  int code = file->pMethods->xLock(file, shared_lock);
+  int code = file->pMethods->xLock(file, to_read);
   while ((code & 0xff) == SQLITE_BUSY && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    code = file->pMethods->xLock(file, shared_lock);
+    code = file->pMethods->xLock(file, to_read);
   }
   if (code != SQLITE_OK) return opening_error_of(code, options_.path);
   return {};

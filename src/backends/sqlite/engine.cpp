@@ -7,7 +7,6 @@
 namespace tokenstore::sqlite {
 namespace {
 
-constexpr int wal_index_region = 32768;  // SQLite maps the WAL-index in regions of this size
 constexpr int swaps_during_opening = 10;
 
 /// The start of the WAL-index in memory, had through the VFS: opening the -shm file ourselves would drop

@@ -9,6 +9,7 @@
 
 #include "backends/sqlite/errors.hpp"
 #include "backends/sqlite/schema.hpp"
+#include "backends/sqlite/wal_pulse.hpp"
 
 namespace tokenstore::sqlite {
 namespace {
@@ -21,7 +22,6 @@ constexpr int pending_lock = 3;
 constexpr int exclusive_lock = 4;  // asked for while others read, it ends as a pending one
 
 // Of the WAL-index, as SQLite's file format names them.
-constexpr int wal_index_region = 32768;
 constexpr int write_lock = 0;
 constexpr std::size_t change_counter = 2;  // a word of 32 bits
 

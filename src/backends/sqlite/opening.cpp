@@ -86,13 +86,13 @@ Result<void> Opening::open_if_ours() {
 // waiting for the shared lock: it is had here first, so that they look where they are before they open anything more.
 Result<void> Opening::wait_until_nobody_swaps_it() {
   if (target_.immutable) return {};
-  constexpr int shared_lock = 1;
+  constexpr int to_read = 1;  // SQLite's shared lock
   sqlite3_file* file = keeper_->file();
   const auto deadline = std::chrono::steady_clock::now() + target_.busy_timeout;
-  int code = file->pMethods->xLock(file, shared_lock);
+  int code = file->pMethods->xLock(file, to_read);
   while ((code & 0xff) == SQLITE_BUSY && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    code = file->pMethods->xLock(file, shared_lock);
+    code = file->pMethods->xLock(file, to_read);
   }
   if (code != SQLITE_OK) return opening_error_of(code, options_.path);
   return {};

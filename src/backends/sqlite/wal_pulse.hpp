@@ -17,6 +17,9 @@
 
 namespace tokenstore::sqlite {
 
+/// SQLite maps the WAL-index in regions of this size.
+inline constexpr int wal_index_region = 32768;
+
 class WalPulse {
  public:
   static constexpr std::size_t words = 6;  ///< 48 bytes
