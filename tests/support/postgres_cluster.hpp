@@ -75,13 +75,7 @@ class PostgresCluster {
   PostgresCluster(PostgresCluster& primary, const std::string& name, Settings settings = {})
       : settings_(std::move(settings)) {
     make_directory();
-    run({postgres_program("pg_basebackup"), "--pgdata=" + data(), "--host=" + primary.directory_, "--username=postgres",
-         "--checkpoint=fast", "--no-sync", "--wal-method=stream"});
-    std::ofstream(data() + "/postgresql.auto.conf", std::ios::app)
-        << "primary_conninfo = 'host=" << primary.directory_ << " user=postgres application_name=" << name << "'\n";
-    std::ofstream(data() + "/standby.signal");
-    give_to_postgres(data() + "/standby.signal");
-    start();
+    follow(primary, name);
   }
 
   ~PostgresCluster() {
@@ -139,6 +133,17 @@ class PostgresCluster {
   void thaw() {
     for (const pid_t process : frozen_) ::kill(process, SIGCONT);
     frozen_.clear();
+  }
+  /// Starts anew where it was, as a streaming standby of `primary`. It is not running.
+  void follow(const PostgresCluster& primary, const std::string& name) {
+    std::filesystem::remove_all(data());
+    run({postgres_program("pg_basebackup"), "--pgdata=" + data(), "--host=" + primary.directory_, "--username=postgres",
+         "--checkpoint=fast", "--no-sync", "--wal-method=stream"});
+    std::ofstream(data() + "/postgresql.auto.conf", std::ios::app)
+        << "primary_conninfo = 'host=" << primary.directory_ << " user=postgres application_name=" << name << "'\n";
+    std::ofstream(data() + "/standby.signal");
+    give_to_postgres(data() + "/standby.signal");
+    start();
   }
   void promote() { sql("SELECT pg_promote(true, 60)"); }
 
