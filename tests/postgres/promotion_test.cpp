@@ -27,7 +27,7 @@ std::size_t ender_of(std::size_t token) {
   return token % hosts;
 }
 Ending ending_of(std::size_t token) {
-  return all_endings[token / hosts % all_endings.size()];
+  return endings_of_one[token / hosts % endings_of_one.size()];
 }
 
 /// What the test and the hosts see.

@@ -1,4 +1,4 @@
-/// The ways in which a token of an owner's own can be ended.
+/// The ways in which a token that is its owner's only one can be ended.
 #pragma once
 
 #include <array>
@@ -8,9 +8,10 @@
 
 namespace tokenstore::test {
 
-enum class Ending { revoke, expire, remove, revoke_all, suspend, forbid };
-inline constexpr std::array all_endings{Ending::revoke,     Ending::expire,  Ending::remove,
-                                        Ending::revoke_all, Ending::suspend, Ending::forbid};
+enum class Ending { revoke, expire, remove, revoke_all, suspend, forbid, switch_off };
+/// But the last one, which ends those of all owners.
+inline constexpr std::array endings_of_one{Ending::revoke,     Ending::expire,  Ending::remove,
+                                           Ending::revoke_all, Ending::suspend, Ending::forbid};
 
 /// True: it was acknowledged.
 inline bool end(TokenStore& store, Ending ending, const std::string& id, const std::string& owner) {
@@ -28,6 +29,12 @@ inline bool end(TokenStore& store, Ending ending, const std::string& id, const s
       return store.suspend(host, owner, "left").ok();
     case Ending::forbid:
       return store.set_owner(host, owner, {true, false}).ok();
+    case Ending::switch_off: {
+      auto policy = store.policy(host);
+      if (!policy.ok()) return false;
+      policy->tokens_enabled = false;
+      return store.set_policy(host, *policy).ok();
+    }
   }
   return false;
 }
