@@ -326,6 +326,23 @@ func ExampleStore_ReloadKeys() {
 	// Output: true
 }
 
+func ExampleStore_Heal() {
+	folder, _ := os.MkdirTemp("", "tokenstore")
+	defer os.RemoveAll(folder)
+	store, err := tokenstore.Open(filepath.Join(folder, "tokens.db"), tokenstore.WithJournal(filepath.Join(folder, "journal")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	token := exampleToken(store)
+	if _, err := store.Revoke(context.Background(), tokenstore.Host(), token.Token.ID, "lost"); err != nil {
+		log.Fatal(err)
+	}
+	healed, err := store.Heal(context.Background(), tokenstore.Host())
+	fmt.Println(healed.LookedAt, healed.Ended, err) // storage shows what the journal knows
+	// Output: 1 0 <nil>
+}
+
 func ExampleStore_Reseal() {
 	store := example()
 	defer store.Close()

@@ -48,7 +48,23 @@ func TestADatabaseThatWasPutBackRevivesNothing(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantOutcome(t, openWith(t, path, journal), text, "read", "rolled_back")
+	store = openWith(t, path, journal)
+	wantOutcome(t, store, text, "read", "revoked")
+	if counted := must(store.Statistics())(t); counted.Healed != 1 || counted.RolledBack != 0 {
+		t.Fatalf("the statistics say %+v", counted)
+	}
+	if healed := must(store.Heal(ctx, tokenstore.Host()))(t); healed != (tokenstore.Healed{LookedAt: 1}) {
+		t.Fatalf("healed again: %+v", healed)
+	}
+	_, err := store.Heal(ctx, tokenstore.User("alice"))
+	wantError(t, err, tokenstore.ErrPermissionDenied)
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store = openWith(t, path)
+	wantOutcome(t, store, text, "read", "revoked")
+	_, err = store.Heal(ctx, tokenstore.Host())
+	wantError(t, err, tokenstore.ErrUnsupported)
 }
 
 func TestAChangeThatCouldNotBeWrittenDownHoldsAndSaysSo(t *testing.T) {

@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_50b7630ff7d4
+#define tokenstore tokenstore_0_1_0_6930c2612caa
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -841,6 +841,31 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
                                                              tokenstore_reseal_summary* out_summary,
                                                              tokenstore_error** out_error);
 
+/* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
+ * anything else to stop. Must not call the store that calls it. */
+typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
+
+/* What was put forward again from the journal because storage had gone back behind it. */
+typedef struct tokenstore_heal_summary {
+  size_t struct_size;
+  uint64_t looked_at; /* records that the journal restricts */
+  uint64_t ended;     /* tokens that have ended again, or end again when they were to */
+  uint64_t removed;   /* tokens that had been deleted, and are deleted again */
+  uint64_t settings;  /* owners and the workspace */
+  uint64_t refused;   /* left as they are: not genuine, which denies them, or changed by others all the time */
+} tokenstore_heal_summary;
+#define TOKENSTORE_HEAL_SUMMARY_SIZE_1_0 (offsetof(tokenstore_heal_summary, refused) + sizeof(uint64_t))
+
+/* Puts forward again what storage shows in an earlier state than the journal knows. Opening does it where the database
+ * is older than its journal, and upkeep as soon as it is noticed; until then such records are denied
+ * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (records looked at) and `context` may be NULL; what was put forward
+ * before an error stays so. Errors: PERMISSION_DENIED, UNSUPPORTED (no journal), CONFLICT (`progress` has stopped it),
+ * READ_ONLY, JOURNAL_DAMAGED, NOT_JOURNALED, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor,
+                                                           tokenstore_progress progress, void* context,
+                                                           tokenstore_heal_summary* out_summary,
+                                                           tokenstore_error** out_error);
+
 /* ---- Keys ------------------------------------------------------------------------------------
  * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
  * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). They are the host's alone:
@@ -876,10 +901,6 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_stor
  * WRONG_KEY, CANNOT_OPEN, UNAVAILABLE, or what `ask` returned. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keys_reload(tokenstore_store* store, int32_t* out_changed,
                                                                   tokenstore_error** out_error);
-
-/* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
- * anything else to stop. Must not call the store that calls it. */
-typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
 
 typedef struct tokenstore_check_summary {
   size_t struct_size;
@@ -976,6 +997,10 @@ typedef struct tokenstore_statistics {
   uint64_t feed_mismatches;
   uint64_t keys_taken;   /* times that others came into use in place of the keys */
   uint64_t keys_refused; /* times that the source of the keys gave none that could be taken */
+  /* Validations that were denied, and changes that were refused, because a record is an earlier state than the journal
+   * knows. */
+  uint64_t rolled_back;
+  uint64_t healed; /* records that were put forward again from the journal */
 } tokenstore_statistics;
 #define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, feed_mismatches) + sizeof(uint64_t))
 
@@ -1274,7 +1299,8 @@ typedef struct tokenstore_mutation {
   size_t struct_size;
   const char* key; /* token id, owner or workspace; of the store: empty */
   size_t key_size;
-  const tokenstore_token_record* token; /* PUT: the one that `kind` names is not NULL; its revision is expected + 1 */
+  const tokenstore_token_record*
+      token; /* PUT: the one that `kind` names is not NULL; its revision is above `expected` */
   const tokenstore_owner_record* owner;
   const tokenstore_workspace_record* workspace;
   const tokenstore_store_record* store;
@@ -2598,10 +2624,10 @@ using Record = std::variant<TokenRecord, OwnerRecord, WorkspaceRecord, StoreReco
 enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3, store = 4 };
 
 /// One step of a batch. The precondition is that the record is absent (`expected` 0) or at record
-/// revision `expected`; for `put`, the record's own `revision` is then expected + 1. A step whose kind and
-/// key are not its record's, that names another workspace than the batch is committed to, that removes
-/// anything but a token, or that names the same record as another step, fails the batch with
-/// `invalid_argument`.
+/// revision `expected`; for `put`, the record's own `revision` is then higher: by one, or by more where it is copied,
+/// or put forward again from a journal. A step whose kind and key are not its record's, that names another workspace
+/// than the batch is committed to, that removes anything but a token, or that names the same record as another step,
+/// fails the batch with `invalid_argument`.
 struct Mutation {
   enum class Action : std::uint8_t {
     put,     ///< insert or replace. The stored last use of a token is kept on replace.
@@ -3127,6 +3153,15 @@ struct ResealResult {
   std::uint64_t kept = 0;      ///< under the active key already
   std::uint64_t refused = 0;   ///< not genuine: left as they are, for check() to name
   std::string next;            ///< cursor for the next call; empty: all of the workspace is done
+};
+
+/// What was put forward again from the journal because storage had gone back behind it.
+struct HealReport {
+  std::uint64_t looked_at = 0;  ///< records that the journal restricts
+  std::uint64_t ended = 0;      ///< tokens that have ended again, or end again when they were to
+  std::uint64_t removed = 0;    ///< tokens that had been deleted, and are deleted again
+  std::uint64_t settings = 0;   ///< owners and the workspace
+  std::uint64_t refused = 0;    ///< left as they are: not genuine, which denies them, or changed by others all the time
 };
 
 /// What hangs on a key of the keyring. A key can be taken out when both are 0 in every workspace.
@@ -5900,7 +5935,8 @@ struct Entry {
   bool restricts = false;
   UnixMillis at = 0;
   RecordRevision revision = 0;  ///< of the record since; `gone` if it was removed
-  /// The workspace's, of the commit; 0: it was not announced. Of `learned`: up to where the change feed is known.
+  /// The workspace's, of the commit; 0: it was not announced. Of `learned`: up to where the change feed is known. Of
+  /// what ends a healing: where the feed was.
   std::uint64_t feed_revision = 0;
   UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
   UnixMillis ends_at = no_end;  ///< of a token: its end since
@@ -5912,6 +5948,21 @@ struct Entry {
   /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link.
   std::string_view record{};
 };
+
+/// The line behind a healing: storage shows again what the journal restricts.
+inline bool is_healing(const Entry& entry) noexcept {
+  return entry.deed == Deed::healed && !entry.restricts;
+}
+/// Up to where the change feed is known.
+inline bool is_learning(const Entry& entry) noexcept {
+  return entry.deed == Deed::learned && !entry.restricts;
+}
+/// The highest revision of the change feed that an entry tells of. Those two lines have no revision of their own: where
+/// they are carried over, they have that of the lines which are left out.
+inline std::uint64_t highest_in(const Entry& entry) noexcept {
+  const bool carries = is_healing(entry) || is_learning(entry);
+  return carries && entry.revision > entry.feed_revision ? entry.revision : entry.feed_revision;
+}
 
 std::string encode_entry(const Entry& entry);
 /// Of every entry in a row of them: it is known last.
@@ -6583,7 +6634,7 @@ struct EndedToken {
   std::string_view id{};
   RecordRevision revision = 0;  ///< `gone` if it was removed
   UnixMillis until = no_end;
-  UnixMillis ends_at = no_end;
+  UnixMillis ends_at = no_end;  ///< 0: it was ended at once, whatever anybody's clock says
   Deed deed = Deed::revoked;
 };
 
@@ -6594,6 +6645,8 @@ class Listener {
   /// `number` counts from 1 on over all segments; 0: carried over from an earlier segment.
   virtual void entry(std::uint64_t number, const Entry& entry) = 0;
   virtual void ended(std::string_view workspace, const EndedToken& token) = 0;
+  /// Asked behind each frame: reading then ends here for now.
+  virtual bool has_enough() const { return false; }
 };
 
 /// Whose journal is read.
@@ -6634,10 +6687,11 @@ void add_ended(std::string& payload, const EndedToken& token);
 /// its writer takes back; the frames before it are durable, for whoever writes makes them so first.
 enum class LastFrame : std::uint8_t { taken, left };
 
-/// Reads on from a position to the end of the file, or to its last frame. True: all of it is good. False: behind the
-/// position there is something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can
-/// be; or the last frame was left. `journal_damaged`: a frame that the journal's keys vouch for stands where it does
-/// not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key that is not held, or retired.
+/// Reads on from a position to the end of the file, to its last frame, or until the listener has enough. True: all of
+/// that is good. False: behind the position there is something that is no frame, and `tail` holds it, or its beginning
+/// if it is longer than a frame can be; or the last frame was left. `journal_damaged`: a frame that the journal's keys
+/// vouch for stands where it does not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key
+/// that is not held, or retired.
 Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
                      std::string& tail, LastFrame last = LastFrame::taken);
 
@@ -6782,6 +6836,43 @@ class Restricted {
 
 }  // namespace tokenstore::journal
 
+// ---- src/journal/walk.hpp ------------------------------------------------------------------------------------
+
+/// The active segment from its beginning, a part at a time: for whoever does something about what it restricts.
+///
+/// Between two parts nothing of the file is held, so that whoever walks may commit and append. What is appended
+/// meanwhile is walked as well; where a new segment is begun, the walk begins again with that. One thread at a time.
+/// Borrows keys and store.
+
+
+
+namespace tokenstore::journal {
+
+class Walk {
+ public:
+  Walk(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store)
+      : where_(std::move(where)), keys_(keys), store_(store) {}
+
+  /// Tells the next part, which ends where the listener has enough. False: there was no more. Errors as of Log::open(),
+  /// and `unavailable` if somebody hangs in a write.
+  Result<bool> next(Listener& listener);
+
+ private:
+  Reader reader() const noexcept { return {keys_, store_, where_.path}; }
+  /// Without the last frame, which may not be durable yet. True: there was something.
+  Result<bool> read_followed(const SafeFile& file, Listener& listener);
+  /// While nobody writes.
+  Result<bool> read_last(const SafeFile& file, Listener& listener);
+
+  ForkPause pause_;
+  const Whereabouts where_;
+  seal::LiveSealer& keys_;
+  const Bytes16& store_;
+  Position position_;
+};
+
+}  // namespace tokenstore::journal
+
 // ---- src/journal/journal.hpp ---------------------------------------------------------------------------------
 
 /// The journal as a store uses it: what was done is appended, and what it restricts is known.
@@ -6865,6 +6956,13 @@ class Journal {
   static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
 
   Learned learned();
+  /// The highest revision of the workspace's change feed that the journal has heard of, since it was last healed().
+  std::uint64_t highest_feed_revision();
+  /// All that it restricts, from the beginning.
+  Walk walk() const { return {parts_.where, parts_.keys, parts_.place.store}; }
+  /// What storage shows at this revision of the change feed is no older than what the journal restricts: lower
+  /// revisions are no sign of an older database from here on, and what others have ended has to be learned anew.
+  Result<void> healed(std::uint64_t feed_revision) noexcept;
   /// Whether the commit of a revision of the change feed was this process's own, and so is in the journal or waits.
   bool is_own(std::uint64_t feed_revision) noexcept;
   /// Up to here nobody will ask again.
@@ -6955,6 +7053,7 @@ struct Journal::State {
   std::mutex reading;
   std::unique_ptr<Log> reader;  ///< guarded by `reading`
   Learned learned;              ///< guarded by `reading`
+  std::uint64_t highest = 0;    ///< revision of the feed; guarded by `reading`
 
   base::CommitQueue<Ticket> queue;
   std::unique_ptr<Log> writer;  ///< the leader's of the queue
@@ -6975,6 +7074,12 @@ class Journal::Intake final : public Listener {
 
   void entry(std::uint64_t, const Entry& entry) override {
     if (entry.workspace != workspace_) return;
+    if (is_healing(entry)) {
+      state_.learned = {};
+      state_.highest = highest_in(entry);
+      return;
+    }
+    state_.highest = std::max(state_.highest, highest_in(entry));
     if (entry.restricts) return take(entry.kind, entry.key, entry.revision, entry.until);
     if (entry.deed != Deed::learned) return;
     state_.learned.revision = entry.feed_revision;
@@ -7066,6 +7171,29 @@ Learned Journal::learned() {
   if (known == nullptr) return {};
   const std::lock_guard lock(known->reading);
   return known->learned;
+}
+
+std::uint64_t Journal::highest_feed_revision() {
+  State* known = state();
+  if (known == nullptr) return 0;
+  const std::lock_guard lock(known->reading);
+  return known->highest;
+}
+
+Result<void> Journal::healed(std::uint64_t feed_revision) noexcept {
+  try {
+    Entry entry;
+    entry.deed = Deed::healed;
+    entry.kind = RecordKind::workspace;
+    entry.at = parts_.clock.now();
+    entry.workspace = parts_.place.workspace;
+    Draft draft;
+    draft.waits = true;
+    draft.add(entry);
+    return append(std::move(draft), feed_revision, Whose::others);
+  } catch (...) {
+    return Error(Status::out_of_memory, "out of memory");
+  }
 }
 
 Result<void> Journal::append(Draft draft, std::uint64_t feed_revision, Whose whose) noexcept {
@@ -7328,8 +7456,8 @@ class Summary final : public Listener {
   std::map<std::string, Tokens, std::less<>> tokens_;  ///< by workspace
   /// Owners and workspaces, by kind, workspace and name.
   std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
-  /// How far each workspace's change feed is known.
-  std::map<std::string, Settings, std::less<>> learned_;
+  /// Of each workspace's change feed the highest revision, and the latest line that says how far it is known.
+  std::map<std::string, Settings, std::less<>> feed_;
 };
 
 }  // namespace tokenstore::journal
@@ -8291,6 +8419,7 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
       if (!good.ok()) return good.error();
       if (*good) {
         done += header->frame_size();
+        if (listener.has_enough()) return true;
         continue;
       }
     }
@@ -8336,12 +8465,13 @@ constexpr std::size_t payload_aim = std::size_t{1} << 20;
 }  // namespace
 
 void Summary::entry(std::uint64_t, const Entry& entry) {
-  if (entry.deed == Deed::learned && !entry.restricts) {
-    learned_.insert_or_assign(std::string(entry.workspace), Settings{0, encode_entry(entry)});
-  }
+  Settings& feed = feed_[std::string(entry.workspace)];
+  feed.revision = is_healing(entry) ? highest_in(entry) : std::max(feed.revision, highest_in(entry));
+  if (is_healing(entry) || is_learning(entry)) feed.encoded = encode_entry(entry);
   if (!entry.restricts) return;
   if (entry.kind == RecordKind::token) {
-    return ended(entry.workspace, {entry.key, entry.revision, entry.until, entry.ends_at, entry.deed});
+    const UnixMillis ends_at = entry.record.empty() ? entry.ends_at : 0;
+    return ended(entry.workspace, {entry.key, entry.revision, entry.until, ends_at, entry.deed});
   }
   Settings& latest = settings_[{entry.kind, {std::string(entry.workspace), std::string(entry.key)}}];
   if (entry.revision < latest.revision) return;
@@ -8403,10 +8533,71 @@ Result<void> Summary::write_settings(const Write& write) const {
   for (const auto& [name, latest] : settings_) {
     if (auto done = add(latest.encoded); !done.ok()) return done;
   }
-  for (const auto& [workspace, latest] : learned_) {
-    if (auto done = add(latest.encoded); !done.ok()) return done;
+  for (const auto& [workspace, feed] : feed_) {
+    std::string_view octets = feed.encoded;
+    auto latest = take_entry(octets);
+    if (!latest) continue;
+    latest->revision = feed.revision;
+    if (auto done = add(encode_entry(*latest)); !done.ok()) return done;
   }
   return count == 0 ? Result<void>{} : write(FrameType::carried, count, payload);
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/walk.cpp ------------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// Nobody's request waits for a walk, so it is more patient than other readers.
+constexpr std::chrono::seconds longest_wait{2};
+constexpr std::chrono::microseconds pause_between{500};
+
+}  // namespace
+
+Result<bool> Walk::next(Listener& listener) {
+  const auto give_up_at = std::chrono::steady_clock::now() + longest_wait;
+  for (;;) {
+    {
+      const ForkPause::Call call(pause_);
+      auto file = SafeFile::open(where_);
+      if (!file.ok()) return file.error();
+      auto told = read_followed(*file, listener);
+      if (!told.ok() || *told) return told;
+      const auto nobody_writes = file->share(where_.path);
+      if (!nobody_writes.ok()) return nobody_writes.error();
+      if (*nobody_writes) return read_last(*file, listener);
+    }
+    if (std::chrono::steady_clock::now() >= give_up_at) {
+      return journal_error(Status::unavailable, where_.path, "is being written for too long; look for who hangs");
+    }
+    std::this_thread::sleep_for(pause_between);
+  }
+}
+
+Result<bool> Walk::read_followed(const SafeFile& file, Listener& listener) {
+  const auto same = is_same_segment(where_.path, file, position_);
+  if (!same.ok()) return same.error();
+  if (!*same) position_ = Position{};
+  position_.file = file.identity();
+  const std::uint64_t before = position_.offset;
+  std::string tail;
+  const auto done = read_on(reader(), file, position_, listener, tail, LastFrame::left);
+  if (!done.ok()) return done.error();
+  return position_.offset != before;
+}
+
+Result<bool> Walk::read_last(const SafeFile& file, Listener& listener) {
+  const std::uint64_t before = position_.offset;
+  std::string tail;
+  const auto all_good = read_on(reader(), file, position_, listener, tail, LastFrame::taken);
+  if (!all_good.ok()) return all_good.error();
+  if (!*all_good && judge_tail(keys_.now(), tail, position_.offset) != Tail::torn) {
+    return damaged_at(reader(), position_, "what stands there is not what was written");
+  }
+  return position_.offset != before;
 }
 
 }  // namespace tokenstore::journal
@@ -10148,6 +10339,10 @@ struct Statistics {
   std::uint64_t feed_mismatches = 0;
   std::uint64_t keys_taken = 0;    ///< times that others came into use in place of the keys
   std::uint64_t keys_refused = 0;  ///< times that the source of the keys gave none that could be taken
+  /// Validations that were denied, and changes that were refused, because a record is an earlier state than the journal
+  /// knows.
+  std::uint64_t rolled_back = 0;
+  std::uint64_t healed = 0;  ///< records that were put forward again from the journal
 };
 
 /// Why a validation was `unavailable`.
@@ -10842,7 +11037,7 @@ Reason FullCheck::state_reason(const TokenRecord& record, UnixMillis now) noexce
 
 namespace tokenstore::validate {
 
-enum class Count : std::uint8_t { hits, gone_hits, misses, malformed, forged, unavailable };
+enum class Count : std::uint8_t { hits, gone_hits, misses, malformed, forged, unavailable, rolled_back };
 
 class Counters {
  public:
@@ -12010,6 +12205,8 @@ class Validator {
   Result<void> write_all_uses();
 
   Statistics statistics() const noexcept;
+  /// Validations that met a record which is an earlier state than the journal knows.
+  std::uint64_t rolled_back() const noexcept { return counters_.sum(Count::rolled_back); }
   std::optional<Unavailability> why_unavailable() const {
     return fork_guard_.forked() ? std::nullopt : failures_.latest();
   }
@@ -12132,6 +12329,7 @@ bool Validator::check(std::string_view text, const Demand& demand, Asking asking
   if (!may_wait) return false;
   counters_.raise(Count::misses);
   misses_.answer(known, *token, text, demand, pulse, verdict);
+  if (verdict.reason() == Reason::rolled_back) counters_.raise(Count::rolled_back);
   return true;
 }
 
@@ -12301,9 +12499,10 @@ Error rolled_back(std::string_view what);
 
 // ---- src/store/learning.hpp ----------------------------------------------------------------------------------
 
-/// How far a store has come in taking over into its journal what others have changed.
+/// How far a store has come in taking over into its journal what others have changed, and in putting forward from it
+/// what went back.
 ///
-/// One thread at a time, by the mutex; who finds it taken has nothing to do.
+/// One thread at a time, by the mutex of the first; who finds it taken has nothing to do.
 
 
 
@@ -12322,6 +12521,14 @@ struct Learning {
   std::mutex mutex;
   std::optional<Walk> walk;
   journal::Learned upto;  ///< what this process has come to; the journal's own word for it may still be waiting
+};
+
+struct Healing {
+  std::atomic<std::uint64_t> healed{0};  ///< records that were put forward
+  std::atomic<std::uint64_t> met{0};     ///< records that went back and that a change was to build on
+  bool due = false;                      ///< the latest did not come to its end
+  std::uint64_t met_before = 0;          ///< what had been met when the latest began
+  std::int64_t rest_until = 0;           ///< by the monotonic clock
 };
 
 }  // namespace tokenstore
@@ -12742,6 +12949,11 @@ class TokenStore {
   /// if the store was opened with a keyring; other errors say why the keys stay what they were.
   Result<bool> reload_keys();
 
+  /// Puts forward again what storage shows in an earlier state than the journal knows: it ends, is deleted or is set as
+  /// it was. Opening does it where the database is older than the journal, and upkeep as soon as it is noticed; until
+  /// then such records are denied (`rolled_back`). For an administrator or the host; `unsupported` without a journal.
+  Result<HealReport> heal(const Actor& actor, const Progress& progress = {});
+
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
 
@@ -12780,8 +12992,8 @@ class TokenStore {
 /// What a TokenStore is made of, and the steps that its operations share.
 ///
 /// The operations themselves are in issue.cpp, lifecycle.cpp, listing.cpp, owners.cpp, policy.cpp,
-/// resealing.cpp, checking.cpp and upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here is immutable
-/// or synchronises itself.
+/// resealing.cpp, checking.cpp, healing.cpp and upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here
+/// is immutable or synchronises itself.
 
 
 
@@ -12817,6 +13029,7 @@ class TokenStore::Impl {
   const std::string prefix;
   std::unique_ptr<journal::Journal> journal;  ///< null: none was asked for
   Learning learning;
+  Healing healing;
   validate::Validator validator;
   RecentSettings recent;
   std::unique_ptr<UpkeepThread> upkeep;
@@ -12875,6 +13088,15 @@ class TokenStore::Impl {
     return found_nothing_to_change ? announce(kind, key) : Result<void>{};
   }
 
+  /// For a record that something was to be built on: counted, so that upkeep heals it.
+  Error met_rolled_back(std::string_view what);
+  /// How often one was met.
+  std::uint64_t rolled_back() const noexcept;
+  /// Puts forward what went back behind the journal. By whoever holds the mutex of `learning`.
+  Result<HealReport> heal(const Actor& actor, const Progress& progress);
+  /// The same where the database is older than the journal, before anybody uses the store.
+  void heal_at_opening();
+
   Bytes16 new_birth() const;
 
   /// Runs `attempt` again while it answers `conflict`: somebody else changed what it had read.
@@ -12900,8 +13122,12 @@ class TokenStore::Impl {
   Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement, const Act* act);
   /// The journal's entries of a commit.
   journal::Draft draft(std::span<const Mutation> batch, const Act& act);
-  /// Appends what other hosts have changed, as far as the change feed tells. Part of maintain().
+  /// Appends what other hosts have changed, as far as the change feed tells, and heals what went back. Part of
+  /// maintain().
   Result<void> learn_from_feed();
+  /// Whether the change feed tells that storage was put back behind what the journal has heard of. `head`: where it is.
+  Result<bool> is_older_than_journal(Changes& head);
+  bool healing_is_due();
 
   /// Each lost race means that somebody else won it, so many in a row are progress, not a fault.
   static constexpr int most_attempts = 1000;
@@ -13126,6 +13352,368 @@ class Check {
 Result<CheckReport> TokenStore::check(const Actor& actor, const Progress& progress) {
   if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
   return Check(*impl_, progress).run();
+}
+
+}  // namespace tokenstore
+
+// ---- src/store/healing.cpp -----------------------------------------------------------------------------------
+
+/// Healing: what went back behind the journal is put forward again.
+
+
+namespace tokenstore {
+
+namespace {
+
+/// Of the journal in one part: what is kept of them in memory.
+constexpr std::size_t part = 1000;
+/// Small enough that a writer who waits for a slice does not notice.
+constexpr std::size_t slice = 100;
+/// A store that has records which cannot be healed spends no more of its time on them than one part in so many.
+constexpr std::int64_t rest_factor = 10;
+constexpr std::int64_t shortest_rest = 1000;
+/// How long a call waits for upkeep: ten seconds.
+constexpr std::chrono::milliseconds wait_for_upkeep{1};
+constexpr int most_waits = 10'000;
+
+constexpr std::string_view why = "put forward again from the journal";
+
+bool can_still_be_used(const TokenRecord& record) noexcept {
+  return record.revoked_at == not_ended && record.expired_at == not_ended;
+}
+
+/// What the journal knows of a record.
+struct Known {
+  RecordRevision revision = 0;  ///< `gone` if it was removed
+  UnixMillis ends_at = 0;       ///< of a token; 0: it was ended at once
+  std::string record{};         ///< encoded; empty: of tokens that can still be used, or from a summary
+};
+using Name = std::pair<RecordKind, std::string>;
+using Part = std::map<Name, Known>;
+
+/// Collects what is the latest that the journal knows of a record of this workspace.
+class Collector final : public journal::Listener {
+ public:
+  explicit Collector(TokenStore::Impl& store) : store_(store), now_(store.clock.now()) {}
+
+  void entry(std::uint64_t, const journal::Entry& entry) override {
+    if (!entry.restricts || entry.workspace != store_.workspace) return;
+    const bool at_once = !entry.record.empty() || entry.deed == journal::Deed::revoked;
+    take(entry.kind, entry.key, entry.until, {entry.revision, at_once ? 0 : entry.ends_at, std::string(entry.record)});
+  }
+  void ended(std::string_view workspace, const journal::EndedToken& token) override {
+    if (workspace != store_.workspace) return;
+    const bool at_once = token.deed == journal::Deed::revoked;
+    take(RecordKind::token, token.id, token.until, {token.revision, at_once ? 0 : token.ends_at});
+  }
+  bool has_enough() const override { return part_.size() >= part; }
+
+  Part take_part() { return std::exchange(part_, {}); }
+
+ private:
+  void take(RecordKind kind, std::string_view key, UnixMillis until, Known known) {
+    // As in the set of what is restricted: nothing of it can be used any more.
+    if (!journal::can_still_live(until, now_)) return;
+    if (store_.journal->least_revision(kind, key).value_or(0) > known.revision) return;
+    const auto [found, added] = part_.try_emplace({kind, std::string(key)});
+    const bool says_more = known.revision > found->second.revision ||
+                           (known.revision == found->second.revision && found->second.record.empty());
+    if (added || says_more) found->second = std::move(known);
+  }
+
+  TokenStore::Impl& store_;
+  const UnixMillis now_;
+  Part part_;
+};
+
+/// A store's settings, where two states of one revision disagree: each of them was acknowledged to somebody.
+OwnerRecord stricter(OwnerRecord stored, const OwnerRecord& known) {
+  stored.may_issue = stored.may_issue && known.may_issue;
+  stored.may_use = stored.may_use && known.may_use;
+  if (stored.suspended_at == not_ended) {
+    stored.suspended_at = known.suspended_at;
+    stored.suspended_by = known.suspended_by;
+    stored.suspend_reason = known.suspend_reason;
+  }
+  // Tokens are bound to the birth, and count from there.
+  if (stored.birth == known.birth) stored.revoke_all_count = std::max(stored.revoke_all_count, known.revoke_all_count);
+  return stored;
+}
+
+bool say_the_same(const OwnerRecord& one, const OwnerRecord& other) noexcept {
+  return one.may_issue == other.may_issue && one.may_use == other.may_use && one.suspended_at == other.suspended_at &&
+         one.revoke_all_count == other.revoke_all_count;
+}
+
+class Healer {
+ public:
+  Healer(TokenStore::Impl& store, const Actor& actor, const Progress& progress)
+      : store_(store), actor_(actor), progress_(progress) {}
+
+  Result<HealReport> run() {
+    journal::Walk walk = store_.journal->walk();
+    Collector collector(store_);
+    for (bool more = true; more;) {
+      auto told = walk.next(collector);
+      if (!told.ok()) return told.error();
+      more = *told;
+      // Frames are small, and may hold nothing of this workspace: a part is what comes together of them.
+      if (more && !collector.has_enough()) continue;
+      if (auto done = heal(collector.take_part()); !done.ok()) return done.error();
+    }
+    return report_;
+  }
+
+ private:
+  Result<void> heal(const Part& known) {
+    for (auto from = known.begin(); from != known.end();) {
+      auto to = from;
+      std::size_t count = 0;
+      for (; to != known.end() && count < slice; ++count) ++to;
+      if (auto done = heal(from, to); !done.ok()) return done;
+      report_.looked_at += count;
+      from = to;
+      if (progress_ && !progress_(report_.looked_at, 0)) {
+        return Error(Status::conflict, "the healing was stopped before its end; what was put forward stays so");
+      }
+    }
+    return {};
+  }
+
+  Result<void> heal(Part::const_iterator from, Part::const_iterator to) {
+    const HealReport before = report_;
+    auto done = store_.retrying<bool>([&]() -> Result<bool> {
+      report_ = before;
+      std::vector<Mutation> batch;
+      for (auto one = from; one != to; ++one) {
+        auto step = step_for(one->first, one->second);
+        if (!step.ok()) return step.error();
+        if (*step) batch.push_back(std::move(**step));
+      }
+      if (batch.empty()) return true;
+      auto committed = store_.commit(batch, {journal::Deed::healed, actor_, why});
+      // In the journal it is anyhow: there it comes from.
+      if (!committed.ok() && committed.status() != Status::not_journaled) return committed.error();
+      store_.healing.healed.fetch_add(batch.size(), std::memory_order_relaxed);
+      return true;
+    });
+    if (done.ok()) return {};
+    report_ = before;
+    if (done.status() != Status::conflict) return done.error();
+    report_.refused += static_cast<std::uint64_t>(std::distance(from, to));
+    return {};
+  }
+
+  using Step = Result<std::optional<Mutation>>;
+
+  Step step_for(const Name& name, const Known& known) {
+    switch (name.first) {
+      case RecordKind::token:
+        return of_token(name.second, known);
+      case RecordKind::owner:
+        return of_owner(name.second, known);
+      case RecordKind::workspace:
+        return of_workspace(known);
+      case RecordKind::store:
+        break;
+    }
+    return std::optional<Mutation>();
+  }
+
+  Step refused() {
+    ++report_.refused;
+    return std::optional<Mutation>();
+  }
+
+  template <typename Record>
+  static std::optional<Record> decoded(const Known& known) {
+    auto record = journal::decode_record(known.record);
+    auto* right = record ? std::get_if<Record>(&*record) : nullptr;
+    return right != nullptr ? std::optional<Record>(std::move(*right)) : std::nullopt;
+  }
+
+  /// To the revision that the journal knows, and no further: what another host's journal knows of a later one must go
+  /// on to show that this is not the latest.
+  template <typename Record, typename... Where>
+  Mutation forward(Record record, RecordRevision stored, const Known& known, const Where&... where) {
+    record.revision = std::max(known.revision, stored + 1);
+    store_.sealer_after(record.seal_key_id).seal(where..., record);
+    return Mutation::put(std::move(record), stored);
+  }
+
+  /// Whether a token can be used for longer than the journal knows, which no later state of it can.
+  static bool allows_more(const TokenRecord& stored, const Known& known) noexcept {
+    return can_still_be_used(stored) && (known.ends_at == 0 || stored.expires_at > known.ends_at);
+  }
+
+  Step of_token(const std::string& id, const Known& known) {
+    auto loaded = store_.backend->load_token(store_.workspace, id);
+    if (!loaded.ok()) return loaded.error();
+    if (!loaded->has_value()) return std::optional<Mutation>();
+    TokenRecord& stored = **loaded;
+    if (stored.revision >= known.revision && !allows_more(stored, known)) return std::optional<Mutation>();
+    if (stored.id != id || !store_.sealer->is_genuine(store_.place, stored)) return refused();
+    const RecordRevision revision = stored.revision;
+    if (known.revision == journal::gone) {
+      ++report_.removed;
+      return std::optional(Mutation::remove_token(id, revision));
+    }
+    ++report_.ended;
+    auto ended = decoded<TokenRecord>(known);
+    if (ended && ended->id == id && !can_still_be_used(*ended)) {
+      return std::optional(forward(std::move(*ended), revision, known, store_.place));
+    }
+    if (known.ends_at != 0) {
+      stored.expires_at = std::min(stored.expires_at, known.ends_at);
+    } else if (can_still_be_used(stored)) {
+      // Who did it and why is in an earlier segment of the journal.
+      stored.revoked_at = store_.clock.now();
+      stored.revoked_by = rules::actor_label(actor_);
+      stored.revoke_reason = why;
+    }
+    return std::optional(forward(std::move(stored), revision, known, store_.place));
+  }
+
+  Step of_owner(const std::string& owner, const Known& known) {
+    auto latest = decoded<OwnerRecord>(known);
+    if (!latest || latest->owner != owner) return std::optional<Mutation>();
+    auto loaded = store_.backend->load_owner(store_.workspace, owner);
+    if (!loaded.ok()) return loaded.error();
+    RecordRevision revision = 0;
+    if (loaded->has_value()) {
+      OwnerRecord& stored = **loaded;
+      revision = stored.revision;
+      // One that was born anew meanwhile stays: the tokens that there are are bound to it.
+      const bool of_one_birth = stored.birth == latest->birth;
+      const bool counts_less = of_one_birth && stored.revoke_all_count < latest->revoke_all_count;
+      if (revision > known.revision && !counts_less) return std::optional<Mutation>();
+      OwnerRecord next = revision > known.revision ? stored : stricter(stored, *latest);
+      if (counts_less) next.revoke_all_count = latest->revoke_all_count;
+      if (revision < known.revision && of_one_birth) next = *latest;
+      if (revision >= known.revision && say_the_same(next, stored)) return std::optional<Mutation>();
+      if (stored.owner != owner || !store_.sealer->is_genuine(store_.place, stored)) return refused();
+      *latest = std::move(next);
+    }
+    ++report_.settings;
+    return std::optional(forward(std::move(*latest), revision, known, store_.place));
+  }
+
+  Step of_workspace(const Known& known) {
+    auto latest = decoded<WorkspaceRecord>(known);
+    if (!latest || latest->workspace != store_.workspace) return std::optional<Mutation>();
+    auto loaded = store_.backend->load_workspace(store_.workspace);
+    if (!loaded.ok()) return loaded.error();
+    RecordRevision revision = 0;
+    if (loaded->has_value()) {
+      WorkspaceRecord& stored = **loaded;
+      revision = stored.revision;
+      const bool less = revision < known.revision;
+      const bool allows_more = revision == known.revision && stored.tokens_enabled && !latest->tokens_enabled;
+      if (!less && !allows_more) return std::optional<Mutation>();
+      const bool ours = stored.workspace == store_.workspace && stored.birth == store_.place.workspace_birth;
+      if (!ours || !store_.sealer->is_genuine(store_.place.store, stored)) return refused();
+      if (less) rules::set_policy(stored, rules::policy_of(*latest));
+      stored.tokens_enabled = latest->tokens_enabled;
+      *latest = std::move(stored);
+    } else if (latest->birth != store_.place.workspace_birth) {
+      return refused();
+    }
+    ++report_.settings;
+    return std::optional(forward(std::move(*latest), revision, known, store_.place.store));
+  }
+
+  TokenStore::Impl& store_;
+  const Actor& actor_;
+  const Progress& progress_;
+  HealReport report_;
+};
+
+}  // namespace
+
+std::uint64_t TokenStore::Impl::rolled_back() const noexcept {
+  return validator.rolled_back() + healing.met.load(std::memory_order_relaxed);
+}
+
+Error TokenStore::Impl::met_rolled_back(std::string_view what) {
+  healing.met.fetch_add(1, std::memory_order_relaxed);
+  return rules::rolled_back(what);
+}
+
+Result<bool> TokenStore::Impl::is_older_than_journal(Changes& head) {
+  // Before the feed: what is in the journal was in storage then.
+  const journal::Learned learned = journal->learned();
+  const std::uint64_t heard_of = std::max(journal->highest_feed_revision(), learned.revision);
+  auto changes = backend->changes(workspace, learned.ever ? learned.revision : seal::far_ahead);
+  if (!changes.ok()) return changes.error();
+  head = std::move(*changes);
+  // A backend without a feed: only a record that is met can tell.
+  if (head.revision == 0) return false;
+  if (head.revision < heard_of) return true;
+  return learned.ever && !seal::read_on(sealer->now(), place, learned.revision, learned.link, head).fits;
+}
+
+Result<HealReport> TokenStore::Impl::heal(const Actor& actor, const Progress& progress) {
+  const std::int64_t begun = clock.monotonic();
+  const std::uint64_t met = rolled_back();
+  validator.read_journal();
+  Changes before;
+  const auto older = is_older_than_journal(before);
+  if (!older.ok()) return older.error();
+  auto report = Healer(*this, actor, progress).run();
+  const bool left_some =
+      !report.ok() || report->refused != 0 || report->ended + report->removed + report->settings == 0;
+  const std::int64_t ended = clock.monotonic();
+  healing.rest_until = left_some ? ended + std::max(shortest_rest, rest_factor * (ended - begun)) : 0;
+  if (!report.ok()) return report;
+  healing.met_before = met;
+  healing.due = false;
+  if (!*older) return report;
+  auto after = backend->changes(workspace, before.revision);
+  if (!after.ok()) return after.error();
+  // Put back once more meanwhile: the next healing is for that.
+  const bool fits = after->revision >= before.revision &&
+                    seal::read_on(sealer->now(), place, before.revision, before.link, *after).fits;
+  healing.due = !fits;
+  if (!fits) return report;
+  if (auto said = journal->healed(after->revision); !said.ok()) return said.error();
+  // What others have ended before is learned anew.
+  learning.upto = {};
+  learning.walk.reset();
+  return report;
+}
+
+bool TokenStore::Impl::healing_is_due() {
+  const bool due = healing.due || rolled_back() != healing.met_before;
+  return due && clock.monotonic() >= healing.rest_until;
+}
+
+void TokenStore::Impl::heal_at_opening() {
+  if (!journal || backend->read_only()) return;
+  const std::lock_guard lock(learning.mutex);
+  Changes head;
+  const auto older = is_older_than_journal(head);
+  if (older.ok() && !*older) return;
+  // An older database is harmless as it is: what fails here is done in upkeep.
+  healing.due = !older.ok() || !heal(Actor::host(), {}).ok();
+}
+
+Result<HealReport> TokenStore::heal(const Actor& actor, const Progress& progress) {
+  if (auto good = rules::require_administrator(actor); !good.ok()) return good.error();
+  if (!impl_->journal) {
+    return Error(Status::unsupported,
+                 "the store was opened without a journal, which is what it is healed from; name it");
+  }
+  if (impl_->backend->read_only()) {
+    return Error(Status::read_only, "the store is open for reading only; open it for writing");
+  }
+  std::unique_lock lock(impl_->learning.mutex, std::try_to_lock);
+  // Not for ever: in a forked child whoever has it may not be there.
+  for (int tries = 0; !lock && tries < most_waits; ++tries) {
+    std::this_thread::sleep_for(wait_for_upkeep);
+    static_cast<void>(lock.try_lock());
+  }
+  if (!lock) return Error(Status::unavailable, "the store is being healed by its upkeep; ask again");
+  return impl_->heal(actor, progress);
 }
 
 }  // namespace tokenstore
@@ -13503,7 +14091,7 @@ class Drafting {
   void put_settings(const Mutation& step) {
     journal::Entry entry = begun(step.kind, step.key);
     entry.restricts = true;
-    entry.revision = step.expected + 1;
+    entry.revision = std::visit([](const auto& record) { return record.revision; }, step.record);
     const std::string octets = journal::encode_record(step.record);
     entry.record = octets;
     draft_.waits = draft_.waits || act_.deed != journal::Deed::resumed;
@@ -13529,11 +14117,21 @@ class Learner {
         continue;
       }
       const journal::Learned known = known_so_far();
+      // Before the feed: what is in the journal was in storage then.
+      const std::uint64_t heard_of = store_.journal->highest_feed_revision();
       auto changes = store_.backend->changes(store_.workspace, known.ever ? known.revision : seal::far_ahead);
       if (!changes.ok()) return changes.error();
-      if (known.ever && changes->revision == known.revision && changes->link == known.link) return {};
-      const auto named = known.ever ? named_by_others(known, *changes) : std::nullopt;
-      if (named) return learn(*named, *changes);
+      // A backend without a feed is at 0 for ever.
+      const bool put_back = changes->revision != 0 && changes->revision < heard_of;
+      if (known.ever && !put_back) {
+        if (changes->revision == known.revision && changes->link == known.link) return {};
+        if (const auto named = named_by_others(known, *changes)) return learn(*named, *changes);
+      }
+      // A standby that lagged, or another file, perhaps. What is taken over then is what is right.
+      if (known.ever || put_back) {
+        if (auto healed = store_.heal(Actor::host(), {}); !healed.ok()) return healed.error();
+        learning_.upto = {};
+      }
       learning_.walk = Learning::Walk{changes->revision, changes->link, Learning::Walk::Part::owners, {}};
     }
     return {};
@@ -13775,6 +14373,9 @@ Result<void> TokenStore::Impl::learn_from_feed() {
   // What another process has written already need not be learned again.
   validator.read_journal();
   auto learned = Learner(*this, learning).run();
+  if (healing_is_due()) {
+    if (auto healed = heal(Actor::host(), {}); !healed.ok() && learned.ok()) learned = healed.error();
+  }
   auto written = journal->write_waiting();
   if (written.ok()) written = journal->tidy();
   return learned.ok() ? written : learned;
@@ -14291,6 +14892,13 @@ Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, st
       record.expires_at = std::min(record.expires_at, now);
     } else {
       if (record.expires_at <= now || *at == record.expires_at) return rules::describe(record, now);
+      // What was put back may have ended: its next revision must not be one that can still be used.
+      if (const auto least = impl_->least_revision(RecordKind::token, id); record.revision < least) {
+        auto again = impl_->load_visible_token(actor, id);
+        if (!again.ok()) return again.error();
+        if (again->revision < least) return impl_->met_rolled_back("the record of this token");
+        return Error(Status::conflict, "the token was changed at the same time; ask again");
+      }
       record.expires_at = *at;
     }
     TokenInfo info = rules::describe(record, now);
@@ -14791,6 +15399,7 @@ Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend,
     auto opened = journal::Journal::open({where, *impl->sealer, impl->place, impl->clock, *impl->random});
     if (!opened.ok()) return opened.error();
     impl->journal = std::move(*opened);
+    impl->heal_at_opening();
   }
   if (upkeep_thread) impl->start_upkeep(pause);
   return impl;
@@ -14843,6 +15452,8 @@ Statistics TokenStore::statistics() const noexcept {
   Statistics figures = impl_->validator.statistics();
   figures.keys_taken = impl_->sealer->taken();
   figures.keys_refused = impl_->sealer->refused();
+  figures.rolled_back = impl_->rolled_back();
+  figures.healed = impl_->healing.healed.load(std::memory_order_relaxed);
   return figures;
 }
 
@@ -15480,10 +16091,9 @@ Error tampered(std::string_view what) {
 }
 
 Error rolled_back(std::string_view what) {
-  return {Status::tampered,
-          fmt::format("{} was put back to an earlier state than the journal knows; bring back a database that is not "
-                      "older",
-                      what)};
+  return {
+      Status::tampered,
+      fmt::format("{} was put back to an earlier state than the journal knows; heal the store from the journal", what)};
 }
 
 }  // namespace tokenstore::rules
@@ -15543,7 +16153,7 @@ Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
       !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
-  if (record.revision < least) return rules::rolled_back("the record of this workspace");
+  if (record.revision < least) return met_rolled_back("the record of this workspace");
   return std::move(record);
 }
 
@@ -15552,14 +16162,14 @@ Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view
   auto loaded = backend->load_owner(workspace, owner);
   if (!loaded.ok()) return loaded;
   if (!loaded->has_value()) {
-    if (least != 0) return rules::rolled_back("the record of this owner");
+    if (least != 0) return met_rolled_back("the record of this owner");
     return loaded;
   }
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
-  if (record.revision < least) return rules::rolled_back("the record of this owner");
+  if (record.revision < least) return met_rolled_back("the record of this owner");
   return loaded;
 }
 
@@ -23419,6 +24029,19 @@ extern "C" TOKENSTORE_API int32_t tokenstore_reseal(tokenstore_store* store, con
   });
 }
 
+extern "C" TOKENSTORE_API int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor, tokenstore_progress progress,
+                        void* context, tokenstore_heal_summary* out_summary, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    TokenStore& opened = opened_store(store);
+    need(out_summary, "the summary");
+    const Progress tell = progress_of(progress, context);
+    const HealReport healed = take(opened.heal(capi::actor(actor), tell));
+    const tokenstore_heal_summary out{
+        0, healed.looked_at, healed.ended, healed.removed, healed.settings, healed.refused};
+    TOKENSTORE_WRITE(tokenstore_heal_summary, HEAL_SUMMARY, out_summary, "the summary", out);
+  });
+}
+
 extern "C" TOKENSTORE_API int32_t tokenstore_maintain(tokenstore_store* store, int64_t budget_ms, int32_t* out_more,
                             tokenstore_error** out_error) {
   return guard(out_error, [&] {
@@ -23493,7 +24116,9 @@ extern "C" TOKENSTORE_API int32_t tokenstore_read_statistics(tokenstore_store* s
                                     counted.not_kept_no_room,
                                     counted.feed_mismatches,
                                     counted.keys_taken,
-                                    counted.keys_refused};
+                                    counted.keys_refused,
+                                    counted.rolled_back,
+                                    counted.healed};
     TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
   });
 }

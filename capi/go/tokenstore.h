@@ -755,6 +755,31 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
                                                              tokenstore_reseal_summary* out_summary,
                                                              tokenstore_error** out_error);
 
+/* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
+ * anything else to stop. Must not call the store that calls it. */
+typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
+
+/* What was put forward again from the journal because storage had gone back behind it. */
+typedef struct tokenstore_heal_summary {
+  size_t struct_size;
+  uint64_t looked_at; /* records that the journal restricts */
+  uint64_t ended;     /* tokens that have ended again, or end again when they were to */
+  uint64_t removed;   /* tokens that had been deleted, and are deleted again */
+  uint64_t settings;  /* owners and the workspace */
+  uint64_t refused;   /* left as they are: not genuine, which denies them, or changed by others all the time */
+} tokenstore_heal_summary;
+#define TOKENSTORE_HEAL_SUMMARY_SIZE_1_0 (offsetof(tokenstore_heal_summary, refused) + sizeof(uint64_t))
+
+/* Puts forward again what storage shows in an earlier state than the journal knows. Opening does it where the database
+ * is older than its journal, and upkeep as soon as it is noticed; until then such records are denied
+ * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (records looked at) and `context` may be NULL; what was put forward
+ * before an error stays so. Errors: PERMISSION_DENIED, UNSUPPORTED (no journal), CONFLICT (`progress` has stopped it),
+ * READ_ONLY, JOURNAL_DAMAGED, NOT_JOURNALED, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor,
+                                                           tokenstore_progress progress, void* context,
+                                                           tokenstore_heal_summary* out_summary,
+                                                           tokenstore_error** out_error);
+
 /* ---- Keys ------------------------------------------------------------------------------------
  * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
  * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). They are the host's alone:
@@ -790,10 +815,6 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_stor
  * WRONG_KEY, CANNOT_OPEN, UNAVAILABLE, or what `ask` returned. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keys_reload(tokenstore_store* store, int32_t* out_changed,
                                                                   tokenstore_error** out_error);
-
-/* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
- * anything else to stop. Must not call the store that calls it. */
-typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
 
 typedef struct tokenstore_check_summary {
   size_t struct_size;
@@ -890,6 +911,10 @@ typedef struct tokenstore_statistics {
   uint64_t feed_mismatches;
   uint64_t keys_taken;   /* times that others came into use in place of the keys */
   uint64_t keys_refused; /* times that the source of the keys gave none that could be taken */
+  /* Validations that were denied, and changes that were refused, because a record is an earlier state than the journal
+   * knows. */
+  uint64_t rolled_back;
+  uint64_t healed; /* records that were put forward again from the journal */
 } tokenstore_statistics;
 #define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, feed_mismatches) + sizeof(uint64_t))
 

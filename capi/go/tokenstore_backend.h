@@ -196,7 +196,8 @@ typedef struct tokenstore_mutation {
   size_t struct_size;
   const char* key; /* token id, owner or workspace; of the store: empty */
   size_t key_size;
-  const tokenstore_token_record* token; /* PUT: the one that `kind` names is not NULL; its revision is expected + 1 */
+  const tokenstore_token_record*
+      token; /* PUT: the one that `kind` names is not NULL; its revision is above `expected` */
   const tokenstore_owner_record* owner;
   const tokenstore_workspace_record* workspace;
   const tokenstore_store_record* store;

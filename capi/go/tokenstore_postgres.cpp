@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_f4dc17b8c892
+#define tokenstore tokenstore_postgres_0_1_0_d6e74a5f149e
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -824,6 +824,31 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_reseal(tokenstore_store* s
                                                              tokenstore_reseal_summary* out_summary,
                                                              tokenstore_error** out_error);
 
+/* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
+ * anything else to stop. Must not call the store that calls it. */
+typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
+
+/* What was put forward again from the journal because storage had gone back behind it. */
+typedef struct tokenstore_heal_summary {
+  size_t struct_size;
+  uint64_t looked_at; /* records that the journal restricts */
+  uint64_t ended;     /* tokens that have ended again, or end again when they were to */
+  uint64_t removed;   /* tokens that had been deleted, and are deleted again */
+  uint64_t settings;  /* owners and the workspace */
+  uint64_t refused;   /* left as they are: not genuine, which denies them, or changed by others all the time */
+} tokenstore_heal_summary;
+#define TOKENSTORE_HEAL_SUMMARY_SIZE_1_0 (offsetof(tokenstore_heal_summary, refused) + sizeof(uint64_t))
+
+/* Puts forward again what storage shows in an earlier state than the journal knows. Opening does it where the database
+ * is older than its journal, and upkeep as soon as it is noticed; until then such records are denied
+ * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (records looked at) and `context` may be NULL; what was put forward
+ * before an error stays so. Errors: PERMISSION_DENIED, UNSUPPORTED (no journal), CONFLICT (`progress` has stopped it),
+ * READ_ONLY, JOURNAL_DAMAGED, NOT_JOURNALED, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor,
+                                                           tokenstore_progress progress, void* context,
+                                                           tokenstore_heal_summary* out_summary,
+                                                           tokenstore_error** out_error);
+
 /* ---- Keys ------------------------------------------------------------------------------------
  * Changing the keys of a store while it is in use, in all of its workspaces, without a genuine token refused on the
  * way: add, activate, tokenstore_reseal in each workspace, retire, remove (docs/keys.md). They are the host's alone:
@@ -859,10 +884,6 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_key_remove(tokenstore_stor
  * WRONG_KEY, CANNOT_OPEN, UNAVAILABLE, or what `ask` returned. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_keys_reload(tokenstore_store* store, int32_t* out_changed,
                                                                   tokenstore_error** out_error);
-
-/* Called now and then with records done and, if known, records in all (0: not known). Return 0 to go on,
- * anything else to stop. Must not call the store that calls it. */
-typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t total);
 
 typedef struct tokenstore_check_summary {
   size_t struct_size;
@@ -959,6 +980,10 @@ typedef struct tokenstore_statistics {
   uint64_t feed_mismatches;
   uint64_t keys_taken;   /* times that others came into use in place of the keys */
   uint64_t keys_refused; /* times that the source of the keys gave none that could be taken */
+  /* Validations that were denied, and changes that were refused, because a record is an earlier state than the journal
+   * knows. */
+  uint64_t rolled_back;
+  uint64_t healed; /* records that were put forward again from the journal */
 } tokenstore_statistics;
 #define TOKENSTORE_STATISTICS_SIZE_1_0 (offsetof(tokenstore_statistics, feed_mismatches) + sizeof(uint64_t))
 
@@ -1257,7 +1282,8 @@ typedef struct tokenstore_mutation {
   size_t struct_size;
   const char* key; /* token id, owner or workspace; of the store: empty */
   size_t key_size;
-  const tokenstore_token_record* token; /* PUT: the one that `kind` names is not NULL; its revision is expected + 1 */
+  const tokenstore_token_record*
+      token; /* PUT: the one that `kind` names is not NULL; its revision is above `expected` */
   const tokenstore_owner_record* owner;
   const tokenstore_workspace_record* workspace;
   const tokenstore_store_record* store;
@@ -1532,15 +1558,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_f4dc17b8c892_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -2645,10 +2671,10 @@ using Record = std::variant<TokenRecord, OwnerRecord, WorkspaceRecord, StoreReco
 enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3, store = 4 };
 
 /// One step of a batch. The precondition is that the record is absent (`expected` 0) or at record
-/// revision `expected`; for `put`, the record's own `revision` is then expected + 1. A step whose kind and
-/// key are not its record's, that names another workspace than the batch is committed to, that removes
-/// anything but a token, or that names the same record as another step, fails the batch with
-/// `invalid_argument`.
+/// revision `expected`; for `put`, the record's own `revision` is then higher: by one, or by more where it is copied,
+/// or put forward again from a journal. A step whose kind and key are not its record's, that names another workspace
+/// than the batch is committed to, that removes anything but a token, or that names the same record as another step,
+/// fails the batch with `invalid_argument`.
 struct Mutation {
   enum class Action : std::uint8_t {
     put,     ///< insert or replace. The stored last use of a token is kept on replace.
@@ -3174,6 +3200,15 @@ struct ResealResult {
   std::uint64_t kept = 0;      ///< under the active key already
   std::uint64_t refused = 0;   ///< not genuine: left as they are, for check() to name
   std::string next;            ///< cursor for the next call; empty: all of the workspace is done
+};
+
+/// What was put forward again from the journal because storage had gone back behind it.
+struct HealReport {
+  std::uint64_t looked_at = 0;  ///< records that the journal restricts
+  std::uint64_t ended = 0;      ///< tokens that have ended again, or end again when they were to
+  std::uint64_t removed = 0;    ///< tokens that had been deleted, and are deleted again
+  std::uint64_t settings = 0;   ///< owners and the workspace
+  std::uint64_t refused = 0;    ///< left as they are: not genuine, which denies them, or changed by others all the time
 };
 
 /// What hangs on a key of the keyring. A key can be taken out when both are 0 in every workspace.
@@ -7373,6 +7408,10 @@ struct Statistics {
   std::uint64_t feed_mismatches = 0;
   std::uint64_t keys_taken = 0;    ///< times that others came into use in place of the keys
   std::uint64_t keys_refused = 0;  ///< times that the source of the keys gave none that could be taken
+  /// Validations that were denied, and changes that were refused, because a record is an earlier state than the journal
+  /// knows.
+  std::uint64_t rolled_back = 0;
+  std::uint64_t healed = 0;  ///< records that were put forward again from the journal
 };
 
 /// Why a validation was `unavailable`.
@@ -7646,6 +7685,11 @@ class TokenStore {
   /// Asks the source of the keys outright, for hosts that know that there are others. True: there were. `unsupported`
   /// if the store was opened with a keyring; other errors say why the keys stay what they were.
   Result<bool> reload_keys();
+
+  /// Puts forward again what storage shows in an earlier state than the journal knows: it ends, is deleted or is set as
+  /// it was. Opening does it where the database is older than the journal, and upkeep as soon as it is noticed; until
+  /// then such records are denied (`rolled_back`). For an administrator or the host; `unsupported` without a journal.
+  Result<HealReport> heal(const Actor& actor, const Progress& progress = {});
 
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});

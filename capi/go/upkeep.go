@@ -133,6 +133,29 @@ func (s *Store) Reseal(ctx context.Context, actor Actor, cursor string, budget t
 	}, nil)
 }
 
+// Healed is what Heal put forward again from the journal.
+type Healed struct {
+	LookedAt uint64 // records that the journal restricts
+	Ended    uint64 // tokens that have ended again, or end again when they were to
+	Removed  uint64 // tokens that had been deleted, and are deleted again
+	Settings uint64 // owners and the workspace
+	Refused  uint64 // left as they are: not genuine, which denies them, or changed by others all the time
+}
+
+// Heal puts forward again what storage shows in an earlier state than the journal knows. Opening and upkeep do it by
+// themselves; until then such records are denied.
+func (s *Store) Heal(ctx context.Context, actor Actor) (Healed, error) {
+	return ask(ctx, s, changes, func(handle *C.tokenstore_store) (Healed, error) {
+		var a arena
+		defer a.free()
+		summary := C.tokenstore_heal_summary{struct_size: C.sizeof_tokenstore_heal_summary}
+		var object *C.tokenstore_error
+		status := C.tokenstore_heal(handle, a.actor(actor), nil, nil, &summary, &object)
+		return Healed{LookedAt: uint64(summary.looked_at), Ended: uint64(summary.ended), Removed: uint64(summary.removed),
+			Settings: uint64(summary.settings), Refused: uint64(summary.refused)}, failure(status, object)
+	}, nil)
+}
+
 // KeyUsage is what hangs on a key of the keyring. A key can be taken out when both are 0 in every workspace.
 type KeyUsage struct {
 	KeyID        string
@@ -213,6 +236,8 @@ type Statistics struct {
 	FeedMismatches uint64 // catch-ups that met a change feed which does not fit what was read of it before
 	KeysTaken      uint64 // times that others came into use in place of the keys
 	KeysRefused    uint64 // times that the source of the keys gave none that could be taken
+	RolledBack     uint64 // denied or refused, because a record is an earlier state than the journal knows
+	Healed         uint64 // records that were put forward again from the journal
 }
 
 // Statistics reads the counters.
@@ -229,6 +254,7 @@ func (s *Store) Statistics() (Statistics, error) {
 			NotKeptBusy: uint64(c.not_kept_busy), NotKeptChanged: uint64(c.not_kept_changed),
 			NotKeptNoRoom: uint64(c.not_kept_no_room), FeedMismatches: uint64(c.feed_mismatches),
 			KeysTaken: uint64(c.keys_taken), KeysRefused: uint64(c.keys_refused),
+			RolledBack: uint64(c.rolled_back), Healed: uint64(c.healed),
 		}, failure(status, object)
 	}, nil)
 }

@@ -36,6 +36,19 @@ int32_t tokenstore_reseal(tokenstore_store* store, const tokenstore_actor* actor
   });
 }
 
+int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor, tokenstore_progress progress,
+                        void* context, tokenstore_heal_summary* out_summary, tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    TokenStore& opened = opened_store(store);
+    need(out_summary, "the summary");
+    const Progress tell = progress_of(progress, context);
+    const HealReport healed = take(opened.heal(capi::actor(actor), tell));
+    const tokenstore_heal_summary out{
+        0, healed.looked_at, healed.ended, healed.removed, healed.settings, healed.refused};
+    TOKENSTORE_WRITE(tokenstore_heal_summary, HEAL_SUMMARY, out_summary, "the summary", out);
+  });
+}
+
 int32_t tokenstore_maintain(tokenstore_store* store, int64_t budget_ms, int32_t* out_more,
                             tokenstore_error** out_error) {
   return guard(out_error, [&] {
@@ -110,7 +123,9 @@ int32_t tokenstore_read_statistics(tokenstore_store* store, tokenstore_statistic
                                     counted.not_kept_no_room,
                                     counted.feed_mismatches,
                                     counted.keys_taken,
-                                    counted.keys_refused};
+                                    counted.keys_refused,
+                                    counted.rolled_back,
+                                    counted.healed};
     TOKENSTORE_WRITE(tokenstore_statistics, STATISTICS, out_statistics, "the statistics", out);
   });
 }

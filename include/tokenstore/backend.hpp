@@ -111,10 +111,10 @@ using Record = std::variant<TokenRecord, OwnerRecord, WorkspaceRecord, StoreReco
 enum class RecordKind : std::uint8_t { token = 1, owner = 2, workspace = 3, store = 4 };
 
 /// One step of a batch. The precondition is that the record is absent (`expected` 0) or at record
-/// revision `expected`; for `put`, the record's own `revision` is then expected + 1. A step whose kind and
-/// key are not its record's, that names another workspace than the batch is committed to, that removes
-/// anything but a token, or that names the same record as another step, fails the batch with
-/// `invalid_argument`.
+/// revision `expected`; for `put`, the record's own `revision` is then higher: by one, or by more where it is copied,
+/// or put forward again from a journal. A step whose kind and key are not its record's, that names another workspace
+/// than the batch is committed to, that removes anything but a token, or that names the same record as another step,
+/// fails the batch with `invalid_argument`.
 struct Mutation {
   enum class Action : std::uint8_t {
     put,     ///< insert or replace. The stored last use of a token is kept on replace.

@@ -200,6 +200,15 @@ struct ResealResult {
   std::string next;            ///< cursor for the next call; empty: all of the workspace is done
 };
 
+/// What was put forward again from the journal because storage had gone back behind it.
+struct HealReport {
+  std::uint64_t looked_at = 0;  ///< records that the journal restricts
+  std::uint64_t ended = 0;      ///< tokens that have ended again, or end again when they were to
+  std::uint64_t removed = 0;    ///< tokens that had been deleted, and are deleted again
+  std::uint64_t settings = 0;   ///< owners and the workspace
+  std::uint64_t refused = 0;    ///< left as they are: not genuine, which denies them, or changed by others all the time
+};
+
 /// What hangs on a key of the keyring. A key can be taken out when both are 0 in every workspace.
 struct KeyUsage {
   std::string key_id;

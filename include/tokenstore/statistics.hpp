@@ -30,6 +30,10 @@ struct Statistics {
   std::uint64_t feed_mismatches = 0;
   std::uint64_t keys_taken = 0;    ///< times that others came into use in place of the keys
   std::uint64_t keys_refused = 0;  ///< times that the source of the keys gave none that could be taken
+  /// Validations that were denied, and changes that were refused, because a record is an earlier state than the journal
+  /// knows.
+  std::uint64_t rolled_back = 0;
+  std::uint64_t healed = 0;  ///< records that were put forward again from the journal
 };
 
 /// Why a validation was `unavailable`.

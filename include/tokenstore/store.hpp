@@ -128,6 +128,11 @@ class TokenStore {
   /// if the store was opened with a keyring; other errors say why the keys stay what they were.
   Result<bool> reload_keys();
 
+  /// Puts forward again what storage shows in an earlier state than the journal knows: it ends, is deleted or is set as
+  /// it was. Opening does it where the database is older than the journal, and upkeep as soon as it is noticed; until
+  /// then such records are denied (`rolled_back`). For an administrator or the host; `unsupported` without a journal.
+  Result<HealReport> heal(const Actor& actor, const Progress& progress = {});
+
   /// Verifies every seal of the workspace, its change feed and the storage's own integrity. May take long.
   Result<CheckReport> check(const Actor& actor, const Progress& progress = {});
 

@@ -1,5 +1,7 @@
 #include "cli/session.hpp"
 
+#include <fmt/format.h>
+
 #include <string_view>
 
 #ifdef TOKENSTORE_CLI_POSTGRES
@@ -89,6 +91,10 @@ TokenStore& Session::store() {
                                     postgres_store_options()));
   } else {
     opened_ = take(open_sqlite(open_options()));
+  }
+  if (const std::uint64_t healed = opened_.store->statistics().healed; healed != 0) {
+    note(fmt::format("the database was older than its journal: put {} record{} forward again from it", healed,
+                     healed == 1 ? "" : "s"));
   }
   return *opened_.store;
 }

@@ -47,7 +47,8 @@ struct Entry {
   bool restricts = false;
   UnixMillis at = 0;
   RecordRevision revision = 0;  ///< of the record since; `gone` if it was removed
-  /// The workspace's, of the commit; 0: it was not announced. Of `learned`: up to where the change feed is known.
+  /// The workspace's, of the commit; 0: it was not announced. Of `learned`: up to where the change feed is known. Of
+  /// what ends a healing: where the feed was.
   std::uint64_t feed_revision = 0;
   UnixMillis until = no_end;    ///< when the latest of its earlier states would have ended by itself
   UnixMillis ends_at = no_end;  ///< of a token: its end since
@@ -59,6 +60,21 @@ struct Entry {
   /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link.
   std::string_view record{};
 };
+
+/// The line behind a healing: storage shows again what the journal restricts.
+inline bool is_healing(const Entry& entry) noexcept {
+  return entry.deed == Deed::healed && !entry.restricts;
+}
+/// Up to where the change feed is known.
+inline bool is_learning(const Entry& entry) noexcept {
+  return entry.deed == Deed::learned && !entry.restricts;
+}
+/// The highest revision of the change feed that an entry tells of. Those two lines have no revision of their own: where
+/// they are carried over, they have that of the lines which are left out.
+inline std::uint64_t highest_in(const Entry& entry) noexcept {
+  const bool carries = is_healing(entry) || is_learning(entry);
+  return carries && entry.revision > entry.feed_revision ? entry.revision : entry.feed_revision;
+}
 
 std::string encode_entry(const Entry& entry);
 /// Of every entry in a row of them: it is known last.

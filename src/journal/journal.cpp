@@ -45,6 +45,7 @@ struct Journal::State {
   std::mutex reading;
   std::unique_ptr<Log> reader;  ///< guarded by `reading`
   Learned learned;              ///< guarded by `reading`
+  std::uint64_t highest = 0;    ///< revision of the feed; guarded by `reading`
 
   base::CommitQueue<Ticket> queue;
   std::unique_ptr<Log> writer;  ///< the leader's of the queue
@@ -65,6 +66,12 @@ class Journal::Intake final : public Listener {
 
   void entry(std::uint64_t, const Entry& entry) override {
     if (entry.workspace != workspace_) return;
+    if (is_healing(entry)) {
+      state_.learned = {};
+      state_.highest = highest_in(entry);
+      return;
+    }
+    state_.highest = std::max(state_.highest, highest_in(entry));
     if (entry.restricts) return take(entry.kind, entry.key, entry.revision, entry.until);
     if (entry.deed != Deed::learned) return;
     state_.learned.revision = entry.feed_revision;
@@ -156,6 +163,29 @@ Learned Journal::learned() {
   if (known == nullptr) return {};
   const std::lock_guard lock(known->reading);
   return known->learned;
+}
+
+std::uint64_t Journal::highest_feed_revision() {
+  State* known = state();
+  if (known == nullptr) return 0;
+  const std::lock_guard lock(known->reading);
+  return known->highest;
+}
+
+Result<void> Journal::healed(std::uint64_t feed_revision) noexcept {
+  try {
+    Entry entry;
+    entry.deed = Deed::healed;
+    entry.kind = RecordKind::workspace;
+    entry.at = parts_.clock.now();
+    entry.workspace = parts_.place.workspace;
+    Draft draft;
+    draft.waits = true;
+    draft.add(entry);
+    return append(std::move(draft), feed_revision, Whose::others);
+  } catch (...) {
+    return Error(Status::out_of_memory, "out of memory");
+  }
 }
 
 Result<void> Journal::append(Draft draft, std::uint64_t feed_revision, Whose whose) noexcept {

@@ -20,6 +20,7 @@
 #include "base/fork_guard.hpp"
 #include "journal/log.hpp"
 #include "journal/restricted.hpp"
+#include "journal/walk.hpp"
 #include "seal/announcement.hpp"
 
 namespace tokenstore::journal {
@@ -95,6 +96,13 @@ class Journal {
   static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
 
   Learned learned();
+  /// The highest revision of the workspace's change feed that the journal has heard of, since it was last healed().
+  std::uint64_t highest_feed_revision();
+  /// All that it restricts, from the beginning.
+  Walk walk() const { return {parts_.where, parts_.keys, parts_.place.store}; }
+  /// What storage shows at this revision of the change feed is no older than what the journal restricts: lower
+  /// revisions are no sign of an older database from here on, and what others have ended has to be learned anew.
+  Result<void> healed(std::uint64_t feed_revision) noexcept;
   /// Whether the commit of a revision of the change feed was this process's own, and so is in the journal or waits.
   bool is_own(std::uint64_t feed_revision) noexcept;
   /// Up to here nobody will ask again.

@@ -178,6 +178,7 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
       if (!good.ok()) return good.error();
       if (*good) {
         done += header->frame_size();
+        if (listener.has_enough()) return true;
         continue;
       }
     }

@@ -21,7 +21,7 @@ struct EndedToken {
   std::string_view id{};
   RecordRevision revision = 0;  ///< `gone` if it was removed
   UnixMillis until = no_end;
-  UnixMillis ends_at = no_end;
+  UnixMillis ends_at = no_end;  ///< 0: it was ended at once, whatever anybody's clock says
   Deed deed = Deed::revoked;
 };
 
@@ -32,6 +32,8 @@ class Listener {
   /// `number` counts from 1 on over all segments; 0: carried over from an earlier segment.
   virtual void entry(std::uint64_t number, const Entry& entry) = 0;
   virtual void ended(std::string_view workspace, const EndedToken& token) = 0;
+  /// Asked behind each frame: reading then ends here for now.
+  virtual bool has_enough() const { return false; }
 };
 
 /// Whose journal is read.
@@ -72,10 +74,11 @@ void add_ended(std::string& payload, const EndedToken& token);
 /// its writer takes back; the frames before it are durable, for whoever writes makes them so first.
 enum class LastFrame : std::uint8_t { taken, left };
 
-/// Reads on from a position to the end of the file, or to its last frame. True: all of it is good. False: behind the
-/// position there is something that is no frame, and `tail` holds it, or its beginning if it is longer than a frame can
-/// be; or the last frame was left. `journal_damaged`: a frame that the journal's keys vouch for stands where it does
-/// not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key that is not held, or retired.
+/// Reads on from a position to the end of the file, to its last frame, or until the listener has enough. True: all of
+/// that is good. False: behind the position there is something that is no frame, and `tail` holds it, or its beginning
+/// if it is longer than a frame can be; or the last frame was left. `journal_damaged`: a frame that the journal's keys
+/// vouch for stands where it does not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key
+/// that is not held, or retired.
 Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
                      std::string& tail, LastFrame last = LastFrame::taken);
 

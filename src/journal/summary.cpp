@@ -12,12 +12,13 @@ constexpr std::size_t payload_aim = std::size_t{1} << 20;
 }  // namespace
 
 void Summary::entry(std::uint64_t, const Entry& entry) {
-  if (entry.deed == Deed::learned && !entry.restricts) {
-    learned_.insert_or_assign(std::string(entry.workspace), Settings{0, encode_entry(entry)});
-  }
+  Settings& feed = feed_[std::string(entry.workspace)];
+  feed.revision = is_healing(entry) ? highest_in(entry) : std::max(feed.revision, highest_in(entry));
+  if (is_healing(entry) || is_learning(entry)) feed.encoded = encode_entry(entry);
   if (!entry.restricts) return;
   if (entry.kind == RecordKind::token) {
-    return ended(entry.workspace, {entry.key, entry.revision, entry.until, entry.ends_at, entry.deed});
+    const UnixMillis ends_at = entry.record.empty() ? entry.ends_at : 0;
+    return ended(entry.workspace, {entry.key, entry.revision, entry.until, ends_at, entry.deed});
   }
   Settings& latest = settings_[{entry.kind, {std::string(entry.workspace), std::string(entry.key)}}];
   if (entry.revision < latest.revision) return;
@@ -79,8 +80,12 @@ Result<void> Summary::write_settings(const Write& write) const {
   for (const auto& [name, latest] : settings_) {
     if (auto done = add(latest.encoded); !done.ok()) return done;
   }
-  for (const auto& [workspace, latest] : learned_) {
-    if (auto done = add(latest.encoded); !done.ok()) return done;
+  for (const auto& [workspace, feed] : feed_) {
+    std::string_view octets = feed.encoded;
+    auto latest = take_entry(octets);
+    if (!latest) continue;
+    latest->revision = feed.revision;
+    if (auto done = add(encode_entry(*latest)); !done.ok()) return done;
   }
   return count == 0 ? Result<void>{} : write(FrameType::carried, count, payload);
 }

@@ -55,8 +55,8 @@ class Summary final : public Listener {
   std::map<std::string, Tokens, std::less<>> tokens_;  ///< by workspace
   /// Owners and workspaces, by kind, workspace and name.
   std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
-  /// How far each workspace's change feed is known.
-  std::map<std::string, Settings, std::less<>> learned_;
+  /// Of each workspace's change feed the highest revision, and the latest line that says how far it is known.
+  std::map<std::string, Settings, std::less<>> feed_;
 };
 
 }  // namespace tokenstore::journal

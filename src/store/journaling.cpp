@@ -106,7 +106,7 @@ class Drafting {
   void put_settings(const Mutation& step) {
     journal::Entry entry = begun(step.kind, step.key);
     entry.restricts = true;
-    entry.revision = step.expected + 1;
+    entry.revision = std::visit([](const auto& record) { return record.revision; }, step.record);
     const std::string octets = journal::encode_record(step.record);
     entry.record = octets;
     draft_.waits = draft_.waits || act_.deed != journal::Deed::resumed;
@@ -132,11 +132,21 @@ class Learner {
         continue;
       }
       const journal::Learned known = known_so_far();
+      // Before the feed: what is in the journal was in storage then.
+      const std::uint64_t heard_of = store_.journal->highest_feed_revision();
       auto changes = store_.backend->changes(store_.workspace, known.ever ? known.revision : seal::far_ahead);
       if (!changes.ok()) return changes.error();
-      if (known.ever && changes->revision == known.revision && changes->link == known.link) return {};
-      const auto named = known.ever ? named_by_others(known, *changes) : std::nullopt;
-      if (named) return learn(*named, *changes);
+      // A backend without a feed is at 0 for ever.
+      const bool put_back = changes->revision != 0 && changes->revision < heard_of;
+      if (known.ever && !put_back) {
+        if (changes->revision == known.revision && changes->link == known.link) return {};
+        if (const auto named = named_by_others(known, *changes)) return learn(*named, *changes);
+      }
+      // A standby that lagged, or another file, perhaps. What is taken over then is what is right.
+      if (known.ever || put_back) {
+        if (auto healed = store_.heal(Actor::host(), {}); !healed.ok()) return healed.error();
+        learning_.upto = {};
+      }
       learning_.walk = Learning::Walk{changes->revision, changes->link, Learning::Walk::Part::owners, {}};
     }
     return {};
@@ -378,6 +388,9 @@ Result<void> TokenStore::Impl::learn_from_feed() {
   // What another process has written already need not be learned again.
   validator.read_journal();
   auto learned = Learner(*this, learning).run();
+  if (healing_is_due()) {
+    if (auto healed = heal(Actor::host(), {}); !healed.ok() && learned.ok()) learned = healed.error();
+  }
   auto written = journal->write_waiting();
   if (written.ok()) written = journal->tidy();
   return learned.ok() ? written : learned;

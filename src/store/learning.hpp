@@ -1,8 +1,10 @@
-/// How far a store has come in taking over into its journal what others have changed.
+/// How far a store has come in taking over into its journal what others have changed, and in putting forward from it
+/// what went back.
 ///
-/// One thread at a time, by the mutex; who finds it taken has nothing to do.
+/// One thread at a time, by the mutex of the first; who finds it taken has nothing to do.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -26,6 +28,14 @@ struct Learning {
   std::mutex mutex;
   std::optional<Walk> walk;
   journal::Learned upto;  ///< what this process has come to; the journal's own word for it may still be waiting
+};
+
+struct Healing {
+  std::atomic<std::uint64_t> healed{0};  ///< records that were put forward
+  std::atomic<std::uint64_t> met{0};     ///< records that went back and that a change was to build on
+  bool due = false;                      ///< the latest did not come to its end
+  std::uint64_t met_before = 0;          ///< what had been met when the latest began
+  std::int64_t rest_until = 0;           ///< by the monotonic clock
 };
 
 }  // namespace tokenstore

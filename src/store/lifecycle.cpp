@@ -111,6 +111,13 @@ Result<TokenInfo> TokenStore::expire(const Actor& actor, std::string_view id, st
       record.expires_at = std::min(record.expires_at, now);
     } else {
       if (record.expires_at <= now || *at == record.expires_at) return rules::describe(record, now);
+      // What was put back may have ended: its next revision must not be one that can still be used.
+      if (const auto least = impl_->least_revision(RecordKind::token, id); record.revision < least) {
+        auto again = impl_->load_visible_token(actor, id);
+        if (!again.ok()) return again.error();
+        if (again->revision < least) return impl_->met_rolled_back("the record of this token");
+        return Error(Status::conflict, "the token was changed at the same time; ask again");
+      }
       record.expires_at = *at;
     }
     TokenInfo info = rules::describe(record, now);

@@ -219,6 +219,7 @@ Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend,
     auto opened = journal::Journal::open({where, *impl->sealer, impl->place, impl->clock, *impl->random});
     if (!opened.ok()) return opened.error();
     impl->journal = std::move(*opened);
+    impl->heal_at_opening();
   }
   if (upkeep_thread) impl->start_upkeep(pause);
   return impl;
@@ -271,6 +272,8 @@ Statistics TokenStore::statistics() const noexcept {
   Statistics figures = impl_->validator.statistics();
   figures.keys_taken = impl_->sealer->taken();
   figures.keys_refused = impl_->sealer->refused();
+  figures.rolled_back = impl_->rolled_back();
+  figures.healed = impl_->healing.healed.load(std::memory_order_relaxed);
   return figures;
 }
 

@@ -226,10 +226,9 @@ Error tampered(std::string_view what) {
 }
 
 Error rolled_back(std::string_view what) {
-  return {Status::tampered,
-          fmt::format("{} was put back to an earlier state than the journal knows; bring back a database that is not "
-                      "older",
-                      what)};
+  return {
+      Status::tampered,
+      fmt::format("{} was put back to an earlier state than the journal knows; heal the store from the journal", what)};
 }
 
 }  // namespace tokenstore::rules

@@ -57,7 +57,7 @@ Result<WorkspaceRecord> TokenStore::Impl::load_workspace() {
       !sealer->is_genuine(place.store, record)) {
     return rules::tampered("the record of this workspace");
   }
-  if (record.revision < least) return rules::rolled_back("the record of this workspace");
+  if (record.revision < least) return met_rolled_back("the record of this workspace");
   return std::move(record);
 }
 
@@ -66,14 +66,14 @@ Result<std::optional<OwnerRecord>> TokenStore::Impl::load_owner(std::string_view
   auto loaded = backend->load_owner(workspace, owner);
   if (!loaded.ok()) return loaded;
   if (!loaded->has_value()) {
-    if (least != 0) return rules::rolled_back("the record of this owner");
+    if (least != 0) return met_rolled_back("the record of this owner");
     return loaded;
   }
   const OwnerRecord& record = **loaded;
   if (record.owner != owner || !sealer->is_genuine(place, record)) {
     return rules::tampered("the record of this owner");
   }
-  if (record.revision < least) return rules::rolled_back("the record of this owner");
+  if (record.revision < least) return met_rolled_back("the record of this owner");
   return loaded;
 }
 

@@ -1,8 +1,8 @@
 /// What a TokenStore is made of, and the steps that its operations share.
 ///
 /// The operations themselves are in issue.cpp, lifecycle.cpp, listing.cpp, owners.cpp, policy.cpp,
-/// resealing.cpp, checking.cpp and upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here is immutable
-/// or synchronises itself.
+/// resealing.cpp, checking.cpp, healing.cpp and upkeep.cpp; opening.cpp makes the store. Thread-safe: everything here
+/// is immutable or synchronises itself.
 #pragma once
 
 #include <chrono>
@@ -55,6 +55,7 @@ class TokenStore::Impl {
   const std::string prefix;
   std::unique_ptr<journal::Journal> journal;  ///< null: none was asked for
   Learning learning;
+  Healing healing;
   validate::Validator validator;
   RecentSettings recent;
   std::unique_ptr<UpkeepThread> upkeep;
@@ -113,6 +114,15 @@ class TokenStore::Impl {
     return found_nothing_to_change ? announce(kind, key) : Result<void>{};
   }
 
+  /// For a record that something was to be built on: counted, so that upkeep heals it.
+  Error met_rolled_back(std::string_view what);
+  /// How often one was met.
+  std::uint64_t rolled_back() const noexcept;
+  /// Puts forward what went back behind the journal. By whoever holds the mutex of `learning`.
+  Result<HealReport> heal(const Actor& actor, const Progress& progress);
+  /// The same where the database is older than the journal, before anybody uses the store.
+  void heal_at_opening();
+
   Bytes16 new_birth() const;
 
   /// Runs `attempt` again while it answers `conflict`: somebody else changed what it had read.
@@ -138,8 +148,12 @@ class TokenStore::Impl {
   Result<void> commit(std::span<const Mutation> batch, const seal::SealedAnnouncement* announcement, const Act* act);
   /// The journal's entries of a commit.
   journal::Draft draft(std::span<const Mutation> batch, const Act& act);
-  /// Appends what other hosts have changed, as far as the change feed tells. Part of maintain().
+  /// Appends what other hosts have changed, as far as the change feed tells, and heals what went back. Part of
+  /// maintain().
   Result<void> learn_from_feed();
+  /// Whether the change feed tells that storage was put back behind what the journal has heard of. `head`: where it is.
+  Result<bool> is_older_than_journal(Changes& head);
+  bool healing_is_due();
 
   /// Each lost race means that somebody else won it, so many in a row are progress, not a fault.
   static constexpr int most_attempts = 1000;

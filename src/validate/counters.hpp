@@ -10,7 +10,7 @@
 
 namespace tokenstore::validate {
 
-enum class Count : std::uint8_t { hits, gone_hits, misses, malformed, forged, unavailable };
+enum class Count : std::uint8_t { hits, gone_hits, misses, malformed, forged, unavailable, rolled_back };
 
 class Counters {
  public:

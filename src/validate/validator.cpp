@@ -90,6 +90,7 @@ bool Validator::check(std::string_view text, const Demand& demand, Asking asking
   if (!may_wait) return false;
   counters_.raise(Count::misses);
   misses_.answer(known, *token, text, demand, pulse, verdict);
+  if (verdict.reason() == Reason::rolled_back) counters_.raise(Count::rolled_back);
   return true;
 }
 

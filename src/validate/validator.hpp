@@ -74,6 +74,8 @@ class Validator {
   Result<void> write_all_uses();
 
   Statistics statistics() const noexcept;
+  /// Validations that met a record which is an earlier state than the journal knows.
+  std::uint64_t rolled_back() const noexcept { return counters_.sum(Count::rolled_back); }
   std::optional<Unavailability> why_unavailable() const {
     return fork_guard_.forked() ? std::nullopt : failures_.latest();
   }

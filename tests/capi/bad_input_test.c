@@ -20,6 +20,7 @@ static void null_handles(void) {
   tokenstore_key_info key = {.struct_size = sizeof key};
   tokenstore_key_usage usage = {.struct_size = sizeof usage};
   tokenstore_reseal_summary resealed = {.struct_size = sizeof resealed};
+  tokenstore_heal_summary healed = {.struct_size = sizeof healed};
   static tokenstore_verdict verdict;
   const uint8_t master[TOKENSTORE_MASTER_KEY_SIZE] = {1};
   tokenstore_token* token = NULL;
@@ -72,6 +73,7 @@ static void null_handles(void) {
   CHECK(tokenstore_key_report_count(NULL) == 0);
   tokenstore_key_report_free(NULL);
   BAD(tokenstore_reseal(NULL, &host, NULL, 0, 0, &resealed, NULL));
+  BAD(tokenstore_heal(NULL, &host, NULL, NULL, &healed, NULL));
   BAD(tokenstore_backup(NULL, &host, "place", 5, 0, NULL, NULL, NULL, NULL));
   BAD(tokenstore_maintain(NULL, 0, NULL, NULL));
   BAD(tokenstore_check(NULL, &host, NULL, NULL, &report, NULL));
@@ -163,6 +165,9 @@ static void null_arguments(void) {
   BAD(tokenstore_reseal(store, &host, NULL, 4, 0, &resealed, NULL));
   BAD(tokenstore_reseal(store, &host, "no cursor", 9, 0, &resealed, NULL));
   BAD(tokenstore_reseal(store, &host, NULL, 0, -1, &resealed, NULL));
+  tokenstore_heal_summary healed = {.struct_size = sizeof healed};
+  BAD(tokenstore_heal(store, &host, NULL, NULL, NULL, NULL));
+  BAD(tokenstore_heal(store, NULL, NULL, NULL, &healed, NULL));
   tokenstore_restore_summary restored = {.struct_size = sizeof restored};
   tokenstore_copy_summary copied = {.struct_size = sizeof copied};
   BAD(tokenstore_backup(store, &host, NULL, 0, 0, NULL, NULL, NULL, NULL));

@@ -205,6 +205,15 @@ typedef struct frozen_reseal_summary {
   char next[1024];
 } frozen_reseal_summary;
 
+typedef struct frozen_heal_summary {
+  size_t struct_size;
+  uint64_t looked_at;
+  uint64_t ended;
+  uint64_t removed;
+  uint64_t settings;
+  uint64_t refused;
+} frozen_heal_summary;
+
 typedef struct frozen_key_source {
   size_t struct_size;
   int32_t (*ask)(void* context, tokenstore_keyring** out_keyring);

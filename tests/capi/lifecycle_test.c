@@ -368,6 +368,28 @@ static void sqlite_and_keys(void) {
   tokenstore_keyring_free(keyring);
 }
 
+static int32_t stop(void* context, uint64_t done, uint64_t total) {
+  *(uint64_t*)context = done + total;
+  return 1;
+}
+
+/* Of a store whose journal knows of one ending, which storage shows. */
+static void heal_journaled(tokenstore_store* store) {
+  const tokenstore_actor host = host_actor();
+  tokenstore_heal_summary healed = {0};
+  healed.struct_size = sizeof healed;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_heal(store, &host, NULL, NULL, &healed, NULL));
+  CHECK(healed.looked_at == 1);
+  CHECK(healed.ended + healed.removed + healed.settings + healed.refused == 0);
+  uint64_t told = 0;
+  CHECK_STATUS(TOKENSTORE_CONFLICT, tokenstore_heal(store, &host, stop, &told, &healed, NULL));
+  CHECK(told == 1);
+  tokenstore_statistics counted = {0};
+  counted.struct_size = sizeof counted;
+  CHECK_STATUS(TOKENSTORE_OK, tokenstore_read_statistics(store, &counted, NULL));
+  CHECK(counted.rolled_back == 0 && counted.healed == 0);
+}
+
 static void a_journal(void) {
   const char* const files[] = {"journaled.db",     "journaled.db.key",  "journaled.db-wal",
                                "journaled.db-shm", "journaled.journal", "away"};
@@ -391,6 +413,7 @@ static void a_journal(void) {
   CHECK(reason_for(store, text, size, "read") == TOKENSTORE_REASON_REVOKED);
   CHECK(rename("away", "journaled.journal") == 0);
   CHECK_STATUS(TOKENSTORE_OK, tokenstore_revoke(store, &host, id, sizeof id, NULL, 0, NULL, NULL));
+  heal_journaled(store);
   tokenstore_free(store);
   store = NULL;
   CHECK(chmod("journaled.journal", 0640) == 0);

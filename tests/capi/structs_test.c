@@ -396,6 +396,13 @@ static void frozen_copies(void) {
   SAME_FIELD(reseal_summary, refused);
   SAME_FIELD(reseal_summary, next_size);
   SAME_FIELD(reseal_summary, next);
+  SAME_SIZE(heal_summary, HEAL_SUMMARY);
+  SAME_FIELD(heal_summary, struct_size);
+  SAME_FIELD(heal_summary, looked_at);
+  SAME_FIELD(heal_summary, ended);
+  SAME_FIELD(heal_summary, removed);
+  SAME_FIELD(heal_summary, settings);
+  SAME_FIELD(heal_summary, refused);
   SAME_SIZE(key_source, KEY_SOURCE);
   SAME_FIELD(key_source, struct_size);
   SAME_FIELD(key_source, ask);

@@ -24,14 +24,27 @@ class Journal(StoreCase):
         self.succeed("revoke", id_of(token), "--journal", self.journal)
         self.put_back(earlier)
         self.assertEqual(self.validate(token, "read").code, OK)  # without it: the control
-        denied = self.validate(token, "read", "--journal", self.journal)
+        denied = self.validate(token, "read", "--journal", self.journal, "--read-only")
         self.assertEqual(denied.code, INVALID)
-        self.assertEqual(denied.out, "invalid: rolled_back\n")
-        named = self.environment(TOKENSTORE_JOURNAL=str(self.journal))
-        answer = self.run_command("validate", "--scope", "read", "--json", stdin=token, env=named)
+        self.assertEqual((denied.out, denied.err), ("invalid: rolled_back\n", ""))
+        named = self.environment(TOKENSTORE_JOURNAL=str(self.journal), TOKENSTORE_DB=str(self.db))
+        answer = self.run_command("validate", "--scope", "read", "--json", "--read-only", stdin=token, env=named)
         self.assertEqual(answer.json["reason"], "rolled_back")
         empty = self.environment(TOKENSTORE_JOURNAL="")
         self.assertEqual(self.run_command("validate", "--scope", "read", stdin=token, env=empty).code, OK)
+
+    def test_opening_a_database_that_was_put_back_heals_it_and_says_so(self):
+        token = self.issue("alice", "--scope", "read", "--journal", self.journal)
+        earlier = self.directory / "earlier.db"
+        shutil.copy(self.db, earlier)
+        self.succeed("revoke", id_of(token), "--journal", self.journal)
+        self.put_back(earlier)
+        healed = self.validate(token, "read", "--journal", self.journal)
+        self.assertEqual((healed.code, healed.out), (INVALID, "invalid: revoked\n"))
+        self.assertEqual(healed.err, "the database was older than its journal: put 1 record forward again from it\n")
+        # The database is right without the journal, and nothing is said twice.
+        self.assertEqual(self.validate(token, "read").out, "invalid: revoked\n")
+        self.assertEqual(self.validate(token, "read", "--journal", self.journal).err, "")
 
     def test_a_journal_that_others_can_read_is_refused_and_nothing_is_changed(self):
         token = self.issue("alice", "--scope", "read", "--journal", self.journal)

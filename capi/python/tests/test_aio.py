@@ -177,6 +177,8 @@ def test_a_whole_life(tmp_path):
             with pytest.raises(tokenstore.NotFound):
                 await store.get(ALICE, issued.id)
             assert (await store.check(HOST)).problems == 0 and (await store.reseal(HOST)).next == ""
+            with pytest.raises(tokenstore.Unsupported):
+                await store.heal(HOST)
             assert await store.add_key(HOST) == "0B" and not await store.reload_keys()
             await store.activate_key(HOST, "0B")
             assert (await store.reseal(HOST)).refused == 0

@@ -69,6 +69,7 @@ WAYS = {
     "tokenstore_purge": "TokenStore.purge",
     "tokenstore_maintain": "TokenStore.maintain",
     "tokenstore_reseal": "TokenStore.reseal",
+    "tokenstore_heal": "TokenStore.heal",
     "tokenstore_backup": "TokenStore.backup",
     "tokenstore_verify_backup": "verify_backup",
     "tokenstore_restore": "restore",
@@ -206,6 +207,7 @@ def test_values_have_the_fields_of_the_header():
     assert names(_values.KeyUsage) == fields("tokenstore_key_usage")
     assert names(_values.KeyState) == fields("tokenstore_key_state")
     assert names(_values.Resealed) == fields("tokenstore_reseal_summary")
+    assert names(_values.Healed) == fields("tokenstore_heal_summary")
     assert names(_values.BackupInfo) == fields("tokenstore_backup_info")
     assert names(_values.Restored) == fields("tokenstore_restore_summary")
     assert names(_values.Copied) == fields("tokenstore_copy_summary")

@@ -26,8 +26,21 @@ def test_a_database_that_was_put_back_revives_nothing(tmp_path):
     put_back(earlier, path)
     with tokenstore.open(path) as store:  # the control
         assert store.validate(issued.text, "read").valid
-    with tokenstore.open(path, journal=str(journal)) as store:
+    with tokenstore.open(path, journal=str(journal), read_only=True) as store:
         assert store.validate(issued.text, "read").reason is Reason.ROLLED_BACK
+        assert store.statistics().rolled_back == 1
+    with tokenstore.open(path, journal=str(journal)) as store:
+        assert store.statistics().healed == 1
+        assert store.validate(issued.text, "read").reason is Reason.REVOKED
+        assert store.heal(HOST) == tokenstore.Healed(looked_at=1, ended=0, removed=0, settings=0, refused=0)
+        with pytest.raises(tokenstore.PermissionDenied):
+            store.heal(ALICE)
+        with pytest.raises(ZeroDivisionError):
+            store.heal(HOST, progress=lambda done, total: 1 // 0)
+    with tokenstore.open(path) as store:
+        assert store.validate(issued.text, "read").reason is Reason.REVOKED
+        with pytest.raises(tokenstore.Unsupported, match="without a journal"):
+            store.heal(HOST)
 
 
 def test_a_change_that_could_not_be_written_down_holds_and_says_so(tmp_path):

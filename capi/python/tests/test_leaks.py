@@ -109,6 +109,7 @@ def everything(store, issued, ended):
             refused(lambda: store.remove_key(HOST, "0A")),
             refused(lambda: store.reload_keys()),
         ),
+        "refused to heal": lambda: refused(lambda: store.heal(HOST, lambda done, total: None)),
         "check": lambda: store.check(ROOT, lambda done, total: None),
         "statistics": lambda: store.statistics(),
         "why_unavailable": lambda: store.why_unavailable(),

@@ -75,6 +75,7 @@ def use(store: tokenstore.TokenStore, root: Actor, alice: Actor) -> None:
 
     report = store.check(root, progress)
     print(report.problems, [key.key_id for key in report.keys], store.reseal(root).next, store.maintain())
+    print(store.heal(root, progress).ended, store.statistics().healed)
     new_key: str = store.add_key(Actor.host())
     store.activate_key(Actor.host(), new_key)
     print([key.use for key in store.key_status(Actor.host())], store.reload_keys())

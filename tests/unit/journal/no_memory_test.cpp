@@ -154,6 +154,44 @@ TEST_CASE("without memory an ending is acknowledged and in the journal, or can b
   CHECK(unwritten > 10);  // nor one that strikes only before the commit
 }
 
+TEST_CASE("without memory a healing comes to its end, or goes on when it is asked for again") {
+  int faults = 0;
+  for (const bool onwards : {false, true}) {
+    for (long nth = 1;; ++nth) {
+      Scene scene(nth % 2 == 0 ? 0 : std::size_t{1} << 20);
+      const auto token = scene.backend->load_token("default", scene.id).value().value();
+      const auto owner = scene.backend->load_owner("default", "alice").value().value();
+      REQUIRE(scene.store->revoke(host, scene.id).ok());
+      REQUIRE(scene.store->suspend(host, "alice").ok());
+      // As they were, which no revision forbids where nobody looks at them.
+      const Mutation back[] = {Mutation::put(token, token.revision + 1), Mutation::put(owner, owner.revision + 1)};
+      REQUIRE(scene.backend->commit("default", back, nullptr).outcome == CommitOutcome::committed);
+      std::optional<Result<HealReport>> report;
+      const bool struck = with_fault(nth, onwards, [&] {
+        try {
+          report.emplace(scene.store->heal(host));
+        } catch (const std::bad_alloc&) {
+        }
+      });
+      INFO("allocation " << nth << (onwards ? " and all after it" : ""));
+      CHECK_FALSE(scene.store->validate(scene.text, Demand("read")).valid());
+      const auto again = scene.store->heal(host);
+      REQUIRE(again.ok());
+      CHECK(scene.store->statistics().healed == 2);
+      CHECK(again->refused == 0);
+      CHECK(scene.backend->load_token("default", scene.id).value()->revoked_at != never);
+      CHECK(scene.backend->load_owner("default", "alice").value()->suspended_at != never);
+      CHECK(scene.other->validate(scene.text, Demand("read")).reason() == Reason::owner_suspended);
+      if (!struck) {
+        CHECK((report && report->ok() && (*report)->ended == 1 && (*report)->settings == 1));
+        break;
+      }
+      ++faults;
+    }
+  }
+  CHECK(faults > 50);
+}
+
 TEST_CASE("without memory a validation that reads on in the journal is right or unavailable, now and afterwards") {
   for (const std::size_t cache : {std::size_t{0}, std::size_t{1} << 20}) {
     for (long nth = 1;; ++nth) {

@@ -1,8 +1,6 @@
 // A store with a journal: whatever ended comes back in no process that has it, however the database was put back.
 //
 // Each case has its control beside it: the same without a journal, which lets the token through.
-#include <sqlite3.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,120 +10,12 @@
 #include "support/canary.hpp"
 #include "support/count_from.hpp"
 #include "support/puppet_backend.hpp"
-#include "tokenstore/open.hpp"
-#include "unit/journal/journal_world.hpp"
+#include "unit/journal/put_back_site.hpp"
 
 namespace tokenstore::journal {
 namespace {
 
-const Actor host = Actor::host();
-const Demand read_demand{"read", {}};
-
-/// Runs statements through a connection of its own, as the sqlite3 shell does.
-void run_sql(const std::string& database, const std::string& statements) {
-  sqlite3* connection = nullptr;
-  REQUIRE(sqlite3_open(database.c_str(), &connection) == SQLITE_OK);
-  sqlite3_busy_timeout(connection, 5000);
-  char* message = nullptr;
-  const int code = sqlite3_exec(connection, statements.c_str(), nullptr, nullptr, &message);
-  CAPTURE(statements, message == nullptr ? "" : message);
-  sqlite3_free(message);
-  sqlite3_close(connection);
-  REQUIRE(code == SQLITE_OK);
-}
-
-struct Site {
-  tokenstore::test::TempDirectory directory;
-  const std::string database = directory.file("tokens.db");
-  const std::string journal = directory.file("tokens.journal");
-  const std::string earlier = directory.file("earlier.db");
-
-  /// With this journal; empty: without.
-  std::unique_ptr<TokenStore> open(const std::string& journal_path, std::size_t cache = StoreOptions{}.cache_bytes,
-                                   bool read_only = false) const {
-    auto opened = try_open(journal_path, cache, read_only);
-    if (!opened.ok()) FAIL(opened.error().message());
-    return std::move(opened->store);
-  }
-  Result<tokenstore::Opened> try_open(const std::string& journal_path, std::size_t cache = StoreOptions{}.cache_bytes,
-                                      bool read_only = false) const {
-    OpenSqlite options;
-    options.sqlite.path = database;
-    options.sqlite.read_only = read_only;
-    options.sqlite.create = !read_only;
-    options.sqlite.durability = SqliteOptions::Durability::survives_crash_but_not_power_cut;
-    std::array<std::uint8_t, master_key_size> master{};
-    master.fill(0x31);
-    options.keyring = std::move(Keyring::from_bytes(master)).value();
-    options.store.journal = journal_path;
-    options.store.cache_bytes = cache;
-    return open_sqlite(std::move(options));
-  }
-
-  /// Keeps the database as it is now.
-  void keep() const {
-    std::filesystem::remove(earlier);
-    run_sql(database, "VACUUM INTO '" + earlier + "'");
-  }
-  /// Puts every row back to what was kept, under whoever uses the database.
-  void put_back() const {
-    std::string statements = "ATTACH '" + earlier + "' AS earlier; BEGIN IMMEDIATE;";
-    for (const std::string table : {"token", "owner", "workspace", "feed", "change"}) {
-      statements.append("DELETE FROM main.").append(table).append("; INSERT INTO main.").append(table);
-      statements.append(" SELECT * FROM earlier.").append(table).append(";");
-    }
-    run_sql(database, statements + "COMMIT;");
-  }
-};
-
-struct Kept {
-  std::string text;
-  std::string id;
-};
-Kept issue(TokenStore& store, const std::string& owner = "alice") {
-  auto issued = store.issue(host, {.owner = owner, .scopes = {"read"}});
-  REQUIRE(issued.ok());
-  return {std::string(issued->text.reveal()), issued->info.id};
-}
-
-Reason reason_in(TokenStore& store, const Kept& token) {
-  return store.validate(token.text, read_demand).reason();
-}
-bool valid_in(TokenStore& store, const Kept& token) {
-  return store.validate(token.text, read_demand).valid();
-}
-
-/// Every way in which a token can end.
-struct Ending {
-  std::string name;
-  std::function<bool(TokenStore&, const Kept&)> end;
-};
-const std::vector<Ending>& endings() {
-  static const std::vector<Ending> all{
-      {"revoke", [](TokenStore& store, const Kept& token) { return store.revoke(host, token.id, "lost").ok(); }},
-      {"expire", [](TokenStore& store, const Kept& token) { return store.expire(host, token.id).ok(); }},
-      {"expire soon",
-       [](TokenStore& store, const Kept& token) {
-         const bool done = store.expire(host, token.id, store.now() + 20).ok();
-         ::usleep(30'000);
-         return done;
-       }},
-      {"delete", [](TokenStore& store, const Kept& token) { return store.remove(host, token.id).ok(); }},
-      {"revoke all", [](TokenStore& store, const Kept&) { return store.revoke_all(host, "alice").ok(); }},
-      {"suspend", [](TokenStore& store, const Kept&) { return store.suspend(host, "alice", "left").ok(); }},
-      {"may not use",
-       [](TokenStore& store, const Kept&) {
-         return store.set_owner(host, "alice", {true, false}).ok();
-       }},
-      {"switch off",
-       [](TokenStore& store, const Kept&) {
-         Policy policy = store.policy(host).value();
-         policy.tokens_enabled = false;
-         return store.set_policy(host, policy).ok();
-       }},
-  };
-  return all;
-}
+using namespace test;  // NOLINT(google-build-using-namespace)
 
 TEST_CASE("no ending is undone by putting the rows back, in any process that has the journal, warm or cold") {
   const int rounds = tokenstore::test::count_from("TOKENSTORE_ROLLBACK_ROUNDS", 3);
@@ -150,11 +40,12 @@ TEST_CASE("no ending is undone by putting the rows back, in any process that has
       CHECK(reason_in(*other, token) == Reason::rolled_back);
       CHECK(reason_in(*cold, token) == Reason::rolled_back);
       if (valid_in(*control, token)) ++controls;
-      // Nor in one that is opened only now, for writing or for reading.
-      auto fresh = site.open(site.journal);
-      CHECK(reason_in(*fresh, token) == Reason::rolled_back);
+      // Nor in one that is opened only now, for reading, or for writing, which heals.
       auto reader = site.open(site.journal, 0, true);
       CHECK(reason_in(*reader, token) == Reason::rolled_back);
+      auto fresh = site.open(site.journal);
+      CHECK_FALSE(valid_in(*fresh, token));
+      CHECK(reason_in(*fresh, token) != Reason::rolled_back);
     }
   }
   CHECK(controls == rounds * static_cast<int>(endings().size()));
@@ -169,12 +60,11 @@ TEST_CASE("a database file from before the endings is harmless to whoever opens 
     site.keep();
     REQUIRE(store->revoke(host, token.id).ok());
   }
-  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(site.database + suffix);
-  std::filesystem::copy_file(site.earlier, site.database);
-  REQUIRE(::chmod(site.database.c_str(), 0600) == 0);
+  site.put_back_file();
   CHECK(valid_in(*site.open({}), token));  // the control
+  CHECK(reason_in(*site.open(site.journal, 0, true), token) == Reason::rolled_back);
   auto store = site.open(site.journal);
-  CHECK(reason_in(*store, token) == Reason::rolled_back);
+  CHECK(reason_in(*store, token) == Reason::revoked);
   // What the database still is: a store. New tokens work, and the ending can be repeated.
   CHECK(valid_in(*store, issue(*store)));
   REQUIRE(store->revoke(host, token.id).ok());
@@ -215,8 +105,8 @@ TEST_CASE("a host testifies to what it learned of others' endings, and to nothin
     }
     ender.reset();
     site.put_back();
-    CHECK(reason_in(*site.open(second), token) == Reason::rolled_back);
     CHECK(valid_in(*site.open(third), token));  // the control
+    CHECK_FALSE(valid_in(*site.open(second), token));
   }
 }
 
@@ -238,10 +128,10 @@ TEST_CASE("what had ended before there was a journal is in it after upkeep") {
   }
   site.put_back();
   auto store = site.open(site.journal);
-  CHECK(reason_in(*store, tokens[0]) == Reason::rolled_back);
-  CHECK(reason_in(*store, tokens[1]) == Reason::rolled_back);
+  CHECK(reason_in(*store, tokens[0]) == Reason::revoked);
+  CHECK(reason_in(*store, tokens[1]) == Reason::expired);
   CHECK(valid_in(*store, tokens[2]));
-  CHECK(reason_in(*store, tokens[3]) == Reason::rolled_back);
+  CHECK(reason_in(*store, tokens[3]) == Reason::owner_suspended);
 }
 
 TEST_CASE("an ending that cannot be written into the journal holds, says so, and is written when it can be") {
@@ -268,7 +158,7 @@ TEST_CASE("an ending that cannot be written into the journal holds, says so, and
   CHECK(reason_in(*store, token) == Reason::rolled_back);
   std::filesystem::rename(away, site.journal);
   REQUIRE(store->maintain().ok());
-  CHECK(reason_in(*site.open(site.journal), token) == Reason::rolled_back);
+  CHECK(reason_in(*site.open(site.journal), token) == Reason::revoked);
   CHECK(valid_in(*store, another));
 }
 
@@ -283,7 +173,7 @@ TEST_CASE("an ending that was not written is written by the one who repeats it")
   std::filesystem::rename(away, site.journal);
   REQUIRE(store->revoke(host, token.id).ok());
   site.put_back();
-  CHECK(reason_in(*site.open(site.journal), token) == Reason::rolled_back);
+  CHECK(reason_in(*site.open(site.journal), token) == Reason::revoked);
 }
 
 TEST_CASE("nothing is built on a record that was put back") {
@@ -292,14 +182,7 @@ TEST_CASE("nothing is built on a record that was put back") {
   const Kept token = issue(*store);
   const Kept bobs = issue(*store, "bob");
   site.keep();
-  REQUIRE(store->suspend(host, "alice").ok());
-  REQUIRE(store->revoke(host, bobs.id).ok());
-  site.put_back();
-  CHECK(store->issue(host, {.owner = "alice", .scopes = {"read"}}).status() == Status::tampered);
-  CHECK(store->set_owner(host, "alice", {true, true}).status() == Status::tampered);
-  CHECK(store->resume(host, "alice").status() == Status::tampered);
   // A seal anew would be a revision more.
-  store.reset();
   std::array<std::uint8_t, master_key_size> old_master{};
   old_master.fill(0x31);
   std::array<std::uint8_t, master_key_size> new_master{};
@@ -312,6 +195,15 @@ TEST_CASE("nothing is built on a record that was put back") {
   options.keyring = std::move(both);
   options.store.journal = site.journal;
   auto resealing = std::move(open_sqlite(std::move(options)).value().store);
+  REQUIRE(store->suspend(host, "alice").ok());
+  REQUIRE(store->revoke(host, bobs.id).ok());
+  site.put_back();
+  CHECK(store->issue(host, {.owner = "alice", .scopes = {"read"}}).status() == Status::tampered);
+  CHECK(store->set_owner(host, "alice", {true, true}).status() == Status::tampered);
+  CHECK(store->resume(host, "alice").status() == Status::tampered);
+  CHECK(store->expire(host, bobs.id, store->now() + 1'000'000).status() == Status::tampered);
+  CHECK(store->statistics().rolled_back == 4);
+  CHECK(reason_in(*resealing, token) == Reason::rolled_back);
   const auto resealed = resealing->reseal(host);
   REQUIRE(resealed.ok());
   CHECK(resealed->refused == 2);
@@ -356,7 +248,7 @@ TEST_CASE("a key is retired when the journal, too, is under another one") {
   }
   site.put_back();
   auto store = std::move(open(KeyUse::retired).value().store);
-  CHECK(reason_in(*store, fresh) == Reason::rolled_back);
+  CHECK(reason_in(*store, fresh) == Reason::revoked);
   CHECK(std::filesystem::exists(Log::path_of_segment(site.journal, 1)));
 }
 
@@ -606,7 +498,7 @@ TEST_CASE("threads that end tokens share the journal's syncs, and each ending is
     CHECK(failed == 0);
   }
   site.put_back();
-  auto store = site.open(site.journal);
+  auto store = site.open(site.journal, 0, true);
   for (const Kept& token : tokens) CHECK(reason_in(*store, token) == Reason::rolled_back);
 }
 

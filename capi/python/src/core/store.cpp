@@ -243,6 +243,7 @@ PyMethodDef methods[] = {
     fast("_purge", store_purge),
     fast("_maintain", store_maintain),
     fast("_reseal", store_reseal),
+    fast("_heal", store_heal),
     fast("_key_add", store_key_add),
     fast("_key_activate", store_key_activate),
     fast("_key_retire", store_key_retire),

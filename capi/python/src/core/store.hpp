@@ -103,6 +103,7 @@ PyObject* store_policy_set(PyObject* self, PyObject* const* args, Py_ssize_t cou
 PyObject* store_purge(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_maintain(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_reseal(PyObject* self, PyObject* const* args, Py_ssize_t count);
+PyObject* store_heal(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_key_add(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_key_activate(PyObject* self, PyObject* const* args, Py_ssize_t count);
 PyObject* store_key_retire(PyObject* self, PyObject* const* args, Py_ssize_t count);

@@ -87,6 +87,25 @@ PyObject* store_reseal(PyObject* self, PyObject* const* args, Py_ssize_t count) 
                        text_object(summary.next, summary.next_size));
 }
 
+// _heal(kind, name, progress or None): (looked at, ended, removed, settings, refused)
+PyObject* store_heal(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  Call call(self);
+  tokenstore_actor actor;
+  if (!call || !takes("_heal", count, 3) || !read_actor(args, actor)) return nullptr;
+  Progress progress;
+  if (!progress.read(args[2])) return nullptr;
+  tokenstore_heal_summary summary{};
+  summary.struct_size = sizeof summary;
+  const int32_t status = progress.run(&call.store(), [&] {
+    return tokenstore_heal(call.handle(), &actor, progress.function(), &progress, &summary, call.error().out());
+  });
+  if (progress.raised() || !call.succeeded(status)) return nullptr;
+  return Py_BuildValue("(KKKKK)", static_cast<unsigned long long>(summary.looked_at),
+                       static_cast<unsigned long long>(summary.ended), static_cast<unsigned long long>(summary.removed),
+                       static_cast<unsigned long long>(summary.settings),
+                       static_cast<unsigned long long>(summary.refused));
+}
+
 // _check(kind, name, progress or None): (tokens, owners, problems, lines, [(key id, seals, living tokens)])
 PyObject* store_check(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   Call call(self);
@@ -117,12 +136,12 @@ PyObject* store_statistics(PyObject* self, PyObject* /*unused*/) {
   if (!call.succeeded(unlocked([&] { return tokenstore_read_statistics(call.handle(), &read, call.error().out()); }))) {
     return nullptr;
   }
-  const std::array<std::uint64_t, 18> numbers = {
+  const std::array<std::uint64_t, 20> numbers = {
       read.hits,          read.misses,           read.negative_hits,    read.malformed,
       read.forged,        read.unavailable,      read.catch_ups,        read.dropped_all,
       read.evictions,     read.uses_written,     read.cached_tokens,    read.cache_bytes,
       read.not_kept_busy, read.not_kept_changed, read.not_kept_no_room, read.feed_mismatches,
-      read.keys_taken,    read.keys_refused,
+      read.keys_taken,    read.keys_refused,     read.rolled_back,      read.healed,
   };
   Ref tuple(PyTuple_New(static_cast<Py_ssize_t>(numbers.size())));
   for (std::size_t i = 0; tuple && i < numbers.size(); ++i) {

@@ -40,6 +40,7 @@ from ._values import (
     Policy,
     Purged,
     Request,
+    Healed,
     Resealed,
     Statistics,
     Token,
@@ -276,6 +277,13 @@ class TokenStore(_core.Store):
     def reseal(self, actor: Actor, cursor: str = "", budget: Optional[timedelta] = None) -> Resealed:
         """Seals records anew under the active key, for about the budget (default 1 s), while the store is in use."""
         return Resealed(*self._reseal(*_raw(actor), cursor, _times.default_or_ms("budget", budget)))
+
+    def heal(self, actor: Actor, progress: Optional[Callable[[int, Optional[int]], object]] = None) -> Healed:
+        """Puts forward again what storage shows in an earlier state than the journal knows.
+
+        Opening and upkeep do it by themselves; until then such records are denied. ``progress`` is as for ``check``.
+        """
+        return Healed(*self._heal(*_raw(actor), progress))
 
     def add_key(self, actor: Actor) -> str:
         """Adds a new key to the key file, verify-only, and returns its id.

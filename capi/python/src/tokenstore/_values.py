@@ -229,6 +229,17 @@ class Resealed:
 
 
 @dataclass(frozen=True)
+class Healed:
+    """What was put forward again from the journal."""
+
+    looked_at: int  #: records that the journal restricts
+    ended: int  #: tokens that have ended again, or end again when they were to
+    removed: int  #: tokens that had been deleted, and are deleted again
+    settings: int  #: owners and the workspace
+    refused: int  #: left as they are: not genuine, which denies them, or changed by others all the time
+
+
+@dataclass(frozen=True)
 class BackupInfo:
     """What a backup says of itself, under its seal."""
 
@@ -339,6 +350,8 @@ class Statistics:
     feed_mismatches: int  #: change feeds that did not fit what was read before
     keys_taken: int  #: times that others came into use in place of the keys
     keys_refused: int  #: times that the key file held none that could be taken
+    rolled_back: int  #: denied or refused, because a record is an earlier state than the journal knows
+    healed: int  #: records that were put forward again from the journal
 
 
 def page_of(items: List[Item], next_cursor: str) -> Page[Item]:

@@ -60,6 +60,7 @@ from ._values import (
     Policy,
     Purged,
     Request,
+    Healed,
     Resealed,
     Statistics,
     Token,
@@ -298,6 +299,10 @@ class AsyncTokenStore:
     async def reseal(self, actor: Actor, cursor: str = "", budget: Optional[timedelta] = None) -> Resealed:
         """Seals records anew under the active key, for about the budget (default 1 s)."""
         return await self._run(self._store.reseal, actor, cursor, budget)
+
+    async def heal(self, actor: Actor, progress: Optional[Callable[[int, Optional[int]], object]] = None) -> Healed:
+        """Puts forward again what went back behind the journal. ``progress`` is called in the thread that does it."""
+        return await self._run(self._store.heal, actor, progress)
 
     async def add_key(self, actor: Actor) -> str:
         """Adds a new key to the key file, verify-only, and returns its id."""
