@@ -14,9 +14,9 @@ namespace tokenstore {
 namespace {
 
 /// Of the journal in one part: what is kept of them in memory.
-constexpr std::size_t part = 1000;
+constexpr std::size_t heal_part = 1000;
 /// Small enough that a writer who waits for a slice does not notice.
-constexpr std::size_t slice = 100;
+constexpr std::size_t heal_slice = 100;
 /// A store that has records which cannot be healed spends no more of its time on them than one part in so many.
 constexpr std::int64_t rest_factor = 10;
 constexpr std::int64_t shortest_rest = 1000;
@@ -24,11 +24,7 @@ constexpr std::int64_t shortest_rest = 1000;
 constexpr std::chrono::milliseconds wait_for_upkeep{1};
 constexpr int most_waits = 10'000;
 
-constexpr std::string_view why = "put forward again from the journal";
-
-bool can_still_be_used(const TokenRecord& record) noexcept {
-  return record.revoked_at == not_ended && record.expired_at == not_ended;
-}
+constexpr std::string_view heal_reason = "put forward again from the journal";
 
 /// What the journal knows of a record.
 struct Known {
@@ -54,7 +50,7 @@ class Collector final : public journal::Listener {
     const bool at_once = token.deed == journal::Deed::revoked;
     take(RecordKind::token, token.id, token.until, {token.revision, at_once ? 0 : token.ends_at});
   }
-  bool has_enough() const override { return part_.size() >= part; }
+  bool has_enough() const override { return part_.size() >= heal_part; }
 
   Part take_part() { return std::exchange(part_, {}); }
 
@@ -117,7 +113,7 @@ class Healer {
     for (auto from = known.begin(); from != known.end();) {
       auto to = from;
       std::size_t count = 0;
-      for (; to != known.end() && count < slice; ++count) ++to;
+      for (; to != known.end() && count < heal_slice; ++count) ++to;
       if (auto done = heal(from, to); !done.ok()) return done;
       report_.looked_at += count;
       from = to;
@@ -139,7 +135,7 @@ class Healer {
         if (*step) batch.push_back(std::move(**step));
       }
       if (batch.empty()) return true;
-      auto committed = store_.commit(batch, {journal::Deed::healed, actor_, why});
+      auto committed = store_.commit(batch, {journal::Deed::healed, actor_, heal_reason});
       // In the journal it is anyhow: there it comes from.
       if (!committed.ok() && committed.status() != Status::not_journaled) return committed.error();
       store_.healing.healed.fetch_add(batch.size(), std::memory_order_relaxed);
@@ -191,7 +187,7 @@ class Healer {
 
   /// Whether a token can be used for longer than the journal knows, which no later state of it can.
   static bool allows_more(const TokenRecord& stored, const Known& known) noexcept {
-    return can_still_be_used(stored) && (known.ends_at == 0 || stored.expires_at > known.ends_at);
+    return rules::was_not_ended(stored) && (known.ends_at == 0 || stored.expires_at > known.ends_at);
   }
 
   Step of_token(const std::string& id, const Known& known) {
@@ -208,16 +204,16 @@ class Healer {
     }
     ++report_.ended;
     auto ended = decoded<TokenRecord>(known);
-    if (ended && ended->id == id && !can_still_be_used(*ended)) {
+    if (ended && ended->id == id && !rules::was_not_ended(*ended)) {
       return std::optional(forward(std::move(*ended), revision, known, store_.place));
     }
     if (known.ends_at != 0) {
       stored.expires_at = std::min(stored.expires_at, known.ends_at);
-    } else if (can_still_be_used(stored)) {
+    } else if (rules::was_not_ended(stored)) {
       // Who did it and why is in an earlier segment of the journal.
       stored.revoked_at = store_.clock.now();
       stored.revoked_by = rules::actor_label(actor_);
-      stored.revoke_reason = why;
+      stored.revoke_reason = heal_reason;
     }
     return std::optional(forward(std::move(stored), revision, known, store_.place));
   }

@@ -17,10 +17,6 @@ std::string_view octets_of_link(const Bytes32& link) noexcept {
   return {reinterpret_cast<const char*>(link.data()), link.size()};
 }
 
-bool can_still_be_used(const TokenRecord& record) noexcept {
-  return record.revoked_at == not_ended && record.expired_at == not_ended;
-}
-
 /// The end that a token may have had under an earlier state of its record, which nobody can tell: by the longest
 /// lifetime that the policy allows.
 UnixMillis latest_end(const Policy& policy, UnixMillis created_at, UnixMillis at_least) noexcept {
@@ -96,7 +92,7 @@ class Drafting {
       entry.restricts = true;
       entry.until = std::max(record.expires_at, act_.ended_at);
       draft_.waits = true;
-      if (!can_still_be_used(record)) octets = journal::encode_record(record);
+      if (!rules::was_not_ended(record)) octets = journal::encode_record(record);
       entry.record = octets;
     }
     draft_.add(entry);
@@ -214,7 +210,7 @@ class Learner {
     const bool was_its_end = record.revision == 2 && record.revoked_at != not_ended && record.expired_at == not_ended;
     entry.until = was_its_end ? record.expires_at : latest_end(**policy, record.created_at, record.expires_at);
     std::string octets;
-    if (!can_still_be_used(record)) octets = journal::encode_record(record);
+    if (!rules::was_not_ended(record)) octets = journal::encode_record(record);
     entry.record = octets;
     draft_.add(entry);
     return {};

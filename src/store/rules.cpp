@@ -216,6 +216,10 @@ Error no_such_owner() {
   return {Status::not_found, "there are no settings of an owner of this name"};
 }
 
+bool was_not_ended(const TokenRecord& record) noexcept {
+  return record.revoked_at == not_ended && record.expired_at == not_ended;
+}
+
 bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept {
   const TokenState state = state_at(record, now);
   return (state == TokenState::active || state == TokenState::pending) && record.revoke_all_count == revoke_all_count;

@@ -49,6 +49,8 @@ bool storage_was_not_told(Status status) noexcept;
 
 Error no_such_token();
 Error no_such_owner();
+/// Whether nobody has revoked a token or expired it by hand.
+bool was_not_ended(const TokenRecord& record) noexcept;
 /// Whether a genuine token may still be used, now or later, as far as its record and its owner's "revoke all" tell.
 bool is_living(const TokenRecord& record, std::uint64_t revoke_all_count, UnixMillis now) noexcept;
 /// `what` as in "the record of this token".
