@@ -83,6 +83,8 @@ void run(const bench::Settings& settings, bench::Report& report) {
   measure_issue(settings, report);
   measure_bulk_issue(settings, report);
   measure_purge(settings, report);
+  measure_journal(settings, large, report);
+  measure_backup(settings, report);
   measure_postgres(settings, small, report);
   std::vector<const bench::Population*> sizes{&thousand, &small, &large};
   if (huge) {

@@ -30,6 +30,10 @@ void measure_memory(const Settings& settings, const Population& population, Repo
 void measure_issue(const Settings& settings, Report& report);
 void measure_bulk_issue(const Settings& settings, Report& report);
 void measure_purge(const Settings& settings, Report& report);
+/// Everything with a journal of as many endings as the population has tokens, beside the same without.
+void measure_journal(const Settings& settings, const Population& population, Report& report);
+/// Durable, while the store is open, beside what SQLite offers.
+void measure_backup(const Settings& settings, Report& report);
 /// A throw-away PostgreSQL on a unix socket: hot look-ups beside SQLite's, misses and durable issue beside bare
 /// prepared statements, and how long after a revoke another host refuses.
 void measure_postgres(const Settings& settings, const Population& on_sqlite, Report& report);
