@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_0979109f6ae4
+#define tokenstore tokenstore_0_1_0_d949a1029592
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -2961,6 +2961,98 @@ std::ostream& operator<<(std::ostream&, const SecretText&) = delete;
 
 }  // namespace tokenstore
 
+// ---- include/tokenstore/keyring.hpp --------------------------------------------------------------------------
+
+/// The host's secret keys, outside the database.
+///
+/// A keyring holds master keys of 256 bits under two-character ids (0-9 A-Z a-z). One is active: it
+/// signs and seals what is new. Verify-only keys still open what they made. A retired key ends its
+/// tokens; it only remains to recognise them. Move-only; keys are wiped when it dies. Not
+/// synchronised: fill it, then hand it to a store.
+
+
+
+namespace tokenstore {
+
+inline constexpr std::size_t master_key_size = 32;
+
+enum class KeyUse : std::uint8_t { active = 1, verify_only = 2, retired = 3 };
+
+/// Which files keys are taken from. Strict unless something is set; each weakening has a name.
+struct KeyFileTrust {
+  /// A file of root's that its group may read and nobody else: what Kubernetes makes of a secret under `fsGroup`, and
+  /// systemd of a credential. Whoever is in that group can read the keys.
+  bool group_readable_of_root = false;
+  /// A file of root's that everybody may read, as Docker and Kubernetes lay secrets out by default. Only in a container
+  /// in which nobody else runs: every user there can read the keys.
+  bool world_readable_of_root = false;
+  /// A path /dev/fd/N or /proc/self/fd/N stands for descriptor N of this process: a file, a pipe or a socket, whoever's
+  /// it is and whatever its mode, because whoever handed it over vouches for it. It is read to its end and stays open.
+  bool inherited_descriptor = false;
+  /// Of no meaning unless root runs the program: a file of the user who owns this one too. For root at work on a
+  /// database of somebody else's: who owns that may name its keys. `open_sqlite` sets it.
+  std::string owner_of{};
+};
+
+/// A key and what hangs on it in a whole store, in all of its workspaces.
+struct KeyStatus {
+  std::string id;
+  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
+  std::uint64_t seals = 0;          ///< records that it sealed
+  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
+};
+
+class Keyring {
+ public:
+  struct Key {
+    std::string id;
+    KeyUse use = KeyUse::active;
+    SecretText master;  ///< 32 octets
+  };
+
+  Keyring() = default;
+
+  /// One new active key, "0A".
+  static Result<Keyring> generate(RandomSource& random);
+  /// One active key, `id`, of 32 octets. The caller still has to wipe its own copy.
+  static Result<Keyring> from_bytes(std::span<const std::uint8_t> master, std::string_view id = "0A");
+  /// Reads a key file (docs/keys.md). Links are followed; the file that they lead to must be regular, of the
+  /// caller or root, and closed to group and others, unless `trust` says otherwise. `wrong_key` if it is
+  /// missing or malformed, `cannot_open` if it is not safe.
+  static Result<Keyring> from_file(const std::string& path, const KeyFileTrust& trust = {});
+  /// Reads the key file that systemd hands to a service as a credential (`LoadCredential=NAME:PATH`), from the
+  /// directory that CREDENTIALS_DIRECTORY names. Errors as above.
+  static Result<Keyring> from_credential(std::string_view name);
+  /// Parses the text of a key file, for hosts that fetch it from elsewhere.
+  static Result<Keyring> from_text(std::string_view text);
+
+  /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
+  /// second one would be active.
+  Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
+  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
+  Result<std::string> add_new(RandomSource& random);
+  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
+  /// `not_found` if there is no such key.
+  Result<void> activate(std::string_view id);
+  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
+  Result<void> retire(std::string_view id);
+  /// Takes a key out. `refused` if it is active.
+  Result<void> remove(std::string_view id);
+
+  /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
+  /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
+  Result<void> write_new_file(const std::string& path, const std::string& owner_of = {}) const;
+  /// The text of a key file.
+  SecretText reveal_text() const;
+
+  const std::vector<Key>& keys() const noexcept { return keys_; }
+
+ private:
+  std::vector<Key> keys_;
+};
+
+}  // namespace tokenstore
+
 // ---- include/tokenstore/model.hpp ----------------------------------------------------------------------------
 
 /// The words of the library as types: tokens, owners, policy, actors, lifetimes, and the requests
@@ -3182,6 +3274,147 @@ struct CheckReport {
 
 }  // namespace tokenstore
 
+// ---- include/tokenstore/journal.hpp --------------------------------------------------------------------------
+
+/// The journal as an audit trail (docs/audit.md): reading it, verifying it, and accepting what is left of a damaged
+/// one.
+///
+/// No store need be open; stores may append meanwhile, and are not kept waiting. Nothing is told that the keys do not
+/// vouch for. Thread use: any thread, nothing is shared between calls. A keyring is the store's; keys that are retired
+/// or gone vouch for nothing, so a segment that was written under one cannot be read.
+
+
+
+namespace tokenstore {
+
+/// What was done. The numbers are those of the C ABI and of the file, and are never reused.
+enum class JournalDeed : std::uint8_t {
+  issued = 1,
+  revoked = 2,
+  expired = 3,    ///< at once or, `ends_at` says, later
+  removed = 4,    ///< deleted by somebody
+  purged = 5,     ///< deleted because it had ended long ago
+  suspended = 6,  ///< an owner
+  resumed = 7,
+  owner_set = 8,
+  all_revoked = 9,  ///< of an owner
+  policy_set = 10,
+  workspace_made = 11,
+  resealed = 12,
+  learned = 13,  ///< another host's change, as storage shows it
+  healed = 14,   ///< put forward again from the journal
+  key_added = 15,
+  key_activated = 16,
+  key_retired = 17,
+  key_removed = 18,
+  accepted = 19,  ///< what is left of a damaged journal, by an administrator
+};
+/// The field's name, as in `all_revoked`. Static text; never empty.
+std::string_view journal_deed_name(JournalDeed deed) noexcept;
+
+/// One change. The texts are as they were given, and last as long as the call that tells it.
+struct JournalEntry {
+  /// Counts from 1 on over all segments. 0: carried over into the first segment that is left, from those before it; of
+  /// a token then its id, its end and what ended it are all that is known.
+  std::uint64_t number = 0;
+  std::uint64_t segment = 0;
+  UnixMillis at = 0;  ///< 0: not known
+  JournalDeed deed = JournalDeed::issued;
+  RecordKind kind = RecordKind::token;  ///< of the record that was changed
+  bool gone = false;                    ///< the record was deleted; else `revision` is its since, and 0 is none
+  RecordRevision revision = 0;
+  UnixMillis ends_at = never;  ///< of a token: its end since
+  std::string_view workspace{};
+  std::string_view token_id{};  ///< of a token
+  std::string_view key_id{};    ///< of a key that was added, activated, retired or removed
+  std::string_view owner{};     ///< whom it concerns, if known
+  std::string_view actor{};     ///< "host", "user:NAME" or "administrator:NAME"; empty: not known
+  std::string_view reason{};
+};
+
+/// Which entries are told; what is empty leaves nothing out.
+struct JournalQuery {
+  std::optional<UnixMillis> from{};  ///< done then or later
+  std::optional<UnixMillis> to{};    ///< done before then
+  std::string workspace{};
+  std::string owner{};
+  std::string token_id{};
+  std::string actor{};  ///< as it is written, or the name in it alone
+  std::optional<JournalDeed> deed{};
+  /// The `next` of an earlier reading: what comes after it is told. Empty: from the beginning.
+  std::string after{};
+};
+
+/// Something about a journal that is not as it was written.
+struct JournalProblem {
+  enum class Kind : std::uint8_t {
+    damaged = 1,  ///< altered, cut short, or not what belongs there
+    missing = 2,  ///< a segment is gone, though not the earliest
+    no_key = 3,   ///< written under a key that is retired or not in the keyring: it cannot be told
+  };
+  Kind kind = Kind::damaged;
+  bool accepted = false;  ///< an administrator has looked at it, and a later entry says so
+  std::string file;
+  std::uint64_t segment = 0;
+  std::uint64_t octet = 0;  ///< where in the file; what is before it is good
+  std::uint64_t entry = 0;  ///< the number of the last good entry before it
+  std::string what;         ///< one line
+};
+
+struct JournalReport {
+  Bytes16 store{};                  ///< StoreRecord::id; zeroes if nothing could be read
+  std::uint64_t segments = 0;       ///< that are good, to the end
+  std::uint64_t first_segment = 0;  ///< more than 1: those before it are no longer there, which is no damage
+  std::uint64_t entries = 0;        ///< that are good
+  std::uint64_t last_entry = 0;     ///< the number of the last of them
+  /// Octets of a write at the end that did not come to its own: it was acknowledged to nobody, and the next writer cuts
+  /// it off. No damage.
+  std::uint64_t torn = 0;
+  std::vector<JournalProblem> problems;
+
+  /// Whether anything is damaged or missing that nobody has accepted.
+  bool damaged() const noexcept;
+  /// Whether anything could not be read for lack of a key.
+  bool lacks_key() const noexcept;
+};
+
+struct JournalReading {
+  std::uint64_t told = 0;  ///< entries
+  std::string next;        ///< JournalQuery::after of the next reading, also in a later process
+  bool stopped = false;    ///< the function has said so
+  /// Of what was read: a damaged journal is told as far as it is good, and on from the next segment.
+  JournalReport report;
+};
+
+/// Tells the entries of all segments in order. Entries that were written last may be left for the next reading, if
+/// somebody is writing. `take` returns false to stop; it may take its time, and what it throws is passed on.
+/// `wrong_key` if nothing can be read with the keys, `cannot_open` if a file is missing or not to be taken,
+/// `newer_schema`, `unavailable`, `invalid_argument`.
+Result<JournalReading> read_journal(const std::string& path, Keyring keyring, const JournalQuery& query,
+                                    const std::function<bool(const JournalEntry&)>& take);
+
+/// Reads all of it: every frame, the chain from one to the next and from segment to segment, numbers without a gap, and
+/// that all are one store's. What is wrong is in the report, and no error. Of a journal that was cut off exactly behind
+/// an entry nothing shows in it: compare `last_entry` with what was known before. Errors as above.
+Result<JournalReport> verify_journal(const std::string& path, Keyring keyring);
+
+struct JournalAcceptance {
+  JournalReport found;    ///< how it was before
+  std::string kept_file;  ///< where the file that was in use is now; empty: it was missing
+  std::uint64_t segment = 0;
+};
+
+/// After somebody has looked: a new segment goes on from what can be verified, and begins with all that it restricts;
+/// an entry in it says what was accepted, and by whom. The file that was in use is kept beside it under its number, and
+/// nothing is deleted. Interrupted anywhere, the journal is as it was or as it shall be. Stores go on with it. What was
+/// journaled behind the damage alone is lost here; what the database still shows of it is learned from there.
+/// `permission_denied` for a user, `refused` if nothing is damaged or nothing can be verified. `now`: 0 stands for the
+/// system's clock.
+Result<JournalAcceptance> accept_journal(const std::string& path, Keyring keyring, const Actor& actor,
+                                         UnixMillis now = 0);
+
+}  // namespace tokenstore
+
 // ---- include/tokenstore/verdict.hpp --------------------------------------------------------------------------
 
 /// The question a host asks on every request, and the answer.
@@ -3387,6 +3620,50 @@ std::string_view reason_name(Reason reason) noexcept {
       return "storage";
     case Reason::rolled_back:
       return "rolled_back";
+  }
+  return "unrecognised";
+}
+
+std::string_view journal_deed_name(JournalDeed deed) noexcept {
+  switch (deed) {
+    case JournalDeed::issued:
+      return "issued";
+    case JournalDeed::revoked:
+      return "revoked";
+    case JournalDeed::expired:
+      return "expired";
+    case JournalDeed::removed:
+      return "removed";
+    case JournalDeed::purged:
+      return "purged";
+    case JournalDeed::suspended:
+      return "suspended";
+    case JournalDeed::resumed:
+      return "resumed";
+    case JournalDeed::owner_set:
+      return "owner_set";
+    case JournalDeed::all_revoked:
+      return "all_revoked";
+    case JournalDeed::policy_set:
+      return "policy_set";
+    case JournalDeed::workspace_made:
+      return "workspace_made";
+    case JournalDeed::resealed:
+      return "resealed";
+    case JournalDeed::learned:
+      return "learned";
+    case JournalDeed::healed:
+      return "healed";
+    case JournalDeed::key_added:
+      return "key_added";
+    case JournalDeed::key_activated:
+      return "key_activated";
+    case JournalDeed::key_retired:
+      return "key_retired";
+    case JournalDeed::key_removed:
+      return "key_removed";
+    case JournalDeed::accepted:
+      return "accepted";
   }
   return "unrecognised";
 }
@@ -3950,98 +4227,6 @@ std::string scanner_pattern(std::string_view prefix) {
 }
 
 }  // namespace tokenstore::text
-
-// ---- include/tokenstore/keyring.hpp --------------------------------------------------------------------------
-
-/// The host's secret keys, outside the database.
-///
-/// A keyring holds master keys of 256 bits under two-character ids (0-9 A-Z a-z). One is active: it
-/// signs and seals what is new. Verify-only keys still open what they made. A retired key ends its
-/// tokens; it only remains to recognise them. Move-only; keys are wiped when it dies. Not
-/// synchronised: fill it, then hand it to a store.
-
-
-
-namespace tokenstore {
-
-inline constexpr std::size_t master_key_size = 32;
-
-enum class KeyUse : std::uint8_t { active = 1, verify_only = 2, retired = 3 };
-
-/// Which files keys are taken from. Strict unless something is set; each weakening has a name.
-struct KeyFileTrust {
-  /// A file of root's that its group may read and nobody else: what Kubernetes makes of a secret under `fsGroup`, and
-  /// systemd of a credential. Whoever is in that group can read the keys.
-  bool group_readable_of_root = false;
-  /// A file of root's that everybody may read, as Docker and Kubernetes lay secrets out by default. Only in a container
-  /// in which nobody else runs: every user there can read the keys.
-  bool world_readable_of_root = false;
-  /// A path /dev/fd/N or /proc/self/fd/N stands for descriptor N of this process: a file, a pipe or a socket, whoever's
-  /// it is and whatever its mode, because whoever handed it over vouches for it. It is read to its end and stays open.
-  bool inherited_descriptor = false;
-  /// Of no meaning unless root runs the program: a file of the user who owns this one too. For root at work on a
-  /// database of somebody else's: who owns that may name its keys. `open_sqlite` sets it.
-  std::string owner_of{};
-};
-
-/// A key and what hangs on it in a whole store, in all of its workspaces.
-struct KeyStatus {
-  std::string id;
-  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
-  std::uint64_t seals = 0;          ///< records that it sealed
-  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
-};
-
-class Keyring {
- public:
-  struct Key {
-    std::string id;
-    KeyUse use = KeyUse::active;
-    SecretText master;  ///< 32 octets
-  };
-
-  Keyring() = default;
-
-  /// One new active key, "0A".
-  static Result<Keyring> generate(RandomSource& random);
-  /// One active key, `id`, of 32 octets. The caller still has to wipe its own copy.
-  static Result<Keyring> from_bytes(std::span<const std::uint8_t> master, std::string_view id = "0A");
-  /// Reads a key file (docs/keys.md). Links are followed; the file that they lead to must be regular, of the
-  /// caller or root, and closed to group and others, unless `trust` says otherwise. `wrong_key` if it is
-  /// missing or malformed, `cannot_open` if it is not safe.
-  static Result<Keyring> from_file(const std::string& path, const KeyFileTrust& trust = {});
-  /// Reads the key file that systemd hands to a service as a credential (`LoadCredential=NAME:PATH`), from the
-  /// directory that CREDENTIALS_DIRECTORY names. Errors as above.
-  static Result<Keyring> from_credential(std::string_view name);
-  /// Parses the text of a key file, for hosts that fetch it from elsewhere.
-  static Result<Keyring> from_text(std::string_view text);
-
-  /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
-  /// second one would be active.
-  Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
-  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
-  Result<std::string> add_new(RandomSource& random);
-  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
-  /// `not_found` if there is no such key.
-  Result<void> activate(std::string_view id);
-  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
-  Result<void> retire(std::string_view id);
-  /// Takes a key out. `refused` if it is active.
-  Result<void> remove(std::string_view id);
-
-  /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
-  /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
-  Result<void> write_new_file(const std::string& path, const std::string& owner_of = {}) const;
-  /// The text of a key file.
-  SecretText reveal_text() const;
-
-  const std::vector<Key>& keys() const noexcept { return keys_; }
-
- private:
-  std::vector<Key> keys_;
-};
-
-}  // namespace tokenstore
 
 // ---- src/seal/sealer.hpp -------------------------------------------------------------------------------------
 
@@ -5891,6 +6076,65 @@ std::optional<BackupSeal> Sealer::begin_backup_seal(std::string_view key_id) con
 
 }  // namespace tokenstore::seal
 
+// ---- src/journal/fork_pause.hpp ------------------------------------------------------------------------------
+
+/// Makes a fork wait for the call that is under way, so that no child inherits the opening of a file that is locked.
+///
+/// A lock lasts until the last copy of its opening is closed: a child that was forked in the midst would keep it for
+/// its life if the parent were killed before it could let go. A fork waits no longer than AtFork says; whoever is still
+/// inside then lets go as soon as it is through, for the child too. One thread at a time is inside.
+
+
+
+namespace tokenstore::journal {
+
+class ForkPause final : private base::AtFork {
+ public:
+  ForkPause() = default;
+  /// Whatever is done with the other, nobody is in this one.
+  ForkPause(const ForkPause&) : ForkPause() {}
+  ForkPause& operator=(const ForkPause&) = delete;
+
+  /// While one lives, no fork begins. Waits for one that is under way.
+  class Call {
+   public:
+    explicit Call(ForkPause& pause) noexcept : pause_(pause) {
+      for (;;) {
+        // Against rest() one of the two sees the other, whatever the order.
+        pause_.inside_.store(true, std::memory_order_seq_cst);
+        if (!pause_.forking_.load(std::memory_order_seq_cst)) return;
+        pause_.inside_.store(false, std::memory_order_release);
+        while (pause_.forking_.load(std::memory_order_acquire)) wait_a_little();
+      }
+    }
+    ~Call() { pause_.inside_.store(false, std::memory_order_release); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    ForkPause& pause_;
+  };
+
+ private:
+  static void wait_a_little() noexcept { std::this_thread::sleep_for(std::chrono::microseconds(20)); }
+
+  void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
+    forking_.store(true, std::memory_order_seq_cst);
+    while (inside_.load(std::memory_order_seq_cst) && std::chrono::steady_clock::now() < deadline) wait_a_little();
+  }
+  void resume(bool in_child) noexcept override {
+    // The thread that was inside is not in the child.
+    if (in_child) inside_.store(false, std::memory_order_release);
+    forking_.store(false, std::memory_order_release);
+  }
+
+  std::atomic<bool> inside_{false};
+  std::atomic<bool> forking_{false};
+  const base::AtForkEntry at_fork_{*this};
+};
+
+}  // namespace tokenstore::journal
+
 // ---- src/journal/entry.hpp -----------------------------------------------------------------------------------
 
 /// One change in the journal: what was done to which record, by whom, when and why.
@@ -5901,28 +6145,10 @@ std::optional<BackupSeal> Sealer::begin_backup_seal(std::string_view key_id) con
 
 namespace tokenstore::journal {
 
-enum class Deed : std::uint8_t {
-  issued = 1,
-  revoked = 2,
-  expired = 3,    ///< at once or, `ends_at` says, later
-  removed = 4,    ///< deleted by somebody
-  purged = 5,     ///< deleted because it had ended long ago
-  suspended = 6,  ///< an owner
-  resumed = 7,
-  owner_set = 8,
-  all_revoked = 9,  ///< of an owner
-  policy_set = 10,
-  workspace_made = 11,
-  resealed = 12,
-  learned = 13,  ///< another host's change, as storage shows it
-  healed = 14,   ///< put forward again from the journal
-  key_added = 15,
-  key_activated = 16,
-  key_retired = 17,
-  key_removed = 18,
-};
-/// "issued", "revoked", ... Static text; never empty.
-std::string_view deed_name(Deed deed) noexcept;
+using Deed = JournalDeed;
+inline std::string_view deed_name(Deed deed) noexcept {
+  return journal_deed_name(deed);
+}
 
 /// The revision that nothing stored reaches: the record is gone for good.
 inline constexpr RecordRevision gone = std::numeric_limits<RecordRevision>::max();
@@ -5945,7 +6171,8 @@ struct Entry {
   std::string_view owner{};  ///< of a token, if known
   std::string_view actor{};
   std::string_view reason{};
-  /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link.
+  /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link. Of
+  /// what is accepted: encode_places().
   std::string_view record{};
 };
 
@@ -5982,6 +6209,590 @@ std::string encode_record(const Record& record);
 std::optional<Record> decode_record(std::string_view octets);
 
 }  // namespace tokenstore::journal
+
+// ---- src/journal/frame.hpp -----------------------------------------------------------------------------------
+
+/// The frames that a journal's file is made of: what is written in one go, chained to the frame before by a MAC.
+///
+///     frame   = magic size number count type key-id previous check payload mac
+///     magic   = "TSJ1"       size = 4 octets, of the payload        number = 8, of its first entry
+///     count   = 4, entries   type = 1 octet                         key-id = 2, of the MAC's key
+///     previous = 32, the MAC of the frame before                    check = 4, CRC-32 of all before it
+///     mac     = HMAC-SHA-256(K_journal, all before it)
+///
+/// The check is for accidents alone: it tells a frame that was not written to its end from one that was changed.
+/// Every function is pure and thread-safe.
+
+
+
+namespace tokenstore::journal {
+
+inline constexpr std::size_t frame_header_size = 59;
+inline constexpr std::size_t frame_mac_size = 32;
+inline constexpr std::size_t payload_max = std::size_t{16} << 20;
+inline constexpr std::size_t frame_max = frame_header_size + payload_max + frame_mac_size;
+
+enum class FrameType : std::uint8_t {
+  head = 1,     ///< opens a segment
+  entries = 2,  ///< changes, each with a number of its own
+  ended = 3,    ///< of the summary that a segment begins with: tokens
+  carried = 4,  ///< of that summary: the latest entry of whatever else is restricted
+};
+
+struct FrameHeader {
+  std::size_t payload_size = 0;
+  std::uint64_t number = 0;
+  std::uint32_t count = 0;
+  FrameType type = FrameType::entries;
+  std::string key_id{};
+  Bytes32 previous{};
+
+  std::size_t frame_size() const noexcept { return frame_header_size + payload_size + frame_mac_size; }
+};
+
+/// A whole frame, under the active key. Its type, number, count and previous are the header's. The payload is at most
+/// `payload_max` octets long.
+std::string compose_frame(const seal::Sealer& sealer, const FrameHeader& header, std::string_view payload);
+
+/// What the first octets of `text` say, as long as they are a header; empty if they are none.
+std::optional<FrameHeader> parse_header(std::string_view text);
+/// `frame` is as long as its header says.
+bool is_genuine(const seal::Sealer& sealer, const FrameHeader& header, std::string_view frame) noexcept;
+Bytes32 mac_of(std::string_view frame) noexcept;
+inline std::string_view payload_of(std::string_view frame) noexcept {
+  return frame.substr(frame_header_size, frame.size() - frame_header_size - frame_mac_size);
+}
+
+/// What stands behind the last good frame of a file and is none.
+enum class Tail : std::uint8_t {
+  torn,     ///< a write that did not come to its end: by a full disk, a killed process or a power cut
+  damaged,  ///< anything else
+};
+/// `tail` is the rest of the file from `offset` on, and not empty. There is never more than one frame that was not
+/// synced (Log::append), and it is written where the file ended. So it is torn if the file ends within it, or if one of
+/// the disk's sectors in it was never written; and if another genuine frame follows, something was changed.
+Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t offset);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/safe_file.hpp -------------------------------------------------------------------------------
+
+/// The file of a journal: which files are taken, its lock, and reading and writing it whole.
+///
+/// Only a regular file that nobody else can write is taken, never through a symbolic link. The lock is advisory
+/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes, or by
+/// readers while nobody writes; a forked child opens the file itself. One thread at a time uses an object.
+
+
+
+
+namespace tokenstore::journal {
+
+/// "the journal PATH WHY", on one line whatever the path holds.
+Error journal_error(Status status, const std::string& path, std::string_view why);
+/// The same for a call that failed with this number.
+Error failed_call(const std::string& path, std::string_view act, int number);
+
+struct Whereabouts {
+  std::string path;
+  /// Of meaning to root alone: the file may belong to whom this file or directory belongs to, and a new one is theirs.
+  std::string owner_of{};
+  bool read_only = false;
+};
+
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+class SafeFile {
+ public:
+  SafeFile() = default;
+  ~SafeFile();
+  SafeFile(SafeFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), identity_(other.identity_) {}
+  SafeFile& operator=(SafeFile&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    std::swap(identity_, other.identity_);
+    return *this;
+  }
+
+  /// `not_found` if there is none, `cannot_open` if it is not to be taken.
+  static Result<SafeFile> open(const Whereabouts& where);
+  /// The same, and nobody else writes while it lives. `unavailable` if another process keeps the lock too long.
+  static Result<SafeFile> open_locked(const Whereabouts& where);
+  /// A new file beside the journal, of the name given.
+  static Result<SafeFile> create(const Whereabouts& where, const std::string& name);
+
+  /// Takes the lock beside other readers, without waiting. False: somebody writes, or the path leads elsewhere by now.
+  Result<bool> share(const std::string& path);
+
+  const FileIdentity& identity() const noexcept { return identity_; }
+  Result<std::uint64_t> size(const std::string& path) const;
+  /// Octets from a place on, up to the buffer's size; fewer at the end of the file alone.
+  Result<std::size_t> read(const std::string& path, std::uint64_t from, std::span<char> buffer) const;
+  /// All of `text` at `at` and durable, or an error and anything there.
+  Result<void> write(const std::string& path, std::uint64_t at, std::string_view text);
+  /// The same at the end of the file, and with an error the file holds nothing of it, or a part that whoever writes
+  /// next cuts off. `unknown`: all of it is there, but may not be durable, and cannot be cut off.
+  Result<void> append(const std::string& path, std::uint64_t at, std::string_view text);
+  /// Makes durable what anybody has written.
+  Result<void> sync(const std::string& path);
+  /// Cuts the file to `size` and makes that durable.
+  Result<void> cut(const std::string& path, std::uint64_t size);
+
+ private:
+  int descriptor_ = -1;
+  FileIdentity identity_{};
+};
+
+/// What a path leads to now: its identity and size. `not_found` if there is nothing.
+struct FileFacts {
+  FileIdentity identity;
+  std::uint64_t size = 0;
+  friend bool operator==(const FileFacts&, const FileFacts&) = default;
+};
+Result<FileFacts> facts_of(const std::string& path);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/segment.hpp ---------------------------------------------------------------------------------
+
+/// Reading a segment: the frames of one file, from a position on, each verified before anybody is told what is in it.
+///
+/// One thread at a time. Nothing is owned.
+
+
+
+namespace tokenstore::journal {
+
+/// A token in the summary that a segment begins with.
+struct EndedToken {
+  std::string_view id{};
+  RecordRevision revision = 0;  ///< `gone` if it was removed
+  UnixMillis until = no_end;
+  UnixMillis ends_at = no_end;  ///< 0: it was ended at once, whatever anybody's clock says
+  Deed deed = Deed::revoked;
+};
+
+/// Is told of what the journal holds, in order. The views last as long as the call.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// `number` counts from 1 on over all segments; 0: carried over from an earlier segment.
+  virtual void entry(std::uint64_t number, const Entry& entry) = 0;
+  virtual void ended(std::string_view workspace, const EndedToken& token) = 0;
+  /// Asked behind each frame: reading then ends here for now.
+  virtual bool has_enough() const { return false; }
+};
+
+/// Whose journal is read.
+struct Reader {
+  seal::LiveSealer& keys;
+  const Bytes16& store;
+  const std::string& path;
+  std::string* damage = nullptr;  ///< is told what is wrong at a place that is damaged
+};
+
+/// How far a segment has been read: behind its last good frame.
+struct Position {
+  FileIdentity file{};
+  std::uint64_t offset = 0;
+  Bytes32 mac{};             ///< of that frame
+  std::uint64_t number = 1;  ///< of the next entry
+  std::uint64_t segment = 0;
+  UnixMillis made_at = 0;         ///< of the segment
+  Bytes32 head{};                 ///< MAC of its first frame: no other segment has it
+  std::string key_id{};           ///< of that frame
+  std::uint64_t summary_end = 0;  ///< where its summary ends
+  bool accepted = false;          ///< it goes on from what was left of a damaged one
+};
+
+struct SegmentHead {
+  Bytes16 store{};
+  std::uint64_t segment = 1;
+  UnixMillis made_at = 0;
+  Bytes16 birth{};  ///< random: no two segments begin alike
+};
+std::string encode_head(const SegmentHead& head);
+
+/// How a segment begins.
+struct Beginning {
+  SegmentHead head;
+  Position behind;     ///< the place behind its head
+  Bytes32 previous{};  ///< MAC of the last frame of the segment before
+};
+/// Empty: the file does not begin as a journal. `wrong_key`, `newer_schema`.
+Result<std::optional<Beginning>> read_beginning(seal::LiveSealer& keys, const std::string& path, const SafeFile& file);
+
+/// Whether the file begins with the segment that `position` is in. Another file may have got its number in the file
+/// system.
+Result<bool> is_same_segment(const std::string& path, const SafeFile& file, const Position& position);
+/// A payload of ended tokens of one workspace.
+std::string encode_ended(std::string_view workspace);
+void add_ended(std::string& payload, const EndedToken& token);
+
+/// Whether the last frame of a file is taken. Without the file's lock it may be one that is not durable yet, and that
+/// its writer takes back; the frames before it are durable, for whoever writes makes them so first.
+enum class LastFrame : std::uint8_t { taken, left };
+
+/// Reads on from a position to the end of the file, to its last frame, or until the listener has enough. True: all of
+/// that is good. False: behind the position there is something that is no frame, and `tail` holds it, or its beginning
+/// if it is longer than a frame can be; or the last frame was left. `journal_damaged`: a frame that the journal's keys
+/// vouch for stands where it does not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key
+/// that is not held, or retired.
+Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
+                     std::string& tail, LastFrame last = LastFrame::taken);
+
+/// The error for a place in the journal.
+Error damaged_at(const Reader& reader, const Position& position, std::string_view what);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/new_segment.hpp -----------------------------------------------------------------------------
+
+/// The segments of a journal as files beside each other, and writing one more.
+///
+/// Every function is thread-safe. Of what is being written one thread uses an object, under the journal's lock.
+
+
+
+namespace tokenstore::journal {
+
+/// Where a segment that is no longer the active one is kept.
+std::string path_of_segment(const std::string& path, std::uint64_t segment);
+/// The numbers of those that are kept beside the journal, in order. The last may still be the active one as well, if
+/// somebody was interrupted.
+Result<std::vector<std::uint64_t>> kept_segments(const std::string& path);
+
+/// Writes a segment from its beginning on, each frame durable on return. Borrows everything.
+class NewSegment {
+ public:
+  /// `previous` and `number`: the MAC of the last frame before it, and the number of its first entry.
+  NewSegment(SafeFile& file, const std::string& path, const seal::Sealer& sealer, const Bytes32& previous,
+             std::uint64_t number)
+      : file_(file), path_(path), sealer_(sealer), mac_(previous), number_(number) {}
+
+  Result<void> begin(const Bytes16& store, std::uint64_t segment, UnixMillis now);
+  Result<void> write(FrameType type, std::uint32_t count, std::string_view payload);
+
+ private:
+  SafeFile& file_;
+  const std::string& path_;
+  const seal::Sealer& sealer_;
+  Bytes32 mac_;
+  std::uint64_t number_;
+  std::uint64_t offset_ = 0;
+};
+
+/// Gives the segment at `aside` the journal's path, durable on return. The one that is there, `active`, is kept under a
+/// number first: it has a name at every moment, and the path always leads to a whole segment.
+Result<void> take_the_place(const std::string& aside, const std::string& path, std::uint64_t kept_as,
+                            const FileIdentity& active);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/summary.hpp ---------------------------------------------------------------------------------
+
+/// What a segment restricts, gathered for the one after it: of each record the highest revision that was journaled.
+///
+/// A token that has ended by itself is dropped: no earlier state of it could be used. One thread at a time.
+
+
+
+namespace tokenstore::journal {
+
+/// Hosts' clocks may differ by this much, and none of them may take an ending for forgotten too early.
+inline constexpr UnixMillis clock_tolerance = 24LL * 60 * 60 * 1000;
+
+/// Whether an earlier state of a token can still be used by anybody.
+inline bool can_still_live(UnixMillis until, UnixMillis now) noexcept {
+  if (until >= now) return true;
+  const std::uint64_t over_for = static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(until);
+  return over_for < static_cast<std::uint64_t>(clock_tolerance);
+}
+
+class Summary final : public Listener {
+ public:
+  explicit Summary(UnixMillis now) noexcept : now_(now) {}
+
+  void entry(std::uint64_t number, const Entry& entry) override;
+  void ended(std::string_view workspace, const EndedToken& token) override;
+
+  using Write = std::function<Result<void>(FrameType type, std::uint32_t count, std::string_view payload)>;
+  /// As the frames of a new segment.
+  Result<void> write(const Write& write) const;
+
+ private:
+  struct Token {
+    RecordRevision revision = 0;
+    UnixMillis until = no_end;
+    UnixMillis ends_at = no_end;
+    Deed deed = Deed::revoked;
+  };
+  struct Settings {
+    RecordRevision revision = 0;
+    std::string encoded;
+  };
+  using Tokens = std::unordered_map<std::string, Token>;
+
+  Result<void> write_tokens(const Write& write) const;
+  Result<void> write_settings(const Write& write) const;
+
+  const UnixMillis now_;
+  std::map<std::string, Tokens, std::less<>> tokens_;  ///< by workspace
+  /// Owners and workspaces, by kind, workspace and name.
+  std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
+  /// Of each workspace's change feed the highest revision, and the latest line that says how far it is known.
+  std::map<std::string, Settings, std::less<>> feed_;
+};
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/trail.hpp -----------------------------------------------------------------------------------
+
+/// All segments of a journal, in order, and on past what is damaged: for whoever reads it as an audit trail, verifies
+/// it or accepts what is left of it. One thread.
+
+
+
+namespace tokenstore::journal {
+
+/// Who is told what is in a journal. They are called while nothing is locked, and may take their time. False: enough.
+class Audience {
+ public:
+  virtual ~Audience() = default;
+  virtual bool entry(std::uint64_t segment, std::uint64_t number, const Entry& entry) = 0;
+  virtual bool ended(std::uint64_t segment, std::string_view workspace, const EndedToken& token) = 0;
+};
+
+/// Where reading goes on.
+struct Footing {
+  std::uint64_t segment = 0;  ///< 0: at the beginning
+  std::uint64_t offset = 0;   ///< of a frame
+  std::uint64_t number = 1;   ///< of its first entry
+  std::uint64_t told = 0;     ///< of it
+  bool tells_summary = false;
+  Bytes32 mac{};  ///< of the frame before
+};
+
+struct Trail {
+  JournalReport report;
+  Footing next;
+  bool stopped = false;
+  /// The last good place of the last segment of which anything is good. `segment` 0: nothing is.
+  Position end;
+  /// The number of the active segment, or the one that its file would be kept under.
+  std::uint64_t active = 0;
+};
+
+enum class Lock : std::uint8_t {
+  taken_when_needed,  ///< for the frame that was written last
+  held,               ///< by the caller, of the active segment
+};
+
+/// Whose summary is told: of the first segment that is left alone, or of each.
+enum class Summaries : std::uint8_t { first, all };
+
+Result<Trail> trail_of(const std::string& path, seal::LiveSealer& keys, const Footing& from, Audience& audience,
+                       Summaries summaries = Summaries::first, Lock lock = Lock::taken_when_needed);
+
+/// Where the problems of a report are, for the entry that accepts them.
+using Place = std::pair<std::uint64_t, std::uint64_t>;  ///< segment and octet
+std::string encode_places(const std::vector<JournalProblem>& problems);
+
+/// The paths and permissions under which a journal is read: for root, whosever it is.
+Whereabouts reading_of(const std::string& path);
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/accepting.cpp -------------------------------------------------------------------------------
+
+// A new segment that goes on from what is left of a damaged journal.
+
+
+
+namespace tokenstore {
+namespace journal {
+namespace {
+
+/// So that the entry which accepts them can hold their places.
+constexpr std::size_t most_problems = 4000;
+constexpr std::size_t longest_reason = 1000;
+
+Result<std::string> label_of(const Actor& actor) {
+  if (actor.kind() == Actor::Kind::host) return std::string("host");
+  if (actor.kind() == Actor::Kind::user) {
+    return Error(Status::permission_denied, "a user may not accept a damaged journal; ask an administrator");
+  }
+  if (auto good = base::check_text("the administrator's name", actor.name(), 1, owner_max); !good.ok()) {
+    return good.error();
+  }
+  return "administrator:" + actor.name();
+}
+
+/// Everything that can be verified, of older segments too: the summary of one may be what was damaged.
+class Gathering final : public Audience {
+ public:
+  explicit Gathering(Summary& summary) : summary_(summary) {}
+  bool entry(std::uint64_t, std::uint64_t number, const Entry& entry) override {
+    summary_.entry(number, entry);
+    return true;
+  }
+  bool ended(std::uint64_t, std::string_view workspace, const EndedToken& token) override {
+    summary_.ended(workspace, token);
+    return true;
+  }
+
+ private:
+  Summary& summary_;
+};
+
+class Acceptance {
+ public:
+  Acceptance(const std::string& path, seal::LiveSealer& keys, std::string actor, UnixMillis now)
+      : where_{path, path, false}, keys_(keys), actor_(std::move(actor)), now_(now), summary_(now) {}
+
+  Result<JournalAcceptance> run() {
+    const ForkPause::Call call(fork_pause_);
+    if (auto done = look(); !done.ok()) return done.error();
+    if (auto why = objection()) return *why;
+    if (auto done = settle_active(); !done.ok()) return done.error();
+    const std::string aside = where_.path + ".new";
+    ::unlink(aside.c_str());
+    auto fresh = SafeFile::create(where_, aside);
+    if (!fresh.ok()) return fresh.error();
+    auto done = write(*fresh);
+    if (done.ok()) done = put_in_place(aside);
+    if (!done.ok()) {
+      ::unlink(aside.c_str());
+      return done.error();
+    }
+    JournalAcceptance acceptance;
+    acceptance.segment = trail_.active + 1;
+    if (active_) acceptance.kept_file = path_of_segment(where_.path, trail_.active);
+    acceptance.found = std::move(trail_.report);
+    return acceptance;
+  }
+
+ private:
+  Result<void> look() {
+    auto active = SafeFile::open_locked(where_);
+    if (active.ok()) {
+      active_ = std::make_unique<SafeFile>(std::move(*active));
+    } else if (active.status() != Status::not_found) {
+      return active.error();
+    }
+    Gathering gathering(summary_);
+    auto trail = trail_of(where_.path, keys_, {}, gathering, Summaries::all, Lock::held);
+    if (!trail.ok()) return trail.error();
+    trail_ = std::move(*trail);
+    return {};
+  }
+
+  std::optional<Error> objection() const {
+    const JournalReport& report = trail_.report;
+    for (const JournalProblem& problem : report.problems) {
+      // What can be read once its key is back is not given up.
+      if (problem.kind == JournalProblem::Kind::no_key && problem.segment == trail_.active) {
+        return journal_error(Status::wrong_key, where_.path, "cannot be read: " + problem.what);
+      }
+    }
+    if (!report.damaged()) {
+      return journal_error(Status::refused, where_.path, "is not damaged: there is nothing to accept");
+    }
+    if (trail_.end.segment == 0) {
+      return journal_error(Status::refused, where_.path,
+                           "holds nothing that can be verified; move it away, and a new one takes over what the "
+                           "database shows");
+    }
+    if (report.problems.size() > most_problems) {
+      return journal_error(Status::refused, where_.path,
+                           "is damaged in too many segments; move the earliest of them away");
+    }
+    return std::nullopt;
+  }
+
+  /// As whoever writes next would leave it: what was written to its end is durable, and nothing else stands there.
+  Result<void> settle_active() {
+    if (!active_) return {};
+    if (trail_.report.torn != 0) return active_->cut(where_.path, trail_.end.offset);
+    return active_->sync(where_.path);
+  }
+
+  Result<void> write(SafeFile& file) {
+    NewSegment segment(file, where_.path, keys_.now(), trail_.end.mac, trail_.end.number);
+    if (auto done = segment.begin(trail_.report.store, trail_.active + 1, now_); !done.ok()) return done;
+    auto done = summary_.write([&](FrameType type, std::uint32_t count, std::string_view payload) {
+      return segment.write(type, count, payload);
+    });
+    if (!done.ok()) return done;
+    std::vector<JournalProblem> accepted = trail_.report.problems;
+    std::erase_if(accepted, [](const JournalProblem& problem) { return problem.kind == JournalProblem::Kind::no_key; });
+    const std::string places = encode_places(accepted);
+    const std::string reason = reason_of(accepted);
+    Entry entry;
+    entry.deed = Deed::accepted;
+    entry.kind = RecordKind::store;
+    entry.at = now_;
+    entry.actor = actor_;
+    entry.reason = reason;
+    entry.record = places;
+    return segment.write(FrameType::entries, 1, encode_entry(entry));
+  }
+
+  static std::string reason_of(const std::vector<JournalProblem>& problems) {
+    std::string reason;
+    std::size_t named = 0;
+    for (const JournalProblem& problem : problems) {
+      if (problem.accepted) continue;
+      std::string one = fmt::format("segment {}, octet {}, behind entry {}: {}", problem.segment, problem.octet,
+                                    problem.entry, problem.what);
+      if (!reason.empty() && reason.size() + one.size() > longest_reason) return reason + "; and more";
+      reason += (named++ == 0 ? "" : "; ") + one;
+    }
+    return reason;
+  }
+
+  Result<void> put_in_place(const std::string& aside) {
+    if (active_) return take_the_place(aside, where_.path, trail_.active, active_->identity());
+    int number = base::put_in_place(aside, where_.path);
+    if (number == EEXIST) {
+      return journal_error(Status::conflict, where_.path, "was begun anew by somebody meanwhile; look at it again");
+    }
+    if (number == 0) number = base::sync_directory_of(where_.path);
+    if (number != 0) return failed_call(where_.path, "created", number);
+    ::unlink(aside.c_str());
+    return {};
+  }
+
+  const Whereabouts where_;
+  seal::LiveSealer& keys_;
+  const std::string actor_;
+  const UnixMillis now_;
+  ForkPause fork_pause_;
+  Summary summary_;
+  std::unique_ptr<SafeFile> active_;  ///< locked; null: it is missing
+  Trail trail_;
+};
+
+}  // namespace
+}  // namespace journal
+
+Result<JournalAcceptance> accept_journal(const std::string& path, Keyring keyring, const Actor& actor, UnixMillis now) {
+  auto label = journal::label_of(actor);
+  if (!label.ok()) return label.error();
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return Error(Status::invalid_argument, "the path of the journal is empty or holds a NUL; name a file");
+  }
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  seal::LiveSealer keys(*std::move(sealer));
+  if (now == 0) now = system_clock()->wall();
+  return journal::Acceptance(path, keys, *std::move(label), now).run();
+}
+
+}  // namespace tokenstore
 
 // ---- src/journal/octets.hpp ----------------------------------------------------------------------------------
 
@@ -6068,52 +6879,10 @@ namespace {
 constexpr std::size_t feed_revision_at = 4 + 1 + 1 + 1 + 8 + 8;
 
 bool is_deed(std::uint8_t deed) noexcept {
-  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::key_removed);
+  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::accepted);
 }
 
 }  // namespace
-
-std::string_view deed_name(Deed deed) noexcept {
-  switch (deed) {
-    case Deed::issued:
-      return "issued";
-    case Deed::revoked:
-      return "revoked";
-    case Deed::expired:
-      return "expired";
-    case Deed::removed:
-      return "removed";
-    case Deed::purged:
-      return "purged";
-    case Deed::suspended:
-      return "suspended";
-    case Deed::resumed:
-      return "resumed";
-    case Deed::owner_set:
-      return "owner_set";
-    case Deed::all_revoked:
-      return "all_revoked";
-    case Deed::policy_set:
-      return "policy_set";
-    case Deed::workspace_made:
-      return "workspace_made";
-    case Deed::resealed:
-      return "resealed";
-    case Deed::learned:
-      return "learned";
-    case Deed::healed:
-      return "healed";
-    case Deed::key_added:
-      return "key_added";
-    case Deed::key_activated:
-      return "key_activated";
-    case Deed::key_retired:
-      return "key_retired";
-    case Deed::key_removed:
-      return "key_removed";
-  }
-  return "unknown";
-}
 
 std::string encode_entry(const Entry& entry) {
   std::string octets(4, '\0');
@@ -6181,71 +6950,6 @@ std::optional<Entry> take_entry(std::string_view& octets) {
   octets.remove_prefix(4 + size);
   return entry;
 }
-
-}  // namespace tokenstore::journal
-
-// ---- src/journal/frame.hpp -----------------------------------------------------------------------------------
-
-/// The frames that a journal's file is made of: what is written in one go, chained to the frame before by a MAC.
-///
-///     frame   = magic size number count type key-id previous check payload mac
-///     magic   = "TSJ1"       size = 4 octets, of the payload        number = 8, of its first entry
-///     count   = 4, entries   type = 1 octet                         key-id = 2, of the MAC's key
-///     previous = 32, the MAC of the frame before                    check = 4, CRC-32 of all before it
-///     mac     = HMAC-SHA-256(K_journal, all before it)
-///
-/// The check is for accidents alone: it tells a frame that was not written to its end from one that was changed.
-/// Every function is pure and thread-safe.
-
-
-
-namespace tokenstore::journal {
-
-inline constexpr std::size_t frame_header_size = 59;
-inline constexpr std::size_t frame_mac_size = 32;
-inline constexpr std::size_t payload_max = std::size_t{16} << 20;
-inline constexpr std::size_t frame_max = frame_header_size + payload_max + frame_mac_size;
-
-enum class FrameType : std::uint8_t {
-  head = 1,     ///< opens a segment
-  entries = 2,  ///< changes, each with a number of its own
-  ended = 3,    ///< of the summary that a segment begins with: tokens
-  carried = 4,  ///< of that summary: the latest entry of whatever else is restricted
-};
-
-struct FrameHeader {
-  std::size_t payload_size = 0;
-  std::uint64_t number = 0;
-  std::uint32_t count = 0;
-  FrameType type = FrameType::entries;
-  std::string key_id{};
-  Bytes32 previous{};
-
-  std::size_t frame_size() const noexcept { return frame_header_size + payload_size + frame_mac_size; }
-};
-
-/// A whole frame, under the active key. Its type, number, count and previous are the header's. The payload is at most
-/// `payload_max` octets long.
-std::string compose_frame(const seal::Sealer& sealer, const FrameHeader& header, std::string_view payload);
-
-/// What the first octets of `text` say, as long as they are a header; empty if they are none.
-std::optional<FrameHeader> parse_header(std::string_view text);
-/// `frame` is as long as its header says.
-bool is_genuine(const seal::Sealer& sealer, const FrameHeader& header, std::string_view frame) noexcept;
-Bytes32 mac_of(std::string_view frame) noexcept;
-inline std::string_view payload_of(std::string_view frame) noexcept {
-  return frame.substr(frame_header_size, frame.size() - frame_header_size - frame_mac_size);
-}
-
-/// What stands behind the last good frame of a file and is none.
-enum class Tail : std::uint8_t {
-  torn,     ///< a write that did not come to its end: by a full disk, a killed process or a power cut
-  damaged,  ///< anything else
-};
-/// `tail` is the rest of the file from `offset` on, and not empty. There is never more than one frame that was not
-/// synced (Log::append), and it is written where the file ended. So it is torn if the file ends within it, or if one of
-/// the disk's sectors in it was never written; and if another genuine frame follows, something was changed.
-Tail judge_tail(const seal::Sealer& sealer, std::string_view tail, std::uint64_t offset);
 
 }  // namespace tokenstore::journal
 
@@ -6479,227 +7183,6 @@ class CommitQueue {
 
 }  // namespace tokenstore::base
 
-// ---- src/journal/fork_pause.hpp ------------------------------------------------------------------------------
-
-/// Makes a fork wait for the call that is under way, so that no child inherits the opening of a file that is locked.
-///
-/// A lock lasts until the last copy of its opening is closed: a child that was forked in the midst would keep it for
-/// its life if the parent were killed before it could let go. A fork waits no longer than AtFork says; whoever is still
-/// inside then lets go as soon as it is through, for the child too. One thread at a time is inside.
-
-
-
-namespace tokenstore::journal {
-
-class ForkPause final : private base::AtFork {
- public:
-  ForkPause() = default;
-  /// Whatever is done with the other, nobody is in this one.
-  ForkPause(const ForkPause&) : ForkPause() {}
-  ForkPause& operator=(const ForkPause&) = delete;
-
-  /// While one lives, no fork begins. Waits for one that is under way.
-  class Call {
-   public:
-    explicit Call(ForkPause& pause) noexcept : pause_(pause) {
-      for (;;) {
-        // Against rest() one of the two sees the other, whatever the order.
-        pause_.inside_.store(true, std::memory_order_seq_cst);
-        if (!pause_.forking_.load(std::memory_order_seq_cst)) return;
-        pause_.inside_.store(false, std::memory_order_release);
-        while (pause_.forking_.load(std::memory_order_acquire)) wait_a_little();
-      }
-    }
-    ~Call() { pause_.inside_.store(false, std::memory_order_release); }
-    Call(const Call&) = delete;
-    Call& operator=(const Call&) = delete;
-
-   private:
-    ForkPause& pause_;
-  };
-
- private:
-  static void wait_a_little() noexcept { std::this_thread::sleep_for(std::chrono::microseconds(20)); }
-
-  void rest(std::chrono::steady_clock::time_point deadline) noexcept override {
-    forking_.store(true, std::memory_order_seq_cst);
-    while (inside_.load(std::memory_order_seq_cst) && std::chrono::steady_clock::now() < deadline) wait_a_little();
-  }
-  void resume(bool in_child) noexcept override {
-    // The thread that was inside is not in the child.
-    if (in_child) inside_.store(false, std::memory_order_release);
-    forking_.store(false, std::memory_order_release);
-  }
-
-  std::atomic<bool> inside_{false};
-  std::atomic<bool> forking_{false};
-  const base::AtForkEntry at_fork_{*this};
-};
-
-}  // namespace tokenstore::journal
-
-// ---- src/journal/safe_file.hpp -------------------------------------------------------------------------------
-
-/// The file of a journal: which files are taken, its lock, and reading and writing it whole.
-///
-/// Only a regular file that nobody else can write is taken, never through a symbolic link. The lock is advisory
-/// (flock), held by an opening of the file, and so by one writer at a time among the threads of all processes, or by
-/// readers while nobody writes; a forked child opens the file itself. One thread at a time uses an object.
-
-
-
-
-namespace tokenstore::journal {
-
-/// "the journal PATH WHY", on one line whatever the path holds.
-Error journal_error(Status status, const std::string& path, std::string_view why);
-/// The same for a call that failed with this number.
-Error failed_call(const std::string& path, std::string_view act, int number);
-
-struct Whereabouts {
-  std::string path;
-  /// Of meaning to root alone: the file may belong to whom this file or directory belongs to, and a new one is theirs.
-  std::string owner_of{};
-  bool read_only = false;
-};
-
-struct FileIdentity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
-
-class SafeFile {
- public:
-  SafeFile() = default;
-  ~SafeFile();
-  SafeFile(SafeFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), identity_(other.identity_) {}
-  SafeFile& operator=(SafeFile&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    std::swap(identity_, other.identity_);
-    return *this;
-  }
-
-  /// `not_found` if there is none, `cannot_open` if it is not to be taken.
-  static Result<SafeFile> open(const Whereabouts& where);
-  /// The same, and nobody else writes while it lives. `unavailable` if another process keeps the lock too long.
-  static Result<SafeFile> open_locked(const Whereabouts& where);
-  /// A new file beside the journal, of the name given.
-  static Result<SafeFile> create(const Whereabouts& where, const std::string& name);
-
-  /// Takes the lock beside other readers, without waiting. False: somebody writes, or the path leads elsewhere by now.
-  Result<bool> share(const std::string& path);
-
-  const FileIdentity& identity() const noexcept { return identity_; }
-  Result<std::uint64_t> size(const std::string& path) const;
-  /// Octets from a place on, up to the buffer's size; fewer at the end of the file alone.
-  Result<std::size_t> read(const std::string& path, std::uint64_t from, std::span<char> buffer) const;
-  /// All of `text` at `at` and durable, or an error and anything there.
-  Result<void> write(const std::string& path, std::uint64_t at, std::string_view text);
-  /// The same at the end of the file, and with an error the file holds nothing of it, or a part that whoever writes
-  /// next cuts off. `unknown`: all of it is there, but may not be durable, and cannot be cut off.
-  Result<void> append(const std::string& path, std::uint64_t at, std::string_view text);
-  /// Makes durable what anybody has written.
-  Result<void> sync(const std::string& path);
-  /// Cuts the file to `size` and makes that durable.
-  Result<void> cut(const std::string& path, std::uint64_t size);
-
- private:
-  int descriptor_ = -1;
-  FileIdentity identity_{};
-};
-
-/// What a path leads to now: its identity and size. `not_found` if there is nothing.
-struct FileFacts {
-  FileIdentity identity;
-  std::uint64_t size = 0;
-  friend bool operator==(const FileFacts&, const FileFacts&) = default;
-};
-Result<FileFacts> facts_of(const std::string& path);
-
-}  // namespace tokenstore::journal
-
-// ---- src/journal/segment.hpp ---------------------------------------------------------------------------------
-
-/// Reading a segment: the frames of one file, from a position on, each verified before anybody is told what is in it.
-///
-/// One thread at a time. Nothing is owned.
-
-
-
-namespace tokenstore::journal {
-
-/// A token in the summary that a segment begins with.
-struct EndedToken {
-  std::string_view id{};
-  RecordRevision revision = 0;  ///< `gone` if it was removed
-  UnixMillis until = no_end;
-  UnixMillis ends_at = no_end;  ///< 0: it was ended at once, whatever anybody's clock says
-  Deed deed = Deed::revoked;
-};
-
-/// Is told of what the journal holds, in order. The views last as long as the call.
-class Listener {
- public:
-  virtual ~Listener() = default;
-  /// `number` counts from 1 on over all segments; 0: carried over from an earlier segment.
-  virtual void entry(std::uint64_t number, const Entry& entry) = 0;
-  virtual void ended(std::string_view workspace, const EndedToken& token) = 0;
-  /// Asked behind each frame: reading then ends here for now.
-  virtual bool has_enough() const { return false; }
-};
-
-/// Whose journal is read.
-struct Reader {
-  seal::LiveSealer& keys;
-  const Bytes16& store;
-  const std::string& path;
-};
-
-/// How far a segment has been read: behind its last good frame.
-struct Position {
-  FileIdentity file{};
-  std::uint64_t offset = 0;
-  Bytes32 mac{};             ///< of that frame
-  std::uint64_t number = 1;  ///< of the next entry
-  std::uint64_t segment = 0;
-  UnixMillis made_at = 0;         ///< of the segment
-  Bytes32 head{};                 ///< MAC of its first frame: no other segment has it
-  std::string key_id{};           ///< of that frame
-  std::uint64_t summary_end = 0;  ///< where its summary ends
-};
-
-struct SegmentHead {
-  Bytes16 store{};
-  std::uint64_t segment = 1;
-  UnixMillis made_at = 0;
-  Bytes16 birth{};  ///< random: no two segments begin alike
-};
-std::string encode_head(const SegmentHead& head);
-/// Whether the file begins with the segment that `position` is in. Another file may have got its number in the file
-/// system.
-Result<bool> is_same_segment(const std::string& path, const SafeFile& file, const Position& position);
-/// A payload of ended tokens of one workspace.
-std::string encode_ended(std::string_view workspace);
-void add_ended(std::string& payload, const EndedToken& token);
-
-/// Whether the last frame of a file is taken. Without the file's lock it may be one that is not durable yet, and that
-/// its writer takes back; the frames before it are durable, for whoever writes makes them so first.
-enum class LastFrame : std::uint8_t { taken, left };
-
-/// Reads on from a position to the end of the file, to its last frame, or until the listener has enough. True: all of
-/// that is good. False: behind the position there is something that is no frame, and `tail` holds it, or its beginning
-/// if it is longer than a frame can be; or the last frame was left. `journal_damaged`: a frame that the journal's keys
-/// vouch for stands where it does not belong; `not_a_store`: it is another store's; `wrong_key`: it was made with a key
-/// that is not held, or retired.
-Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& position, Listener& listener,
-                     std::string& tail, LastFrame last = LastFrame::taken);
-
-/// The error for a place in the journal.
-Error damaged_at(const Reader& reader, const Position& position, std::string_view what);
-
-}  // namespace tokenstore::journal
-
 // ---- src/journal/log.hpp -------------------------------------------------------------------------------------
 
 /// A journal: its active file, and the segments before it.
@@ -6746,7 +7229,9 @@ class Log {
   const std::string& path() const noexcept { return where_.path; }
 
   /// Where a segment that is no longer the active one is kept.
-  static std::string path_of_segment(const std::string& path, std::uint64_t segment);
+  static std::string path_of_segment(const std::string& path, std::uint64_t segment) {
+    return journal::path_of_segment(path, segment);
+  }
 
  private:
   Log(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store)
@@ -6762,8 +7247,6 @@ class Log {
   Result<void> read_rest(const SafeFile& file, Listener& listener);
   Result<void> replace_segment(UnixMillis now, Listener& listener);
   Result<void> write_segment(SafeFile& file, UnixMillis now);
-  /// Gives the segment at `aside` the path, and the one that is there its number.
-  Result<void> take_the_place(const std::string& aside);
 
   ForkPause pause_;
   Whereabouts where_;
@@ -7405,63 +7888,6 @@ Error Journal::not_journaled() const {
 
 }  // namespace tokenstore::journal
 
-// ---- src/journal/summary.hpp ---------------------------------------------------------------------------------
-
-/// What a segment restricts, gathered for the one after it: of each record the highest revision that was journaled.
-///
-/// A token that has ended by itself is dropped: no earlier state of it could be used. One thread at a time.
-
-
-
-namespace tokenstore::journal {
-
-/// Hosts' clocks may differ by this much, and none of them may take an ending for forgotten too early.
-inline constexpr UnixMillis clock_tolerance = 24LL * 60 * 60 * 1000;
-
-/// Whether an earlier state of a token can still be used by anybody.
-inline bool can_still_live(UnixMillis until, UnixMillis now) noexcept {
-  if (until >= now) return true;
-  const std::uint64_t over_for = static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(until);
-  return over_for < static_cast<std::uint64_t>(clock_tolerance);
-}
-
-class Summary final : public Listener {
- public:
-  explicit Summary(UnixMillis now) noexcept : now_(now) {}
-
-  void entry(std::uint64_t number, const Entry& entry) override;
-  void ended(std::string_view workspace, const EndedToken& token) override;
-
-  using Write = std::function<Result<void>(FrameType type, std::uint32_t count, std::string_view payload)>;
-  /// As the frames of a new segment.
-  Result<void> write(const Write& write) const;
-
- private:
-  struct Token {
-    RecordRevision revision = 0;
-    UnixMillis until = no_end;
-    UnixMillis ends_at = no_end;
-    Deed deed = Deed::revoked;
-  };
-  struct Settings {
-    RecordRevision revision = 0;
-    std::string encoded;
-  };
-  using Tokens = std::unordered_map<std::string, Token>;
-
-  Result<void> write_tokens(const Write& write) const;
-  Result<void> write_settings(const Write& write) const;
-
-  const UnixMillis now_;
-  std::map<std::string, Tokens, std::less<>> tokens_;  ///< by workspace
-  /// Owners and workspaces, by kind, workspace and name.
-  std::map<std::pair<RecordKind, std::pair<std::string, std::string>>, Settings> settings_;
-  /// Of each workspace's change feed the highest revision, and the latest line that says how far it is known.
-  std::map<std::string, Settings, std::less<>> feed_;
-};
-
-}  // namespace tokenstore::journal
-
 // ---- src/journal/log.cpp -------------------------------------------------------------------------------------
 
 namespace tokenstore::journal {
@@ -7475,17 +7901,7 @@ constexpr int most_openings = 10;
 constexpr std::chrono::milliseconds longest_read_wait{50};
 constexpr std::chrono::microseconds read_pause{200};
 
-Bytes16 drawn_birth() {
-  Bytes16 birth;
-  system_random()->fill(birth);
-  return birth;
-}
-
 }  // namespace
-
-std::string Log::path_of_segment(const std::string& path, std::uint64_t segment) {
-  return fmt::format("{}.{:06}", path, segment);
-}
 
 Result<std::unique_ptr<Log>> Log::open(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store, UnixMillis now,
                                        Listener& listener) {
@@ -7511,11 +7927,11 @@ Result<void> Log::make(UnixMillis now) {
     const base::TemporaryFile aside(where_.path);
     auto file = SafeFile::create(where_, aside.path());
     if (!file.ok()) return file.error();
-    FrameHeader header;
-    header.type = FrameType::head;
-    header.number = 1;
-    const std::string head = encode_head({store_, 1, now, drawn_birth()});
-    auto written = file->write(where_.path, 0, compose_frame(keys_.now(), header, head));
+    // Earlier ones may have been left when the active one was moved away: none gets the number of another.
+    const auto kept = kept_segments(where_.path);
+    if (!kept.ok()) return kept.error();
+    NewSegment segment(*file, where_.path, keys_.now(), Bytes32{}, 1);
+    auto written = segment.begin(store_, kept->empty() ? 1 : kept->back() + 1, now);
     if (!written.ok()) return written;
     number = base::put_in_place(aside.path(), where_.path);
   }
@@ -7547,7 +7963,9 @@ Result<bool> Log::read_file(const SafeFile& file, Listener& listener, LastFrame 
   content_durable_ = false;
   name_durable_ = false;
   // Another file: a new segment goes on where the last one ended, or further. What was left may be what it lacks.
-  const bool behind = anew.number < position_.number || anew.segment < position_.segment;
+  // But an administrator may have accepted what was left of a damaged one.
+  const bool accepted = anew.accepted && anew.segment > position_.segment;
+  const bool behind = (anew.number < position_.number && !accepted) || anew.segment < position_.segment;
   if (behind && last == LastFrame::left) return false;
   if (behind) {
     return damaged_at(reader(), anew, "it went on further when it was last read, and an earlier state was put back");
@@ -7665,40 +8083,11 @@ Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
       return damaged_at(reader(), from_start, "what stands there is not what was written");
     }
   }
-  Position at;
-  at.mac = position_.mac;
-  const auto write = [&](FrameType type, std::uint32_t count, std::string_view payload) -> Result<void> {
-    FrameHeader header;
-    header.type = type;
-    header.number = position_.number;
-    header.count = count;
-    header.previous = at.mac;
-    const std::string frame = compose_frame(keys_.now(), header, payload);
-    if (auto done = file.write(where_.path, at.offset, frame); !done.ok()) return done;
-    at.offset += frame.size();
-    at.mac = mac_of(frame);
-    return {};
-  };
-  const SegmentHead head{store_, position_.segment + 1, now, drawn_birth()};
-  if (auto done = write(FrameType::head, 0, encode_head(head)); !done.ok()) return done;
-  return summary.write(write);
-}
-
-Result<void> Log::take_the_place(const std::string& aside) {
-  const std::string kept = path_of_segment(where_.path, position_.segment);
-  // The earlier segment keeps a name at every moment, and the path always leads to a whole one.
-  if (::link(where_.path.c_str(), kept.c_str()) != 0) {
-    const int number = errno;
-    const auto there = facts_of(kept);
-    // Begun before, and interrupted behind this step.
-    const bool done_before = number == EEXIST && there.ok() && there->identity == position_.file;
-    if (!done_before) return failed_call(where_.path, fmt::format("kept as {}", kept), number);
-  }
-  if (::rename(aside.c_str(), where_.path.c_str()) != 0) return failed_call(where_.path, "replaced", errno);
-  if (const int number = base::sync_directory_of(where_.path); number != 0) {
-    return failed_call(where_.path, "made durable", number);
-  }
-  return {};
+  NewSegment segment(file, where_.path, keys_.now(), position_.mac, position_.number);
+  if (auto done = segment.begin(store_, position_.segment + 1, now); !done.ok()) return done;
+  return summary.write([&](FrameType type, std::uint32_t count, std::string_view payload) {
+    return segment.write(type, count, payload);
+  });
 }
 
 Result<void> Log::begin_segment(UnixMillis now, Listener& listener) {
@@ -7719,12 +8108,261 @@ Result<void> Log::replace_segment(UnixMillis now, Listener& listener) {
   auto fresh = SafeFile::create(where_, aside);
   if (!fresh.ok()) return fresh.error();
   auto done = write_segment(*fresh, now);
-  if (done.ok()) done = take_the_place(aside);
+  if (done.ok()) done = take_the_place(aside, where_.path, position_.segment, position_.file);
   if (!done.ok()) ::unlink(aside.c_str());
   return done;
 }
 
 }  // namespace tokenstore::journal
+
+// ---- src/journal/new_segment.cpp -----------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+constexpr std::size_t least_digits = 6;
+
+/// Empty: the name is not that of a segment.
+std::optional<std::uint64_t> number_in(std::string_view name, std::string_view journal) noexcept {
+  if (!name.starts_with(journal) || name.size() < journal.size() + 1 + least_digits) return std::nullopt;
+  const std::string_view digits = name.substr(journal.size() + 1);
+  if (name[journal.size()] != '.' || (digits.size() > least_digits && digits.front() == '0')) return std::nullopt;
+  std::uint64_t number = 0;
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (problem != std::errc{} || end != digits.data() + digits.size() || number == 0) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::string path_of_segment(const std::string& path, std::uint64_t segment) {
+  return fmt::format("{}.{:06}", path, segment);
+}
+
+Result<std::vector<std::uint64_t>> kept_segments(const std::string& path) {
+  const std::filesystem::path journal(path);
+  const std::string name = journal.filename().string();
+  std::vector<std::uint64_t> numbers;
+  std::error_code problem;
+  std::filesystem::directory_iterator at(journal.has_parent_path() ? journal.parent_path() : ".", problem);
+  for (; !problem && at != std::filesystem::directory_iterator(); at.increment(problem)) {
+    if (const auto number = number_in(at->path().filename().string(), name)) numbers.push_back(*number);
+  }
+  if (problem) return failed_call(path, "looked for", problem.value());
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+Result<void> NewSegment::begin(const Bytes16& store, std::uint64_t segment, UnixMillis now) {
+  SegmentHead head{store, segment, now, {}};
+  system_random()->fill(head.birth);
+  return write(FrameType::head, 0, encode_head(head));
+}
+
+Result<void> NewSegment::write(FrameType type, std::uint32_t count, std::string_view payload) {
+  FrameHeader header;
+  header.type = type;
+  header.number = number_;
+  header.count = count;
+  header.previous = mac_;
+  const std::string frame = compose_frame(sealer_, header, payload);
+  if (auto done = file_.write(path_, offset_, frame); !done.ok()) return done;
+  offset_ += frame.size();
+  mac_ = mac_of(frame);
+  if (type == FrameType::entries) number_ += count;
+  return {};
+}
+
+Result<void> take_the_place(const std::string& aside, const std::string& path, std::uint64_t kept_as,
+                            const FileIdentity& active) {
+  const std::string kept = path_of_segment(path, kept_as);
+  if (::link(path.c_str(), kept.c_str()) != 0) {
+    const int number = errno;
+    const auto there = facts_of(kept);
+    // Begun before, and interrupted behind this step.
+    const bool done_before = number == EEXIST && there.ok() && there->identity == active;
+    if (!done_before) return failed_call(path, fmt::format("kept as {}", kept), number);
+  }
+  if (::rename(aside.c_str(), path.c_str()) != 0) return failed_call(path, "replaced", errno);
+  if (const int number = base::sync_directory_of(path); number != 0) {
+    return failed_call(path, "made durable", number);
+  }
+  return {};
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/reading.cpp ---------------------------------------------------------------------------------
+
+// Reading the journal as an audit trail, and verifying it.
+
+
+
+namespace tokenstore {
+
+bool JournalReport::damaged() const noexcept {
+  return std::any_of(problems.begin(), problems.end(), [](const JournalProblem& problem) {
+    return problem.kind != JournalProblem::Kind::no_key && !problem.accepted;
+  });
+}
+
+bool JournalReport::lacks_key() const noexcept {
+  return std::any_of(problems.begin(), problems.end(),
+                     [](const JournalProblem& problem) { return problem.kind == JournalProblem::Kind::no_key; });
+}
+
+namespace journal {
+namespace {
+
+constexpr std::string_view hex_digits = "0123456789abcdef";
+
+/// A place as text: five numbers and the MAC before it.
+std::string text_of(const Footing& place) {
+  if (place.segment == 0) return {};
+  std::string text = fmt::format("{}-{}-{}-{}-{}-", place.segment, place.offset, place.number, place.told,
+                                 place.tells_summary ? 1 : 0);
+  for (const std::uint8_t octet : place.mac) {
+    text += hex_digits[octet >> 4U];
+    text += hex_digits[octet & 15U];
+  }
+  return text;
+}
+
+bool take_number(std::string_view& text, std::uint64_t& number) noexcept {
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto size = static_cast<std::size_t>(end - text.data());
+  if (problem != std::errc{} || size == text.size() || text[size] != '-') return false;
+  text.remove_prefix(size + 1);
+  return true;
+}
+
+Result<Footing> place_of(std::string_view text) {
+  Footing place;
+  if (text.empty()) return place;
+  const Error refused(Status::invalid_argument,
+                      "where to go on in the journal is no place in one; give what an earlier reading ended with");
+  std::uint64_t tells_summary = 0;
+  for (std::uint64_t* number : {&place.segment, &place.offset, &place.number, &place.told, &tells_summary}) {
+    if (!take_number(text, *number)) return refused;
+  }
+  if (text.size() != 2 * place.mac.size() || place.segment == 0 || place.number == 0 || tells_summary > 1) {
+    return refused;
+  }
+  for (std::size_t i = 0; i < place.mac.size(); ++i) {
+    const std::size_t high = hex_digits.find(text[2 * i]);
+    const std::size_t low = hex_digits.find(text[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return refused;
+    place.mac[i] = static_cast<std::uint8_t>(high << 4U | low);
+  }
+  place.tells_summary = tells_summary == 1;
+  return place;
+}
+
+/// "administrator:NAME" is asked for as that, or as NAME.
+bool is_actor(std::string_view label, std::string_view asked) noexcept {
+  if (label == asked) return true;
+  const std::size_t colon = label.find(':');
+  return colon != std::string_view::npos && label.substr(colon + 1) == asked;
+}
+
+/// Tells what was asked for.
+class Telling final : public Audience {
+ public:
+  Telling(const JournalQuery& query, const std::function<bool(const JournalEntry&)>& take)
+      : query_(query), take_(take) {}
+
+  bool entry(std::uint64_t segment, std::uint64_t number, const Entry& entry) override {
+    JournalEntry told;
+    told.number = number;
+    told.segment = segment;
+    told.at = entry.at;
+    told.deed = entry.deed;
+    told.kind = entry.kind;
+    told.gone = entry.revision == gone;
+    told.revision = told.gone ? 0 : entry.revision;
+    told.ends_at = entry.ends_at;
+    told.workspace = entry.workspace;
+    told.owner = entry.kind == RecordKind::owner ? entry.key : entry.owner;
+    if (entry.kind == RecordKind::token) told.token_id = entry.key;
+    if (entry.deed >= Deed::key_added && entry.deed <= Deed::key_removed) told.key_id = entry.key;
+    told.actor = entry.actor;
+    told.reason = entry.reason;
+    return tell(told);
+  }
+  bool ended(std::uint64_t segment, std::string_view workspace, const EndedToken& token) override {
+    JournalEntry told;
+    told.segment = segment;
+    told.deed = token.deed;
+    told.gone = token.revision == gone;
+    told.revision = told.gone ? 0 : token.revision;
+    told.ends_at = token.ends_at;
+    told.workspace = workspace;
+    told.token_id = token.id;
+    return tell(told);
+  }
+
+  std::uint64_t told() const noexcept { return told_; }
+
+ private:
+  bool tell(const JournalEntry& entry) {
+    if (!is_asked_for(entry)) return true;
+    ++told_;
+    return take_(entry);
+  }
+  bool is_asked_for(const JournalEntry& entry) const noexcept {
+    const auto differs = [](const std::string& asked, std::string_view is) { return !asked.empty() && asked != is; };
+    if (query_.from && (entry.at == 0 || entry.at < *query_.from)) return false;
+    if (query_.to && (entry.at == 0 || entry.at >= *query_.to)) return false;
+    if (query_.deed && entry.deed != *query_.deed) return false;
+    if (differs(query_.workspace, entry.workspace) || differs(query_.owner, entry.owner)) return false;
+    if (differs(query_.token_id, entry.token_id)) return false;
+    return query_.actor.empty() || is_actor(entry.actor, query_.actor);
+  }
+
+  const JournalQuery& query_;
+  const std::function<bool(const JournalEntry&)>& take_;
+  std::uint64_t told_ = 0;
+};
+
+class NoAudience final : public Audience {
+ public:
+  bool entry(std::uint64_t, std::uint64_t, const Entry&) override { return true; }
+  bool ended(std::uint64_t, std::string_view, const EndedToken&) override { return true; }
+};
+
+}  // namespace
+}  // namespace journal
+
+Result<JournalReading> read_journal(const std::string& path, Keyring keyring, const JournalQuery& query,
+                                    const std::function<bool(const JournalEntry&)>& take) {
+  const auto from = journal::place_of(query.after);
+  if (!from.ok()) return from.error();
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  seal::LiveSealer keys(*std::move(sealer));
+  journal::Telling telling(query, take);
+  auto trail = journal::trail_of(path, keys, *from, telling);
+  if (!trail.ok()) return trail.error();
+  JournalReading reading;
+  reading.told = telling.told();
+  reading.next = journal::text_of(trail->next);
+  reading.stopped = trail->stopped;
+  reading.report = std::move(trail->report);
+  return reading;
+}
+
+Result<JournalReport> verify_journal(const std::string& path, Keyring keyring) {
+  auto sealer = seal::Sealer::create(std::move(keyring));
+  if (!sealer.ok()) return sealer.error();
+  seal::LiveSealer keys(*std::move(sealer));
+  journal::NoAudience nobody;
+  auto trail = journal::trail_of(path, keys, {}, nobody);
+  if (!trail.ok()) return trail.error();
+  return std::move(trail->report);
+}
+
+}  // namespace tokenstore
 
 // ---- src/journal/record_octets.cpp ---------------------------------------------------------------------------
 
@@ -8261,6 +8899,7 @@ bool tell_entries(std::string_view payload, const FrameHeader& header, Position&
     const auto entry = take_entry(payload);
     if (!entry) return false;
     listener.entry(numbered ? position.number + count : 0, *entry);
+    if (numbered && entry->deed == Deed::accepted) position.accepted = true;
     ++count;
   }
   if (count != header.count) return false;
@@ -8284,6 +8923,44 @@ bool tell_ended(std::string_view payload, std::uint32_t count, Listener& listene
   return reader.finished();
 }
 
+bool is_name(const std::string& key_id) noexcept {
+  for (const char c : key_id) {
+    if (c <= ' ' || c > '~') return false;
+  }
+  return true;
+}
+
+/// Why the key that a frame names vouches for nothing. Empty: it does.
+std::optional<Error> key_refused(const seal::Sealer& sealer, const std::string& path, const FrameHeader& header) {
+  const auto use = sealer.key_use(header.key_id);
+  if (use && *use != KeyUse::retired) return std::nullopt;
+  return journal_error(
+      Status::wrong_key, path,
+      fmt::format("is written under key {}, which is {}; make it verify-only, and open the store once with it",
+                  is_name(header.key_id) ? header.key_id : "??", use ? "retired" : "not in the keyring"));
+}
+
+/// Under the keys of now, and under those that another process has taken before this one.
+bool is_genuine_by_now(seal::LiveSealer& keys, const FrameHeader& header, std::string_view frame) {
+  const seal::Sealer& known = keys.now();
+  if (is_genuine(known, header, frame)) return true;
+  return !known.key_use(header.key_id) && keys.look(known) && is_genuine(keys.now(), header, frame);
+}
+
+/// Empty: it is malformed.
+Result<std::optional<SegmentHead>> decode_head(const std::string& path, std::string_view payload) {
+  OctetReader octets(payload);
+  if (octets.octet() != segment_format) {
+    return journal_error(Status::newer_schema, path, "was written by a newer version of this library; use that one");
+  }
+  SegmentHead head;
+  octets.octets(head.store);
+  head.segment = octets.count();
+  head.made_at = octets.time();
+  octets.octets(head.birth);
+  return octets.finished() ? std::optional(head) : std::nullopt;
+}
+
 /// Judges the frames of one segment.
 class Segment {
  public:
@@ -8292,14 +8969,8 @@ class Segment {
 
   /// A frame that is as long as its header says. False: it is not genuine.
   Result<bool> take(const FrameHeader& header, std::string_view frame) {
-    const seal::Sealer& known = reader_.keys.now();
-    bool genuine = is_genuine(known, header, frame);
-    // Under keys that another process has taken before this one.
-    if (!genuine && !known.key_use(header.key_id) && reader_.keys.look(known)) {
-      genuine = is_genuine(reader_.keys.now(), header, frame);
-    }
-    if (!genuine) {
-      if (auto no = key_refused(header)) return *no;
+    if (!is_genuine_by_now(reader_.keys, header, frame)) {
+      if (auto no = key_refused(reader_.keys.now(), reader_.path, header)) return *no;
       return false;
     }
     if (header.type == FrameType::head) {
@@ -8325,39 +8996,16 @@ class Segment {
   }
 
  private:
-  std::optional<Error> key_refused(const FrameHeader& header) const {
-    const auto use = reader_.keys.now().key_use(header.key_id);
-    if (use && *use != KeyUse::retired) return std::nullopt;
-    return journal_error(
-        Status::wrong_key, reader_.path,
-        fmt::format("is written under key {}, which is {}; make it verify-only, and open the store once with it",
-                    is_name(header.key_id) ? header.key_id : "??", use ? "retired" : "not in the keyring"));
-  }
-  static bool is_name(const std::string& key_id) noexcept {
-    for (const char c : key_id) {
-      if (c <= ' ' || c > '~') return false;
-    }
-    return true;
-  }
-
   Result<void> open(const FrameHeader& header, std::string_view payload) {
-    OctetReader octets(payload);
-    if (octets.octet() != segment_format) {
-      return journal_error(Status::newer_schema, reader_.path,
-                           "was written by a newer version of this library; use that one");
-    }
-    SegmentHead head;
-    octets.octets(head.store);
-    head.segment = octets.count();
-    head.made_at = octets.time();
-    octets.octets(head.birth);
-    if (!octets.finished()) return damaged_at(reader_, position_, "its beginning is malformed");
-    if (head.store != reader_.store) {
+    const auto head = decode_head(reader_.path, payload);
+    if (!head.ok()) return head.error();
+    if (!*head) return damaged_at(reader_, position_, "its beginning is malformed");
+    if ((*head)->store != reader_.store) {
       return journal_error(Status::not_a_store, reader_.path, "belongs to another store; give this store's own");
     }
     position_.number = header.number;
-    position_.segment = head.segment;
-    position_.made_at = head.made_at;
+    position_.segment = (*head)->segment;
+    position_.made_at = (*head)->made_at;
     return {};
   }
 
@@ -8385,6 +9033,37 @@ Result<bool> is_same_segment(const std::string& path, const SafeFile& file, cons
   const auto got = file.read(path, 0, begins);
   if (!got.ok()) return got.error();
   return *got == head_size && mac_of({begins.data(), begins.size()}) == position.head;
+}
+
+Result<std::optional<Beginning>> read_beginning(seal::LiveSealer& keys, const std::string& path, const SafeFile& file) {
+  std::array<char, head_size> begins{};
+  const auto got = file.read(path, 0, begins);
+  if (!got.ok()) return got.error();
+  const std::string_view frame(begins.data(), *got);
+  const auto header = parse_header(frame);
+  if (!header) return std::optional<Beginning>();
+  if (header->type != FrameType::head || header->frame_size() != frame.size()) return std::optional<Beginning>();
+  if (!is_genuine_by_now(keys, *header, frame)) {
+    if (auto no = key_refused(keys.now(), path, *header)) return *no;
+    return std::optional<Beginning>();
+  }
+  const auto head = decode_head(path, payload_of(frame));
+  if (!head.ok()) return head.error();
+  if (!*head) return std::optional<Beginning>();
+  Beginning beginning;
+  beginning.head = **head;
+  beginning.previous = header->previous;
+  Position& behind = beginning.behind;
+  behind.file = file.identity();
+  behind.offset = frame.size();
+  behind.mac = mac_of(frame);
+  behind.number = header->number;
+  behind.segment = (*head)->segment;
+  behind.made_at = (*head)->made_at;
+  behind.head = behind.mac;
+  behind.key_id = header->key_id;
+  behind.summary_end = behind.offset;
+  return std::optional(std::move(beginning));
 }
 
 std::string encode_ended(std::string_view workspace) {
@@ -8443,11 +9122,12 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
 }
 
 Error damaged_at(const Reader& reader, const Position& position, std::string_view what) {
+  if (reader.damage != nullptr) *reader.damage = what;
   return journal_error(
       Status::journal_damaged, reader.path,
       fmt::format(
-          "is damaged at octet {}, behind entry {}: {}; move it away for somebody to look at, and a new one takes over "
-          "what the database shows",
+          "is damaged at octet {}, behind entry {}: {}; have somebody look at it (tokenstore journal verify), and then "
+          "accept what is left of it",
           position.offset, position.number - 1, what));
 }
 
@@ -8541,6 +9221,483 @@ Result<void> Summary::write_settings(const Write& write) const {
     if (auto done = add(encode_entry(*latest)); !done.ok()) return done;
   }
   return count == 0 ? Result<void>{} : write(FrameType::carried, count, payload);
+}
+
+}  // namespace tokenstore::journal
+
+// ---- src/journal/trail.cpp -----------------------------------------------------------------------------------
+
+namespace tokenstore::journal {
+
+namespace {
+
+/// How long the last frame is waited for, before it is left to the next reading.
+constexpr std::chrono::milliseconds longest_wait_for_writer{500};
+constexpr std::chrono::microseconds look_pause{200};
+/// More segments that are missing in one place are not named one by one.
+constexpr std::uint64_t most_named = 1000;
+
+/// "it WHY", of an error that says "the journal PATH WHY".
+std::string without_path(const Error& error, const std::string& path) {
+  const std::string whole = journal_error(error.status(), path, {}).message();
+  return error.message().starts_with(whole) ? "it " + error.message().substr(whole.size()) : error.message();
+}
+
+/// Hands on what it is told while nothing is locked, and keeps what it is told under the lock until then.
+class Handing final : public Listener {
+ public:
+  Handing(Audience& audience, const Footing& from, Summaries summaries)
+      : audience_(audience), from_(from), summaries_(summaries) {}
+
+  /// What is told from now on is read from this place, which moves on behind each frame.
+  void begin(const Position& at, bool tells_summary) {
+    at_ = &at;
+    tells_summary_ = tells_summary;
+  }
+  void keep() { keeping_ = true; }
+  void hand_on_kept() {
+    keeping_ = false;
+    const Position* live = std::exchange(at_, nullptr);
+    for (const Kept& one : kept_) {
+      at_ = &one.at;
+      std::string_view octets = one.encoded;
+      if (octets.empty()) {
+        EndedToken token = one.token;
+        token.id = one.id;
+        ended(one.workspace, token);
+      } else if (const auto entry = take_entry(octets)) {
+        this->entry(one.number, *entry);
+      }
+    }
+    kept_.clear();
+    at_ = live;
+  }
+  /// From now on only what was accepted is of interest.
+  void fall_silent() { silent_ = true; }
+
+  void entry(std::uint64_t number, const Entry& entry) override {
+    if (keeping_) return kept_.push_back({*at_, number, encode_entry(entry), {}, {}, {}});
+    if (number != 0 && entry.deed == Deed::accepted) note_accepted(entry.record);
+    if (has_stopped() || !is_due(number != 0)) return;
+    if (number != 0) ++entries_;
+    give([&] { return audience_.entry(at_->segment, number, entry); });
+  }
+  void ended(std::string_view workspace, const EndedToken& token) override {
+    if (keeping_) return kept_.push_back({*at_, 0, {}, std::string(workspace), std::string(token.id), token});
+    if (has_stopped() || !is_due(false)) return;
+    give([&] { return audience_.ended(at_->segment, workspace, token); });
+  }
+  bool has_enough() const override { return stopped_ && !silent_; }
+
+  bool has_stopped() const noexcept { return stopped_; }
+  const Footing& next() const noexcept { return next_; }
+  std::uint64_t entries() const noexcept { return entries_; }
+  bool is_accepted(const JournalProblem& problem) const {
+    return accepted_.count({problem.segment, problem.octet}) != 0;
+  }
+
+ private:
+  struct Kept {
+    Position at;
+    std::uint64_t number;
+    std::string encoded;  ///< empty: an ended token
+    std::string workspace;
+    std::string id;
+    EndedToken token;
+  };
+
+  /// Counts within the frame, and leaves out what an earlier reading has told.
+  bool is_due(bool numbered) {
+    if (at_->segment != frame_.segment || at_->offset != frame_.offset) {
+      frame_ = {at_->segment, at_->offset, at_->number, 0, tells_summary_, at_->mac};
+    }
+    ++frame_.told;
+    const bool told = frame_.segment == from_.segment && frame_.offset == from_.offset && frame_.told <= from_.told;
+    return !told && (numbered || tells_summary_ || summaries_ == Summaries::all);
+  }
+  template <typename Tell>
+  void give(const Tell& tell) {
+    if (tell()) return;
+    stopped_ = true;
+    next_ = frame_;
+  }
+  void note_accepted(std::string_view record) {
+    OctetReader octets(record);
+    while (!octets.empty()) {
+      const std::uint64_t segment = octets.count();
+      accepted_.insert({segment, octets.count()});
+    }
+  }
+
+  Audience& audience_;
+  const Footing from_;
+  const Summaries summaries_;
+  const Position* at_ = nullptr;
+  bool tells_summary_ = false;
+  bool keeping_ = false;
+  bool silent_ = false;
+  bool stopped_ = false;
+  std::uint64_t entries_ = 0;
+  Footing frame_{};
+  Footing next_{};
+  std::vector<Kept> kept_;
+  std::set<Place> accepted_;
+};
+
+class Tracer {
+ public:
+  Tracer(const std::string& path, seal::LiveSealer& keys, const Footing& from, Audience& audience, Summaries summaries,
+         Lock lock)
+      : path_(path), keys_(keys), from_(from), lock_(lock), handing_(audience, from, summaries) {
+    trail_.end.segment = from.segment;
+    trail_.end.offset = from.offset;
+    trail_.end.number = from.number;
+    trail_.end.mac = from.mac;
+    tells_summary_ = from.tells_summary;
+  }
+
+  Result<Trail> run() {
+    if (auto found = find(); !found.ok()) return found.error();
+    for (const std::uint64_t number : kept_) {
+      if (number < from_.segment) continue;
+      if (auto done = visit_kept(number); !done.ok()) return done.error();
+      if (is_over()) return finish();
+    }
+    if (auto done = visit_active(); !done.ok()) return done.error();
+    return finish();
+  }
+
+ private:
+  /// What is there, and whose it is. What takes the active one's place from now on is for the next time.
+  Result<void> find() {
+    if (path_.empty() || path_.find('\0') != std::string::npos) {
+      return Error(Status::invalid_argument, "the path of the journal is empty or holds a NUL; name a file");
+    }
+    auto active = SafeFile::open(reading_of(path_));
+    if (active.ok()) {
+      active_ = std::make_unique<SafeFile>(std::move(*active));
+    } else if (active.status() != Status::not_found) {
+      return active.error();
+    }
+    auto kept = kept_segments(path_);
+    if (!kept.ok()) return kept.error();
+    kept_ = std::move(*kept);
+    if (!active_ && kept_.empty()) return Error(Status::cannot_open, active.error().message());
+    // The active one has a number too if its place was being taken, or has been since it was opened.
+    for (std::size_t i = kept_.size(); active_ && i-- > 0 && kept_[i] >= from_.segment;) {
+      const auto facts = facts_of(path_of_segment(path_, kept_[i]));
+      if (!facts.ok() || facts->identity != active_->identity()) continue;
+      kept_.resize(i);
+      break;
+    }
+    return find_store();
+  }
+
+  /// The latest that can be read says whose journal it is, for there a store goes on.
+  Result<void> find_store() {
+    std::optional<Error> no_key;
+    const auto look = [&](const std::string& path, const SafeFile& file) -> Result<bool> {
+      auto beginning = read_beginning(keys_, path, file);
+      if (beginning.ok() && *beginning) trail_.report.store = (*beginning)->head.store;
+      if (beginning.status() == Status::wrong_key) {
+        no_key = beginning.error();
+        return false;
+      }
+      return beginning.ok() ? Result<bool>(beginning->has_value()) : beginning.error();
+    };
+    if (active_) {
+      const auto found = look(path_, *active_);
+      if (!found.ok()) return found.error();
+      if (*found) return {};
+    }
+    for (auto number = kept_.rbegin(); number != kept_.rend(); ++number) {
+      const std::string path = path_of_segment(path_, *number);
+      const auto file = SafeFile::open(reading_of(path));
+      if (file.status() == Status::not_found) continue;
+      if (!file.ok()) return file.error();
+      const auto found = look(path, *file);
+      if (!found.ok()) return found.error();
+      if (*found) return {};
+    }
+    return no_key ? Result<void>(*no_key) : Result<void>();
+  }
+
+  Result<void> visit_kept(std::uint64_t number) {
+    const std::string path = path_of_segment(path_, number);
+    const auto file = SafeFile::open(reading_of(path));
+    if (file.status() == Status::not_found) return {};  // taken away just now
+    if (!file.ok()) return file.error();
+    auto at = enter(path, *file, number);
+    if (!at.ok()) return at.error();
+    if (!*at) return {};
+    return count_if_good(read(path, *file, **at, [&](const std::string& tail) { judge(path, **at, tail); }));
+  }
+
+  Result<void> visit_active() {
+    const std::uint64_t last = kept_.empty() ? 0 : kept_.back();
+    trail_.active = last + 1;
+    if (!active_) {
+      note(JournalProblem::Kind::missing, path_, {last + 1, 0}, "the segment that was in use is gone; put it back");
+      return {};
+    }
+    auto beginning = read_beginning(keys_, path_, *active_);
+    if (beginning.ok() && *beginning && (*beginning)->head.segment > last) {
+      trail_.active = (*beginning)->head.segment;
+    }
+    auto at = enter(path_, *active_, trail_.active);
+    if (!at.ok()) return at.error();
+    if (!*at) return {};
+    if (lock_ == Lock::taken_when_needed) return count_if_good(read_live(**at));
+    return count_if_good(
+        read(path_, *active_, **at, [&](const std::string& tail) { judge_end(*active_, **at, tail); }));
+  }
+  Result<void> count_if_good(Result<void> done) {
+    if (done.ok() && !broken_ && !handing_.has_stopped()) ++trail_.report.segments;
+    return done;
+  }
+
+  /// Compares how a segment begins with how the one before has ended. Empty: nothing in it can be told.
+  Result<std::optional<Position>> enter(const std::string& path, const SafeFile& file, std::uint64_t number) {
+    std::optional<Position> nothing;
+    auto beginning = read_beginning(keys_, path, file);
+    if (!beginning.ok() && beginning.status() != Status::wrong_key) return beginning.error();
+    const bool first = trail_.report.first_segment == 0;
+    if (first) trail_.report.first_segment = number;
+    const std::uint64_t before = first ? from_.segment : latest_;
+    latest_ = number;
+    if (before != 0 && number > before + 1) note_missing(before + 1, number - 1);
+    const bool unbroken = std::exchange(unbroken_, false);
+    if (!beginning.ok()) {
+      note(JournalProblem::Kind::no_key, path, {number, 0}, without_path(beginning.error(), path));
+      return nothing;
+    }
+    const auto refuse = [&](std::string_view what) {
+      note(JournalProblem::Kind::damaged, path, {number, 0}, what);
+      return nothing;
+    };
+    if (!*beginning) return refuse("it does not begin as a journal");
+    if ((*beginning)->head.store != trail_.report.store) return refuse("it belongs to another store");
+    if ((*beginning)->head.segment != number) {
+      return refuse(fmt::format("it holds segment {}, not segment {}", (*beginning)->head.segment, number));
+    }
+    if (number < from_.segment) return refuse("it is older than what was read last: an earlier state was put back");
+    Position at = (*beginning)->behind;
+    if (first && number == from_.segment) return resume(path, file, at);
+    const Position& end = trail_.end;
+    const bool goes_on = (*beginning)->previous == end.mac && at.number == end.number;
+    if ((!first || from_.segment != 0) && unbroken && !goes_on) {
+      note(JournalProblem::Kind::damaged, path_of_segment(path_, end.segment), {end.segment, end.offset},
+           fmt::format("it ends here, and segment {} goes on behind entry {} of another end", number, at.number - 1));
+    }
+    begin_telling(at, first && from_.segment == 0);
+    return std::optional(at);
+  }
+
+  /// At the place where an earlier reading has ended.
+  Result<std::optional<Position>> resume(const std::string& path, const SafeFile& file, Position at) {
+    Bytes32 mac{};
+    std::array<char, frame_mac_size> octets{};
+    if (from_.offset >= at.offset) {
+      const auto got = file.read(path, from_.offset - octets.size(), octets);
+      if (!got.ok()) return got.error();
+      if (*got == octets.size()) OctetReader({octets.data(), octets.size()}).octets(mac);
+    }
+    if (mac != from_.mac) {
+      note(JournalProblem::Kind::damaged, path, {at.segment, at.offset},
+           "it is not what it was when it was read last, or was cut short since");
+      return std::optional<Position>();
+    }
+    at.offset = from_.offset;
+    at.mac = from_.mac;
+    at.number = from_.number;
+    begin_telling(at, from_.tells_summary);
+    return std::optional(at);
+  }
+
+  void begin_telling(const Position& at, bool tells_summary) {
+    trail_.end = at;
+    tells_summary_ = tells_summary;
+  }
+
+  /// `judge` is called if something that is no frame stands behind what is good.
+  template <typename Judge>
+  Result<void> read(const std::string& path, const SafeFile& file, Position& at, const Judge& judge) {
+    handing_.begin(at, tells_summary_);
+    std::string tail;
+    Result<bool> done = read_frames(path, file, at, LastFrame::taken, tail);
+    if (done.ok() && handing_.has_enough() && !is_over()) done = read_frames(path, file, at, LastFrame::taken, tail);
+    if (!done.ok()) return done.error();
+    if (!broken_ && !*done) judge(tail);
+    unbroken_ = !broken_;
+    return {};
+  }
+
+  /// As read_on(), but what is damaged is noted; then `broken_`.
+  Result<bool> read_frames(const std::string& path, const SafeFile& file, Position& at, LastFrame last,
+                           std::string& tail) {
+    broken_ = false;
+    std::string damage;
+    const Reader reader{keys_, trail_.report.store, path, &damage};
+    auto done = read_on(reader, file, at, handing_, tail, last);
+    trail_.end = at;
+    if (done.ok()) return done;
+    if (done.status() == Status::journal_damaged) {
+      note(JournalProblem::Kind::damaged, path, {at.segment, at.offset}, damage);
+    } else if (done.status() == Status::wrong_key) {
+      note(JournalProblem::Kind::no_key, path, {at.segment, at.offset}, without_path(done.error(), path));
+    } else {
+      return done;
+    }
+    broken_ = true;
+    return false;
+  }
+
+  /// Of the segment in use, whose last frame may be one that its writer still takes back.
+  Result<void> read_live(Position& at) {
+    handing_.begin(at, tells_summary_);
+    const auto give_up_at = std::chrono::steady_clock::now() + longest_wait_for_writer;
+    std::optional<std::uint64_t> first_size;
+    for (;;) {
+      const auto size = active_->size(path_);
+      if (!size.ok()) return size.error();
+      std::string tail;
+      const auto done = read_frames(path_, *active_, at, LastFrame::left, tail);
+      if (!done.ok()) return done.error();
+      if (broken_ || (handing_.has_stopped() && is_over())) return {};
+      // What is there since is left for the next time.
+      if (first_size && at.offset >= *first_size) return {};
+      if (!first_size) first_size = *size;
+      const auto judged = read_last(at);
+      if (!judged.ok()) return judged.error();
+      handing_.hand_on_kept();
+      if (*judged || std::chrono::steady_clock::now() >= give_up_at) return {};
+      std::this_thread::sleep_for(look_pause);
+    }
+  }
+
+  /// While nobody writes: what is told meanwhile is kept, so that nobody waits for who is told. False: somebody does.
+  Result<bool> read_last(Position& at) {
+    const ForkPause::Call call(fork_pause_);
+    auto file = SafeFile::open(reading_of(path_));
+    const bool replaced = file.ok() ? file->identity() != active_->identity() : file.status() == Status::not_found;
+    if (!file.ok() && !replaced) return file.error();
+    if (!replaced) {
+      const auto nobody_writes = file->share(path_);
+      if (!nobody_writes.ok()) return nobody_writes.error();
+      if (!*nobody_writes) return false;
+    }
+    handing_.keep();
+    std::string tail;
+    const auto done = read_frames(path_, *active_, at, LastFrame::taken, tail);
+    if (!done.ok()) return done.error();
+    if (!broken_ && !*done) judge_end(*active_, at, tail);
+    unbroken_ = !broken_;
+    return true;
+  }
+
+  /// What stands behind the last good frame of a segment that nobody writes to any more.
+  void judge(const std::string& path, const Position& at, const std::string& tail) {
+    broken_ = true;
+    note(JournalProblem::Kind::damaged, path, {at.segment, at.offset},
+         judge_tail(keys_.now(), tail, at.offset) == Tail::torn ? "it was cut off within an entry"
+                                                                : "what stands there is not what was written");
+  }
+
+  /// The same of the one in use.
+  void judge_end(const SafeFile& file, const Position& at, const std::string& tail) {
+    if (judge_tail(keys_.now(), tail, at.offset) == Tail::damaged) return judge(path_, at, tail);
+    const auto size = file.size(path_);
+    trail_.report.torn = size.ok() && *size > at.offset ? *size - at.offset : tail.size();
+  }
+
+  /// One by one, so that one that was accepted says nothing of another.
+  void note_missing(std::uint64_t from, std::uint64_t to) {
+    unbroken_ = false;
+    for (std::uint64_t number = from; number <= to; ++number) {
+      const bool all = number - from == most_named;
+      note(JournalProblem::Kind::missing, path_of_segment(path_, number), {number, 0},
+           all ? fmt::format("segments {} to {} are gone; put them back", number, to)
+               : fmt::format("segment {} is gone; put it back", number));
+      if (all) return;
+    }
+  }
+
+  /// Behind the last good place.
+  void note(JournalProblem::Kind kind, const std::string& file, const Place& place, std::string_view what) {
+    JournalProblem problem;
+    problem.kind = kind;
+    problem.file = file;
+    problem.segment = place.first;
+    problem.octet = place.second;
+    problem.entry = trail_.end.number - 1;
+    problem.what = what;
+    problems_.push_back({std::move(problem), handing_.has_stopped()});
+  }
+
+  /// Whoever has stopped is told whether what was found until then was accepted later.
+  bool is_over() {
+    if (!handing_.has_stopped()) return false;
+    handing_.fall_silent();
+    return std::all_of(problems_.begin(), problems_.end(),
+                       [&](const Found& found) { return found.afterwards || handing_.is_accepted(found.problem); });
+  }
+
+  Trail finish() {
+    JournalReport& report = trail_.report;
+    for (Found& found : problems_) {
+      if (found.afterwards) continue;
+      found.problem.accepted = handing_.is_accepted(found.problem);
+      report.problems.push_back(std::move(found.problem));
+    }
+    trail_.stopped = handing_.has_stopped();
+    report.entries = handing_.entries();
+    report.last_entry = trail_.end.segment == 0 ? 0 : trail_.end.number - 1;
+    trail_.next =
+        trail_.stopped ? handing_.next() : Footing{trail_.end.segment, trail_.end.offset, trail_.end.number, 0,
+                                                   tells_summary_,     trail_.end.mac};
+    return std::move(trail_);
+  }
+
+  struct Found {
+    JournalProblem problem;
+    bool afterwards;  ///< somebody had stopped before
+  };
+
+  const std::string& path_;
+  seal::LiveSealer& keys_;
+  const Footing from_;
+  const Lock lock_;
+  ForkPause fork_pause_;
+  Handing handing_;
+  std::unique_ptr<SafeFile> active_;
+  std::vector<std::uint64_t> kept_;
+  std::uint64_t latest_ = 0;    ///< the segment that was visited last
+  bool unbroken_ = true;        ///< it was good to its end
+  bool broken_ = false;         ///< what is being read was damaged
+  bool tells_summary_ = false;  ///< of the segment that is being read
+  std::vector<Found> problems_;
+  Trail trail_;
+};
+
+}  // namespace
+
+std::string encode_places(const std::vector<JournalProblem>& problems) {
+  std::string octets;
+  OctetWriter writer(octets);
+  for (const JournalProblem& problem : problems) {
+    writer.count(problem.segment);
+    writer.count(problem.octet);
+  }
+  return octets;
+}
+
+Whereabouts reading_of(const std::string& path) {
+  return {path, path, true};
+}
+
+Result<Trail> trail_of(const std::string& path, seal::LiveSealer& keys, const Footing& from, Audience& audience,
+                       Summaries summaries, Lock lock) {
+  return Tracer(path, keys, from, audience, summaries, lock).run();
 }
 
 }  // namespace tokenstore::journal

@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_d6e74a5f149e
+#define tokenstore tokenstore_postgres_0_1_0_3f3c65e8a7e5
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -1558,15 +1558,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_d6e74a5f149e_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -3008,6 +3008,98 @@ std::ostream& operator<<(std::ostream&, const SecretText&) = delete;
 
 }  // namespace tokenstore
 
+// ---- include/tokenstore/keyring.hpp --------------------------------------------------------------------------
+
+/// The host's secret keys, outside the database.
+///
+/// A keyring holds master keys of 256 bits under two-character ids (0-9 A-Z a-z). One is active: it
+/// signs and seals what is new. Verify-only keys still open what they made. A retired key ends its
+/// tokens; it only remains to recognise them. Move-only; keys are wiped when it dies. Not
+/// synchronised: fill it, then hand it to a store.
+
+
+
+namespace tokenstore {
+
+inline constexpr std::size_t master_key_size = 32;
+
+enum class KeyUse : std::uint8_t { active = 1, verify_only = 2, retired = 3 };
+
+/// Which files keys are taken from. Strict unless something is set; each weakening has a name.
+struct KeyFileTrust {
+  /// A file of root's that its group may read and nobody else: what Kubernetes makes of a secret under `fsGroup`, and
+  /// systemd of a credential. Whoever is in that group can read the keys.
+  bool group_readable_of_root = false;
+  /// A file of root's that everybody may read, as Docker and Kubernetes lay secrets out by default. Only in a container
+  /// in which nobody else runs: every user there can read the keys.
+  bool world_readable_of_root = false;
+  /// A path /dev/fd/N or /proc/self/fd/N stands for descriptor N of this process: a file, a pipe or a socket, whoever's
+  /// it is and whatever its mode, because whoever handed it over vouches for it. It is read to its end and stays open.
+  bool inherited_descriptor = false;
+  /// Of no meaning unless root runs the program: a file of the user who owns this one too. For root at work on a
+  /// database of somebody else's: who owns that may name its keys. `open_sqlite` sets it.
+  std::string owner_of{};
+};
+
+/// A key and what hangs on it in a whole store, in all of its workspaces.
+struct KeyStatus {
+  std::string id;
+  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
+  std::uint64_t seals = 0;          ///< records that it sealed
+  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
+};
+
+class Keyring {
+ public:
+  struct Key {
+    std::string id;
+    KeyUse use = KeyUse::active;
+    SecretText master;  ///< 32 octets
+  };
+
+  Keyring() = default;
+
+  /// One new active key, "0A".
+  static Result<Keyring> generate(RandomSource& random);
+  /// One active key, `id`, of 32 octets. The caller still has to wipe its own copy.
+  static Result<Keyring> from_bytes(std::span<const std::uint8_t> master, std::string_view id = "0A");
+  /// Reads a key file (docs/keys.md). Links are followed; the file that they lead to must be regular, of the
+  /// caller or root, and closed to group and others, unless `trust` says otherwise. `wrong_key` if it is
+  /// missing or malformed, `cannot_open` if it is not safe.
+  static Result<Keyring> from_file(const std::string& path, const KeyFileTrust& trust = {});
+  /// Reads the key file that systemd hands to a service as a credential (`LoadCredential=NAME:PATH`), from the
+  /// directory that CREDENTIALS_DIRECTORY names. Errors as above.
+  static Result<Keyring> from_credential(std::string_view name);
+  /// Parses the text of a key file, for hosts that fetch it from elsewhere.
+  static Result<Keyring> from_text(std::string_view text);
+
+  /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
+  /// second one would be active.
+  Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
+  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
+  Result<std::string> add_new(RandomSource& random);
+  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
+  /// `not_found` if there is no such key.
+  Result<void> activate(std::string_view id);
+  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
+  Result<void> retire(std::string_view id);
+  /// Takes a key out. `refused` if it is active.
+  Result<void> remove(std::string_view id);
+
+  /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
+  /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
+  Result<void> write_new_file(const std::string& path, const std::string& owner_of = {}) const;
+  /// The text of a key file.
+  SecretText reveal_text() const;
+
+  const std::vector<Key>& keys() const noexcept { return keys_; }
+
+ private:
+  std::vector<Key> keys_;
+};
+
+}  // namespace tokenstore
+
 // ---- include/tokenstore/model.hpp ----------------------------------------------------------------------------
 
 /// The words of the library as types: tokens, owners, policy, actors, lifetimes, and the requests
@@ -3229,6 +3321,147 @@ struct CheckReport {
 
 }  // namespace tokenstore
 
+// ---- include/tokenstore/journal.hpp --------------------------------------------------------------------------
+
+/// The journal as an audit trail (docs/audit.md): reading it, verifying it, and accepting what is left of a damaged
+/// one.
+///
+/// No store need be open; stores may append meanwhile, and are not kept waiting. Nothing is told that the keys do not
+/// vouch for. Thread use: any thread, nothing is shared between calls. A keyring is the store's; keys that are retired
+/// or gone vouch for nothing, so a segment that was written under one cannot be read.
+
+
+
+namespace tokenstore {
+
+/// What was done. The numbers are those of the C ABI and of the file, and are never reused.
+enum class JournalDeed : std::uint8_t {
+  issued = 1,
+  revoked = 2,
+  expired = 3,    ///< at once or, `ends_at` says, later
+  removed = 4,    ///< deleted by somebody
+  purged = 5,     ///< deleted because it had ended long ago
+  suspended = 6,  ///< an owner
+  resumed = 7,
+  owner_set = 8,
+  all_revoked = 9,  ///< of an owner
+  policy_set = 10,
+  workspace_made = 11,
+  resealed = 12,
+  learned = 13,  ///< another host's change, as storage shows it
+  healed = 14,   ///< put forward again from the journal
+  key_added = 15,
+  key_activated = 16,
+  key_retired = 17,
+  key_removed = 18,
+  accepted = 19,  ///< what is left of a damaged journal, by an administrator
+};
+/// The field's name, as in `all_revoked`. Static text; never empty.
+std::string_view journal_deed_name(JournalDeed deed) noexcept;
+
+/// One change. The texts are as they were given, and last as long as the call that tells it.
+struct JournalEntry {
+  /// Counts from 1 on over all segments. 0: carried over into the first segment that is left, from those before it; of
+  /// a token then its id, its end and what ended it are all that is known.
+  std::uint64_t number = 0;
+  std::uint64_t segment = 0;
+  UnixMillis at = 0;  ///< 0: not known
+  JournalDeed deed = JournalDeed::issued;
+  RecordKind kind = RecordKind::token;  ///< of the record that was changed
+  bool gone = false;                    ///< the record was deleted; else `revision` is its since, and 0 is none
+  RecordRevision revision = 0;
+  UnixMillis ends_at = never;  ///< of a token: its end since
+  std::string_view workspace{};
+  std::string_view token_id{};  ///< of a token
+  std::string_view key_id{};    ///< of a key that was added, activated, retired or removed
+  std::string_view owner{};     ///< whom it concerns, if known
+  std::string_view actor{};     ///< "host", "user:NAME" or "administrator:NAME"; empty: not known
+  std::string_view reason{};
+};
+
+/// Which entries are told; what is empty leaves nothing out.
+struct JournalQuery {
+  std::optional<UnixMillis> from{};  ///< done then or later
+  std::optional<UnixMillis> to{};    ///< done before then
+  std::string workspace{};
+  std::string owner{};
+  std::string token_id{};
+  std::string actor{};  ///< as it is written, or the name in it alone
+  std::optional<JournalDeed> deed{};
+  /// The `next` of an earlier reading: what comes after it is told. Empty: from the beginning.
+  std::string after{};
+};
+
+/// Something about a journal that is not as it was written.
+struct JournalProblem {
+  enum class Kind : std::uint8_t {
+    damaged = 1,  ///< altered, cut short, or not what belongs there
+    missing = 2,  ///< a segment is gone, though not the earliest
+    no_key = 3,   ///< written under a key that is retired or not in the keyring: it cannot be told
+  };
+  Kind kind = Kind::damaged;
+  bool accepted = false;  ///< an administrator has looked at it, and a later entry says so
+  std::string file;
+  std::uint64_t segment = 0;
+  std::uint64_t octet = 0;  ///< where in the file; what is before it is good
+  std::uint64_t entry = 0;  ///< the number of the last good entry before it
+  std::string what;         ///< one line
+};
+
+struct JournalReport {
+  Bytes16 store{};                  ///< StoreRecord::id; zeroes if nothing could be read
+  std::uint64_t segments = 0;       ///< that are good, to the end
+  std::uint64_t first_segment = 0;  ///< more than 1: those before it are no longer there, which is no damage
+  std::uint64_t entries = 0;        ///< that are good
+  std::uint64_t last_entry = 0;     ///< the number of the last of them
+  /// Octets of a write at the end that did not come to its own: it was acknowledged to nobody, and the next writer cuts
+  /// it off. No damage.
+  std::uint64_t torn = 0;
+  std::vector<JournalProblem> problems;
+
+  /// Whether anything is damaged or missing that nobody has accepted.
+  bool damaged() const noexcept;
+  /// Whether anything could not be read for lack of a key.
+  bool lacks_key() const noexcept;
+};
+
+struct JournalReading {
+  std::uint64_t told = 0;  ///< entries
+  std::string next;        ///< JournalQuery::after of the next reading, also in a later process
+  bool stopped = false;    ///< the function has said so
+  /// Of what was read: a damaged journal is told as far as it is good, and on from the next segment.
+  JournalReport report;
+};
+
+/// Tells the entries of all segments in order. Entries that were written last may be left for the next reading, if
+/// somebody is writing. `take` returns false to stop; it may take its time, and what it throws is passed on.
+/// `wrong_key` if nothing can be read with the keys, `cannot_open` if a file is missing or not to be taken,
+/// `newer_schema`, `unavailable`, `invalid_argument`.
+Result<JournalReading> read_journal(const std::string& path, Keyring keyring, const JournalQuery& query,
+                                    const std::function<bool(const JournalEntry&)>& take);
+
+/// Reads all of it: every frame, the chain from one to the next and from segment to segment, numbers without a gap, and
+/// that all are one store's. What is wrong is in the report, and no error. Of a journal that was cut off exactly behind
+/// an entry nothing shows in it: compare `last_entry` with what was known before. Errors as above.
+Result<JournalReport> verify_journal(const std::string& path, Keyring keyring);
+
+struct JournalAcceptance {
+  JournalReport found;    ///< how it was before
+  std::string kept_file;  ///< where the file that was in use is now; empty: it was missing
+  std::uint64_t segment = 0;
+};
+
+/// After somebody has looked: a new segment goes on from what can be verified, and begins with all that it restricts;
+/// an entry in it says what was accepted, and by whom. The file that was in use is kept beside it under its number, and
+/// nothing is deleted. Interrupted anywhere, the journal is as it was or as it shall be. Stores go on with it. What was
+/// journaled behind the damage alone is lost here; what the database still shows of it is learned from there.
+/// `permission_denied` for a user, `refused` if nothing is damaged or nothing can be verified. `now`: 0 stands for the
+/// system's clock.
+Result<JournalAcceptance> accept_journal(const std::string& path, Keyring keyring, const Actor& actor,
+                                         UnixMillis now = 0);
+
+}  // namespace tokenstore
+
 // ---- include/tokenstore/verdict.hpp --------------------------------------------------------------------------
 
 /// The question a host asks on every request, and the answer.
@@ -3434,6 +3667,50 @@ std::string_view reason_name(Reason reason) noexcept {
       return "storage";
     case Reason::rolled_back:
       return "rolled_back";
+  }
+  return "unrecognised";
+}
+
+std::string_view journal_deed_name(JournalDeed deed) noexcept {
+  switch (deed) {
+    case JournalDeed::issued:
+      return "issued";
+    case JournalDeed::revoked:
+      return "revoked";
+    case JournalDeed::expired:
+      return "expired";
+    case JournalDeed::removed:
+      return "removed";
+    case JournalDeed::purged:
+      return "purged";
+    case JournalDeed::suspended:
+      return "suspended";
+    case JournalDeed::resumed:
+      return "resumed";
+    case JournalDeed::owner_set:
+      return "owner_set";
+    case JournalDeed::all_revoked:
+      return "all_revoked";
+    case JournalDeed::policy_set:
+      return "policy_set";
+    case JournalDeed::workspace_made:
+      return "workspace_made";
+    case JournalDeed::resealed:
+      return "resealed";
+    case JournalDeed::learned:
+      return "learned";
+    case JournalDeed::healed:
+      return "healed";
+    case JournalDeed::key_added:
+      return "key_added";
+    case JournalDeed::key_activated:
+      return "key_activated";
+    case JournalDeed::key_retired:
+      return "key_retired";
+    case JournalDeed::key_removed:
+      return "key_removed";
+    case JournalDeed::accepted:
+      return "accepted";
   }
   return "unrecognised";
 }
@@ -7239,98 +7516,6 @@ class Guest {
 };
 
 }  // namespace tokenstore::capi
-
-// ---- include/tokenstore/keyring.hpp --------------------------------------------------------------------------
-
-/// The host's secret keys, outside the database.
-///
-/// A keyring holds master keys of 256 bits under two-character ids (0-9 A-Z a-z). One is active: it
-/// signs and seals what is new. Verify-only keys still open what they made. A retired key ends its
-/// tokens; it only remains to recognise them. Move-only; keys are wiped when it dies. Not
-/// synchronised: fill it, then hand it to a store.
-
-
-
-namespace tokenstore {
-
-inline constexpr std::size_t master_key_size = 32;
-
-enum class KeyUse : std::uint8_t { active = 1, verify_only = 2, retired = 3 };
-
-/// Which files keys are taken from. Strict unless something is set; each weakening has a name.
-struct KeyFileTrust {
-  /// A file of root's that its group may read and nobody else: what Kubernetes makes of a secret under `fsGroup`, and
-  /// systemd of a credential. Whoever is in that group can read the keys.
-  bool group_readable_of_root = false;
-  /// A file of root's that everybody may read, as Docker and Kubernetes lay secrets out by default. Only in a container
-  /// in which nobody else runs: every user there can read the keys.
-  bool world_readable_of_root = false;
-  /// A path /dev/fd/N or /proc/self/fd/N stands for descriptor N of this process: a file, a pipe or a socket, whoever's
-  /// it is and whatever its mode, because whoever handed it over vouches for it. It is read to its end and stays open.
-  bool inherited_descriptor = false;
-  /// Of no meaning unless root runs the program: a file of the user who owns this one too. For root at work on a
-  /// database of somebody else's: who owns that may name its keys. `open_sqlite` sets it.
-  std::string owner_of{};
-};
-
-/// A key and what hangs on it in a whole store, in all of its workspaces.
-struct KeyStatus {
-  std::string id;
-  std::optional<KeyUse> use;        ///< absent: the keyring does not hold it
-  std::uint64_t seals = 0;          ///< records that it sealed
-  std::uint64_t living_tokens = 0;  ///< tokens of its own that have not ended: they end with it
-};
-
-class Keyring {
- public:
-  struct Key {
-    std::string id;
-    KeyUse use = KeyUse::active;
-    SecretText master;  ///< 32 octets
-  };
-
-  Keyring() = default;
-
-  /// One new active key, "0A".
-  static Result<Keyring> generate(RandomSource& random);
-  /// One active key, `id`, of 32 octets. The caller still has to wipe its own copy.
-  static Result<Keyring> from_bytes(std::span<const std::uint8_t> master, std::string_view id = "0A");
-  /// Reads a key file (docs/keys.md). Links are followed; the file that they lead to must be regular, of the
-  /// caller or root, and closed to group and others, unless `trust` says otherwise. `wrong_key` if it is
-  /// missing or malformed, `cannot_open` if it is not safe.
-  static Result<Keyring> from_file(const std::string& path, const KeyFileTrust& trust = {});
-  /// Reads the key file that systemd hands to a service as a credential (`LoadCredential=NAME:PATH`), from the
-  /// directory that CREDENTIALS_DIRECTORY names. Errors as above.
-  static Result<Keyring> from_credential(std::string_view name);
-  /// Parses the text of a key file, for hosts that fetch it from elsewhere.
-  static Result<Keyring> from_text(std::string_view text);
-
-  /// Adds a key. `invalid_argument` if the id is taken or malformed, the key is not 32 octets, or a
-  /// second one would be active.
-  Result<void> add(std::string_view id, KeyUse use, std::span<const std::uint8_t> master);
-  /// Adds a new verify-only key of the next id that is free, and returns the id. `refused` if none is left.
-  Result<std::string> add_new(RandomSource& random);
-  /// Makes this key the active one, and the one that was verify-only. Active already: OK. `refused` if it is retired,
-  /// `not_found` if there is no such key.
-  Result<void> activate(std::string_view id);
-  /// Retires a verify-only key. Retired already: OK. `refused` if it is active.
-  Result<void> retire(std::string_view id);
-  /// Takes a key out. `refused` if it is active.
-  Result<void> remove(std::string_view id);
-
-  /// Writes a new key file, mode 0600, synced. Never overwrites: `cannot_open` if the path exists. If root runs
-  /// the program, the file is given to the owner of `owner_of`, a file or directory; empty: it stays root's.
-  Result<void> write_new_file(const std::string& path, const std::string& owner_of = {}) const;
-  /// The text of a key file.
-  SecretText reveal_text() const;
-
-  const std::vector<Key>& keys() const noexcept { return keys_; }
-
- private:
-  std::vector<Key> keys_;
-};
-
-}  // namespace tokenstore
 
 // ---- include/tokenstore/key_source.hpp -----------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
 // The words for the numbers of the public enumerations.
+#include "tokenstore/journal.hpp"
 #include "tokenstore/model.hpp"
 #include "tokenstore/status.hpp"
 #include "tokenstore/verdict.hpp"
@@ -115,6 +116,50 @@ std::string_view reason_name(Reason reason) noexcept {
       return "storage";
     case Reason::rolled_back:
       return "rolled_back";
+  }
+  return "unrecognised";
+}
+
+std::string_view journal_deed_name(JournalDeed deed) noexcept {
+  switch (deed) {
+    case JournalDeed::issued:
+      return "issued";
+    case JournalDeed::revoked:
+      return "revoked";
+    case JournalDeed::expired:
+      return "expired";
+    case JournalDeed::removed:
+      return "removed";
+    case JournalDeed::purged:
+      return "purged";
+    case JournalDeed::suspended:
+      return "suspended";
+    case JournalDeed::resumed:
+      return "resumed";
+    case JournalDeed::owner_set:
+      return "owner_set";
+    case JournalDeed::all_revoked:
+      return "all_revoked";
+    case JournalDeed::policy_set:
+      return "policy_set";
+    case JournalDeed::workspace_made:
+      return "workspace_made";
+    case JournalDeed::resealed:
+      return "resealed";
+    case JournalDeed::learned:
+      return "learned";
+    case JournalDeed::healed:
+      return "healed";
+    case JournalDeed::key_added:
+      return "key_added";
+    case JournalDeed::key_activated:
+      return "key_activated";
+    case JournalDeed::key_retired:
+      return "key_retired";
+    case JournalDeed::key_removed:
+      return "key_removed";
+    case JournalDeed::accepted:
+      return "accepted";
   }
   return "unrecognised";
 }

@@ -25,6 +25,7 @@ void add_key_commands(CLI::App& app, Run& chosen);        ///< key ...
 void add_upkeep_commands(CLI::App& app, Run& chosen);     ///< check, stats
 void add_copy_command(CLI::App& app, Run& chosen);        ///< copy
 void add_backup_commands(CLI::App& app, Run& chosen);     ///< backup, restore
+void add_journal_commands(CLI::App& app, Run& chosen);    ///< journal ...
 void add_completion_command(CLI::App& app, Run& chosen);  ///< completion
 
 /// A leaf of the command tree whose options live in an Options of its own.

@@ -244,8 +244,13 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
   globals.json = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
   refuse_token_arguments(argc, argv);
   // The parser does not tell an option from its variable, which may be there for other databases.
-  globals.schema_given = std::any_of(
-      argv, argv + argc, [](std::string_view word) { return word == "--schema" || word.starts_with("--schema="); });
+  const auto is_given = [&](std::string_view name) {
+    return std::any_of(argv, argv + argc, [name](std::string_view word) {
+      return word.starts_with(name) && (word.size() == name.size() || word[name.size()] == '=');
+    });
+  };
+  globals.schema_given = is_given("--schema");
+  globals.workspace_given = is_given("--workspace");
 
   CLI::App app(summary, "tokenstore");
   app.fallthrough();  // global options may follow the command
@@ -264,6 +269,7 @@ Run parse_command_line(int argc, char** argv, Globals& globals) {
   add_upkeep_commands(app, chosen);
   add_copy_command(app, chosen);
   add_backup_commands(app, chosen);
+  add_journal_commands(app, chosen);
   add_completion_command(app, chosen);
   app.require_subcommand(1);
   app.footer(footer);

@@ -21,6 +21,7 @@ struct Globals {
   std::string schema = "tokenstore";
   bool schema_given = false;  ///< on the command line: a file has none
   std::string workspace = "default";
+  bool workspace_given = false;  ///< on the command line: a journal is shown of all
   std::string prefix = "pat";
   std::string as = "host";
   bool json = false;

@@ -9,52 +9,10 @@ namespace {
 constexpr std::size_t feed_revision_at = 4 + 1 + 1 + 1 + 8 + 8;
 
 bool is_deed(std::uint8_t deed) noexcept {
-  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::key_removed);
+  return deed >= static_cast<std::uint8_t>(Deed::issued) && deed <= static_cast<std::uint8_t>(Deed::accepted);
 }
 
 }  // namespace
-
-std::string_view deed_name(Deed deed) noexcept {
-  switch (deed) {
-    case Deed::issued:
-      return "issued";
-    case Deed::revoked:
-      return "revoked";
-    case Deed::expired:
-      return "expired";
-    case Deed::removed:
-      return "removed";
-    case Deed::purged:
-      return "purged";
-    case Deed::suspended:
-      return "suspended";
-    case Deed::resumed:
-      return "resumed";
-    case Deed::owner_set:
-      return "owner_set";
-    case Deed::all_revoked:
-      return "all_revoked";
-    case Deed::policy_set:
-      return "policy_set";
-    case Deed::workspace_made:
-      return "workspace_made";
-    case Deed::resealed:
-      return "resealed";
-    case Deed::learned:
-      return "learned";
-    case Deed::healed:
-      return "healed";
-    case Deed::key_added:
-      return "key_added";
-    case Deed::key_activated:
-      return "key_activated";
-    case Deed::key_retired:
-      return "key_retired";
-    case Deed::key_removed:
-      return "key_removed";
-  }
-  return "unknown";
-}
 
 std::string encode_entry(const Entry& entry) {
   std::string octets(4, '\0');

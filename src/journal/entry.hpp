@@ -10,31 +10,14 @@
 #include <string_view>
 
 #include "tokenstore/backend.hpp"
+#include "tokenstore/journal.hpp"
 
 namespace tokenstore::journal {
 
-enum class Deed : std::uint8_t {
-  issued = 1,
-  revoked = 2,
-  expired = 3,    ///< at once or, `ends_at` says, later
-  removed = 4,    ///< deleted by somebody
-  purged = 5,     ///< deleted because it had ended long ago
-  suspended = 6,  ///< an owner
-  resumed = 7,
-  owner_set = 8,
-  all_revoked = 9,  ///< of an owner
-  policy_set = 10,
-  workspace_made = 11,
-  resealed = 12,
-  learned = 13,  ///< another host's change, as storage shows it
-  healed = 14,   ///< put forward again from the journal
-  key_added = 15,
-  key_activated = 16,
-  key_retired = 17,
-  key_removed = 18,
-};
-/// "issued", "revoked", ... Static text; never empty.
-std::string_view deed_name(Deed deed) noexcept;
+using Deed = JournalDeed;
+inline std::string_view deed_name(Deed deed) noexcept {
+  return journal_deed_name(deed);
+}
 
 /// The revision that nothing stored reaches: the record is gone for good.
 inline constexpr RecordRevision gone = std::numeric_limits<RecordRevision>::max();
@@ -57,7 +40,8 @@ struct Entry {
   std::string_view owner{};  ///< of a token, if known
   std::string_view actor{};
   std::string_view reason{};
-  /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link.
+  /// Of what restricts and can no longer be used: encode_record(). Of what is learned up to a revision: its link. Of
+  /// what is accepted: encode_places().
   std::string_view record{};
 };
 

@@ -24,17 +24,7 @@ constexpr int most_openings = 10;
 constexpr std::chrono::milliseconds longest_read_wait{50};
 constexpr std::chrono::microseconds read_pause{200};
 
-Bytes16 drawn_birth() {
-  Bytes16 birth;
-  system_random()->fill(birth);
-  return birth;
-}
-
 }  // namespace
-
-std::string Log::path_of_segment(const std::string& path, std::uint64_t segment) {
-  return fmt::format("{}.{:06}", path, segment);
-}
 
 Result<std::unique_ptr<Log>> Log::open(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store, UnixMillis now,
                                        Listener& listener) {
@@ -60,11 +50,11 @@ Result<void> Log::make(UnixMillis now) {
     const base::TemporaryFile aside(where_.path);
     auto file = SafeFile::create(where_, aside.path());
     if (!file.ok()) return file.error();
-    FrameHeader header;
-    header.type = FrameType::head;
-    header.number = 1;
-    const std::string head = encode_head({store_, 1, now, drawn_birth()});
-    auto written = file->write(where_.path, 0, compose_frame(keys_.now(), header, head));
+    // Earlier ones may have been left when the active one was moved away: none gets the number of another.
+    const auto kept = kept_segments(where_.path);
+    if (!kept.ok()) return kept.error();
+    NewSegment segment(*file, where_.path, keys_.now(), Bytes32{}, 1);
+    auto written = segment.begin(store_, kept->empty() ? 1 : kept->back() + 1, now);
     if (!written.ok()) return written;
     number = base::put_in_place(aside.path(), where_.path);
   }
@@ -96,7 +86,9 @@ Result<bool> Log::read_file(const SafeFile& file, Listener& listener, LastFrame 
   content_durable_ = false;
   name_durable_ = false;
   // Another file: a new segment goes on where the last one ended, or further. What was left may be what it lacks.
-  const bool behind = anew.number < position_.number || anew.segment < position_.segment;
+  // But an administrator may have accepted what was left of a damaged one.
+  const bool accepted = anew.accepted && anew.segment > position_.segment;
+  const bool behind = (anew.number < position_.number && !accepted) || anew.segment < position_.segment;
   if (behind && last == LastFrame::left) return false;
   if (behind) {
     return damaged_at(reader(), anew, "it went on further when it was last read, and an earlier state was put back");
@@ -214,40 +206,11 @@ Result<void> Log::write_segment(SafeFile& file, UnixMillis now) {
       return damaged_at(reader(), from_start, "what stands there is not what was written");
     }
   }
-  Position at;
-  at.mac = position_.mac;
-  const auto write = [&](FrameType type, std::uint32_t count, std::string_view payload) -> Result<void> {
-    FrameHeader header;
-    header.type = type;
-    header.number = position_.number;
-    header.count = count;
-    header.previous = at.mac;
-    const std::string frame = compose_frame(keys_.now(), header, payload);
-    if (auto done = file.write(where_.path, at.offset, frame); !done.ok()) return done;
-    at.offset += frame.size();
-    at.mac = mac_of(frame);
-    return {};
-  };
-  const SegmentHead head{store_, position_.segment + 1, now, drawn_birth()};
-  if (auto done = write(FrameType::head, 0, encode_head(head)); !done.ok()) return done;
-  return summary.write(write);
-}
-
-Result<void> Log::take_the_place(const std::string& aside) {
-  const std::string kept = path_of_segment(where_.path, position_.segment);
-  // The earlier segment keeps a name at every moment, and the path always leads to a whole one.
-  if (::link(where_.path.c_str(), kept.c_str()) != 0) {
-    const int number = errno;
-    const auto there = facts_of(kept);
-    // Begun before, and interrupted behind this step.
-    const bool done_before = number == EEXIST && there.ok() && there->identity == position_.file;
-    if (!done_before) return failed_call(where_.path, fmt::format("kept as {}", kept), number);
-  }
-  if (::rename(aside.c_str(), where_.path.c_str()) != 0) return failed_call(where_.path, "replaced", errno);
-  if (const int number = base::sync_directory_of(where_.path); number != 0) {
-    return failed_call(where_.path, "made durable", number);
-  }
-  return {};
+  NewSegment segment(file, where_.path, keys_.now(), position_.mac, position_.number);
+  if (auto done = segment.begin(store_, position_.segment + 1, now); !done.ok()) return done;
+  return summary.write([&](FrameType type, std::uint32_t count, std::string_view payload) {
+    return segment.write(type, count, payload);
+  });
 }
 
 Result<void> Log::begin_segment(UnixMillis now, Listener& listener) {
@@ -268,7 +231,7 @@ Result<void> Log::replace_segment(UnixMillis now, Listener& listener) {
   auto fresh = SafeFile::create(where_, aside);
   if (!fresh.ok()) return fresh.error();
   auto done = write_segment(*fresh, now);
-  if (done.ok()) done = take_the_place(aside);
+  if (done.ok()) done = take_the_place(aside, where_.path, position_.segment, position_.file);
   if (!done.ok()) ::unlink(aside.c_str());
   return done;
 }

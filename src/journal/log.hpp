@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "journal/fork_pause.hpp"
+#include "journal/new_segment.hpp"
 #include "journal/segment.hpp"
 
 namespace tokenstore::journal {
@@ -49,7 +50,9 @@ class Log {
   const std::string& path() const noexcept { return where_.path; }
 
   /// Where a segment that is no longer the active one is kept.
-  static std::string path_of_segment(const std::string& path, std::uint64_t segment);
+  static std::string path_of_segment(const std::string& path, std::uint64_t segment) {
+    return journal::path_of_segment(path, segment);
+  }
 
  private:
   Log(Whereabouts where, seal::LiveSealer& keys, const Bytes16& store)
@@ -65,8 +68,6 @@ class Log {
   Result<void> read_rest(const SafeFile& file, Listener& listener);
   Result<void> replace_segment(UnixMillis now, Listener& listener);
   Result<void> write_segment(SafeFile& file, UnixMillis now);
-  /// Gives the segment at `aside` the path, and the one that is there its number.
-  Result<void> take_the_place(const std::string& aside);
 
   ForkPause pause_;
   Whereabouts where_;

@@ -20,6 +20,7 @@ bool tell_entries(std::string_view payload, const FrameHeader& header, Position&
     const auto entry = take_entry(payload);
     if (!entry) return false;
     listener.entry(numbered ? position.number + count : 0, *entry);
+    if (numbered && entry->deed == Deed::accepted) position.accepted = true;
     ++count;
   }
   if (count != header.count) return false;
@@ -43,6 +44,44 @@ bool tell_ended(std::string_view payload, std::uint32_t count, Listener& listene
   return reader.finished();
 }
 
+bool is_name(const std::string& key_id) noexcept {
+  for (const char c : key_id) {
+    if (c <= ' ' || c > '~') return false;
+  }
+  return true;
+}
+
+/// Why the key that a frame names vouches for nothing. Empty: it does.
+std::optional<Error> key_refused(const seal::Sealer& sealer, const std::string& path, const FrameHeader& header) {
+  const auto use = sealer.key_use(header.key_id);
+  if (use && *use != KeyUse::retired) return std::nullopt;
+  return journal_error(
+      Status::wrong_key, path,
+      fmt::format("is written under key {}, which is {}; make it verify-only, and open the store once with it",
+                  is_name(header.key_id) ? header.key_id : "??", use ? "retired" : "not in the keyring"));
+}
+
+/// Under the keys of now, and under those that another process has taken before this one.
+bool is_genuine_by_now(seal::LiveSealer& keys, const FrameHeader& header, std::string_view frame) {
+  const seal::Sealer& known = keys.now();
+  if (is_genuine(known, header, frame)) return true;
+  return !known.key_use(header.key_id) && keys.look(known) && is_genuine(keys.now(), header, frame);
+}
+
+/// Empty: it is malformed.
+Result<std::optional<SegmentHead>> decode_head(const std::string& path, std::string_view payload) {
+  OctetReader octets(payload);
+  if (octets.octet() != segment_format) {
+    return journal_error(Status::newer_schema, path, "was written by a newer version of this library; use that one");
+  }
+  SegmentHead head;
+  octets.octets(head.store);
+  head.segment = octets.count();
+  head.made_at = octets.time();
+  octets.octets(head.birth);
+  return octets.finished() ? std::optional(head) : std::nullopt;
+}
+
 /// Judges the frames of one segment.
 class Segment {
  public:
@@ -51,14 +90,8 @@ class Segment {
 
   /// A frame that is as long as its header says. False: it is not genuine.
   Result<bool> take(const FrameHeader& header, std::string_view frame) {
-    const seal::Sealer& known = reader_.keys.now();
-    bool genuine = is_genuine(known, header, frame);
-    // Under keys that another process has taken before this one.
-    if (!genuine && !known.key_use(header.key_id) && reader_.keys.look(known)) {
-      genuine = is_genuine(reader_.keys.now(), header, frame);
-    }
-    if (!genuine) {
-      if (auto no = key_refused(header)) return *no;
+    if (!is_genuine_by_now(reader_.keys, header, frame)) {
+      if (auto no = key_refused(reader_.keys.now(), reader_.path, header)) return *no;
       return false;
     }
     if (header.type == FrameType::head) {
@@ -84,39 +117,16 @@ class Segment {
   }
 
  private:
-  std::optional<Error> key_refused(const FrameHeader& header) const {
-    const auto use = reader_.keys.now().key_use(header.key_id);
-    if (use && *use != KeyUse::retired) return std::nullopt;
-    return journal_error(
-        Status::wrong_key, reader_.path,
-        fmt::format("is written under key {}, which is {}; make it verify-only, and open the store once with it",
-                    is_name(header.key_id) ? header.key_id : "??", use ? "retired" : "not in the keyring"));
-  }
-  static bool is_name(const std::string& key_id) noexcept {
-    for (const char c : key_id) {
-      if (c <= ' ' || c > '~') return false;
-    }
-    return true;
-  }
-
   Result<void> open(const FrameHeader& header, std::string_view payload) {
-    OctetReader octets(payload);
-    if (octets.octet() != segment_format) {
-      return journal_error(Status::newer_schema, reader_.path,
-                           "was written by a newer version of this library; use that one");
-    }
-    SegmentHead head;
-    octets.octets(head.store);
-    head.segment = octets.count();
-    head.made_at = octets.time();
-    octets.octets(head.birth);
-    if (!octets.finished()) return damaged_at(reader_, position_, "its beginning is malformed");
-    if (head.store != reader_.store) {
+    const auto head = decode_head(reader_.path, payload);
+    if (!head.ok()) return head.error();
+    if (!*head) return damaged_at(reader_, position_, "its beginning is malformed");
+    if ((*head)->store != reader_.store) {
       return journal_error(Status::not_a_store, reader_.path, "belongs to another store; give this store's own");
     }
     position_.number = header.number;
-    position_.segment = head.segment;
-    position_.made_at = head.made_at;
+    position_.segment = (*head)->segment;
+    position_.made_at = (*head)->made_at;
     return {};
   }
 
@@ -144,6 +154,37 @@ Result<bool> is_same_segment(const std::string& path, const SafeFile& file, cons
   const auto got = file.read(path, 0, begins);
   if (!got.ok()) return got.error();
   return *got == head_size && mac_of({begins.data(), begins.size()}) == position.head;
+}
+
+Result<std::optional<Beginning>> read_beginning(seal::LiveSealer& keys, const std::string& path, const SafeFile& file) {
+  std::array<char, head_size> begins{};
+  const auto got = file.read(path, 0, begins);
+  if (!got.ok()) return got.error();
+  const std::string_view frame(begins.data(), *got);
+  const auto header = parse_header(frame);
+  if (!header) return std::optional<Beginning>();
+  if (header->type != FrameType::head || header->frame_size() != frame.size()) return std::optional<Beginning>();
+  if (!is_genuine_by_now(keys, *header, frame)) {
+    if (auto no = key_refused(keys.now(), path, *header)) return *no;
+    return std::optional<Beginning>();
+  }
+  const auto head = decode_head(path, payload_of(frame));
+  if (!head.ok()) return head.error();
+  if (!*head) return std::optional<Beginning>();
+  Beginning beginning;
+  beginning.head = **head;
+  beginning.previous = header->previous;
+  Position& behind = beginning.behind;
+  behind.file = file.identity();
+  behind.offset = frame.size();
+  behind.mac = mac_of(frame);
+  behind.number = header->number;
+  behind.segment = (*head)->segment;
+  behind.made_at = (*head)->made_at;
+  behind.head = behind.mac;
+  behind.key_id = header->key_id;
+  behind.summary_end = behind.offset;
+  return std::optional(std::move(beginning));
 }
 
 std::string encode_ended(std::string_view workspace) {
@@ -202,11 +243,12 @@ Result<bool> read_on(const Reader& reader, const SafeFile& file, Position& posit
 }
 
 Error damaged_at(const Reader& reader, const Position& position, std::string_view what) {
+  if (reader.damage != nullptr) *reader.damage = what;
   return journal_error(
       Status::journal_damaged, reader.path,
       fmt::format(
-          "is damaged at octet {}, behind entry {}: {}; move it away for somebody to look at, and a new one takes over "
-          "what the database shows",
+          "is damaged at octet {}, behind entry {}: {}; have somebody look at it (tokenstore journal verify), and then "
+          "accept what is left of it",
           position.offset, position.number - 1, what));
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,7 @@ struct Reader {
   seal::LiveSealer& keys;
   const Bytes16& store;
   const std::string& path;
+  std::string* damage = nullptr;  ///< is told what is wrong at a place that is damaged
 };
 
 /// How far a segment has been read: behind its last good frame.
@@ -54,6 +56,7 @@ struct Position {
   Bytes32 head{};                 ///< MAC of its first frame: no other segment has it
   std::string key_id{};           ///< of that frame
   std::uint64_t summary_end = 0;  ///< where its summary ends
+  bool accepted = false;          ///< it goes on from what was left of a damaged one
 };
 
 struct SegmentHead {
@@ -63,6 +66,16 @@ struct SegmentHead {
   Bytes16 birth{};  ///< random: no two segments begin alike
 };
 std::string encode_head(const SegmentHead& head);
+
+/// How a segment begins.
+struct Beginning {
+  SegmentHead head;
+  Position behind;     ///< the place behind its head
+  Bytes32 previous{};  ///< MAC of the last frame of the segment before
+};
+/// Empty: the file does not begin as a journal. `wrong_key`, `newer_schema`.
+Result<std::optional<Beginning>> read_beginning(seal::LiveSealer& keys, const std::string& path, const SafeFile& file);
+
 /// Whether the file begins with the segment that `position` is in. Another file may have got its number in the file
 /// system.
 Result<bool> is_same_segment(const std::string& path, const SafeFile& file, const Position& position);

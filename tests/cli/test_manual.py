@@ -9,9 +9,10 @@ from support import COMMAND, OK, SOURCE, CommandCase
 
 ROOM = SOURCE / "src" / "cli"
 COMMANDS = ["init", "issue", "list", "show", "validate", "expire", "revoke", "delete", "purge", "owner", "policy", "key",
-            "check", "pattern", "stats", "backup", "restore", "copy", "keygen", "completion"]
+            "check", "pattern", "stats", "backup", "restore", "copy", "journal", "keygen", "completion"]
 GROUPS = {"owner": ["show", "list", "suspend", "resume", "allow", "revoke-all"], "policy": ["show", "set"],
-          "key": ["list", "status", "add", "activate", "retire", "remove", "reseal"]}
+          "key": ["list", "status", "add", "activate", "retire", "remove", "reseal"],
+          "journal": ["show", "verify", "accept"]}
 LEAVES = [[command] for command in COMMANDS if command not in GROUPS] + [
     [group, command] for group, commands in GROUPS.items() for command in commands]
 

@@ -2,7 +2,7 @@
 
 _tokenstore_words() {
   case $1 in
-    "") echo "init issue list show validate expire revoke delete purge owner policy key check pattern stats backup restore copy keygen completion" ;;
+    "") echo "init issue list show validate expire revoke delete purge owner policy key check pattern stats backup restore copy journal keygen completion" ;;
     init | pattern | check | stats | show) echo "" ;;
     keygen | completion) echo "" ;;
     issue) echo "--scope --description --lifetime --not-before --metadata --metadata-file" ;;
@@ -18,6 +18,9 @@ _tokenstore_words() {
     owner) echo "show list suspend resume allow revoke-all" ;;
     policy) echo "show set" ;;
     key) echo "list status add activate retire remove reseal" ;;
+    journal) echo "show verify accept" ;;
+    "journal accept") echo "--yes" ;;
+    "journal show") echo "--from --to --owner --token --actor --kind --after --follow" ;;
     "key retire" | "key remove") echo "--yes" ;;
     "owner list") echo "--cursor --limit --all" ;;
     "owner suspend") echo "--reason" ;;
@@ -40,13 +43,13 @@ _tokenstore() {
       continue
     fi
     case $word in
-      --json | --quiet | -q | --read-only | --help | -h | --version | --all | --count | --yes | -y | --delete-extra | --overwrite) ;;
+      --json | --quiet | -q | --read-only | --help | -h | --version | --all | --count | --yes | -y | --delete-extra | --overwrite | --follow | -f) ;;
       --*=*) ;;
       -*) skip=1 ;;
       *)
         if [[ -z $command ]]; then
           command=$word
-        elif [[ $command == owner || $command == policy || $command == key ]]; then
+        elif [[ $command == owner || $command == policy || $command == key || $command == journal ]]; then
           command="$command $word"
         fi
         ;;
@@ -65,6 +68,7 @@ _tokenstore() {
     --state) values="active pending expired revoked any" ;;
     --lifetime | -l) values="default never 1d 7d 30d 90d" ;;
     --issue | --use | --tokens-enabled | --users-may-issue | --never-allowed) values="yes no" ;;
+    --kind) values="issued revoked expired removed purged suspended resumed owner_set all_revoked policy_set workspace_made resealed learned healed key_added key_activated key_retired key_removed accepted" ;;
     --longest) values="unlimited 30d 90d 366d" ;;
   esac
   if [[ -n $skip ]]; then
