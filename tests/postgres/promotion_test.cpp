@@ -1,5 +1,6 @@
 /// An asynchronous standby that lacks the last endings is promoted, and one of two hosts is killed together with the
-/// primary: what a host's journal knew to be ended is denied by that host, before and after it was killed.
+/// primary: what a host's journal knew to be ended is denied by that host, before and after it was killed; and by
+/// everybody, when both are back and have put it forward again.
 #include <cstring>
 #include <functional>
 
@@ -15,7 +16,8 @@ namespace {
 constexpr std::size_t hosts = 2;
 constexpr std::size_t survivor = 0;
 constexpr std::size_t killed = 1;
-constexpr std::size_t tokens = 600;  ///< of a round, each of an owner of its own; each host ends every second one
+constexpr std::size_t stranger = hosts;  ///< a host that comes later, and has no journal
+constexpr std::size_t tokens = 600;      ///< of a round, each of an owner of its own; each host ends every second one
 constexpr std::size_t before_the_cut = 40;  ///< of them, those that the standby hears of
 constexpr std::size_t after_the_cut = 20;   ///< at least, of each host
 constexpr std::size_t passes = 2;           ///< of the survivor over all tokens, after the promotion
@@ -38,7 +40,7 @@ struct Shared {
   std::array<std::atomic<std::uint64_t>, tokens> acknowledged;
   std::atomic<std::uint64_t> acknowledgements;
   /// Each host's journal has what was acknowledged up to here, whoever did it.
-  std::array<std::atomic<std::uint64_t>, hosts> learned;
+  std::array<std::atomic<std::uint64_t>, hosts + 1> learned;
   std::array<std::atomic<std::size_t>, hosts> ended;  ///< by each host
   std::atomic<std::size_t> ready, allowed, passed;
   std::atomic<bool> issued, killing, promoted, done;
@@ -149,6 +151,7 @@ struct Counted {
   std::size_t acknowledged = 0;
   std::size_t accepted_by_survivor = 0;  ///< valid verdicts on what it knew to be ended, since the primary had died
   std::size_t accepted_at_return = 0;    ///< the same of both hosts, started again with their journals
+  std::size_t lost = 0;                  ///< the same of a host without one, when both are back
   std::size_t not_to_be_known = 0;       ///< valid verdicts of the survivor on what the other alone could know
 };
 
@@ -191,6 +194,9 @@ class Site {
     counted.not_to_be_known += shared.accepted_unknown;
     for (const std::size_t which : {killed, survivor}) CHECK(start_again(which, shared).status() == 0);
     counted.accepted_at_return += shared.accepted;
+    shared.accepted_unknown = 0;
+    CHECK(start_again(stranger, shared).status() == 0);
+    counted.lost += shared.accepted_unknown;
   }
 
   std::unique_ptr<Host> host(std::size_t which, Shared& shared) const {
@@ -199,7 +205,8 @@ class Site {
     postgres.max_staleness = std::chrono::milliseconds(200);
     StoreOptions options;
     options.workspace = workspace_;
-    if (with_ != With::nothing) options.journal = directory_.file("journal-" + std::to_string(which));
+    if (with_ != With::nothing && which != stranger)
+      options.journal = directory_.file("journal-" + std::to_string(which));
     return std::make_unique<Host>(which, with_, postgres, std::move(options), shared);
   }
 
@@ -272,8 +279,8 @@ class Site {
 
 void show(const Counted& counted) {
   UNSCOPED_INFO(counted.acknowledged << " acknowledged; accepted by the survivor " << counted.accepted_by_survivor
-                                     << ", at return " << counted.accepted_at_return << "; not to be known "
-                                     << counted.not_to_be_known);
+                                     << ", at return " << counted.accepted_at_return << "; lost " << counted.lost
+                                     << "; not to be known " << counted.not_to_be_known);
 }
 
 TEST_CASE("with journals the promotion of a standby that lags loses no acknowledged ending, though a host dies too") {
@@ -283,6 +290,7 @@ TEST_CASE("with journals the promotion of a standby that lags loses no acknowled
   CHECK(counted.acknowledged >= static_cast<std::size_t>(promotions) * hosts * (before_the_cut + after_the_cut));
   CHECK(counted.accepted_by_survivor == 0);
   CHECK(counted.accepted_at_return == 0);
+  CHECK(counted.lost == 0);
 }
 
 TEST_CASE("without journals such a promotion loses acknowledged endings: the control") {
@@ -290,6 +298,7 @@ TEST_CASE("without journals such a promotion loses acknowledged endings: the con
   show(counted);
   CHECK(counted.accepted_by_survivor >= 2 * after_the_cut);
   CHECK(counted.accepted_at_return >= 2 * hosts * after_the_cut);
+  CHECK(counted.lost >= 2 * hosts * after_the_cut);
 }
 
 TEST_CASE("a survivor that did not learn of the other's endings accepts them: the control of upkeep") {

@@ -1,5 +1,5 @@
 /// Rounds upon rounds of putting a database back under processes that use it: whatever was ended is accepted by none
-/// that has the journal, and by each that has not.
+/// that has the journal, and by each that has not, until it is healed.
 #include <sqlite3.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -75,7 +75,7 @@ std::unique_ptr<TokenStore> open_store(const Opening& opening) {
 }
 
 /// What a process can be told to do, by one letter.
-enum class Order : char { issue = 'i', end = 'e', keep_house = 'k', ask = 'a' };
+enum class Order : char { issue = 'i', end = 'e', keep_house = 'k', ask = 'a', heal = 'h' };
 
 /// In the process that has the store. False: it could not be done.
 bool obey(Order order, TokenStore& store, Shared& shared) {
@@ -112,6 +112,8 @@ bool obey(Order order, TokenStore& store, Shared& shared) {
         if (token.state == State::living && !valid) ++shared.refused;
       }
       return true;
+    case Order::heal:
+      return store.heal(Actor::host()).ok();
   }
   return false;
 }
@@ -161,8 +163,9 @@ constexpr std::array all_ways{Way::rows, Way::all_rows, Way::pages, Way::file};
 
 struct Counted {
   std::size_t asked = 0;
-  std::size_t accepted = 0;             ///< of what had ended, by processes that have a journal
-  std::size_t refused = 0;              ///< of what lives, by the same
+  std::size_t accepted = 0;  ///< of what had ended, by processes that have a journal
+  std::size_t refused = 0;   ///< of what lives, by the same
+  std::size_t accepted_after_healing = 0;
   std::size_t could_be_accepted = 0;    ///< endings that were undone
   std::size_t accepted_by_control = 0;  ///< of them
 };
@@ -232,6 +235,7 @@ class Site {
       Worker fresh(opening, shared_);
       ask(fresh, counted, Living::works);
     }
+    if (random_.below(8) == 0) heal(counted);
     for (Token& token : shared_.tokens) token.ends_now = false;
     return !everything && ++rounds_ < rounds_of_a_site && shared_.count + most_a_round <= most_tokens;
   }
@@ -359,6 +363,15 @@ class Site {
     counted.accepted_by_control += shared_.accepted_now;
   }
 
+  /// Then those deny it, too, who have no journal.
+  void heal(Counted& counted) {
+    REQUIRE(one_of_us().does(Order::heal));
+    shared_.accepted = 0;
+    Worker stranger({database_, {}, small_cache, false}, shared_);
+    REQUIRE(stranger.does(Order::ask));
+    counted.accepted_after_healing += shared_.accepted;
+  }
+
   void ask(Worker& worker, Counted& counted, Living living) {
     shared_.accepted = shared_.refused = 0;
     REQUIRE(worker.does(Order::ask));
@@ -393,6 +406,7 @@ TEST_CASE("in no round of putting a database back, by rows, pages or files, does
   INFO(counted.could_be_accepted << " endings undone; " << counted.asked << " verdicts");
   CHECK(counted.accepted == 0);
   CHECK(counted.refused == 0);
+  CHECK(counted.accepted_after_healing == 0);
   // The control: to whoever has no journal each of them is undone.
   CHECK(counted.could_be_accepted >= static_cast<std::size_t>(rounds));
   CHECK(counted.accepted_by_control == counted.could_be_accepted);
