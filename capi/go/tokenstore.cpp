@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_d949a1029592
+#define tokenstore tokenstore_0_1_0_6ef2bb46cb79
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -14144,6 +14144,12 @@ class TokenStore {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Heals every workspace of a storage from the journal that `options` name, before anybody uses it, and answers how
+/// many records were put forward: what RestoreOptions::heal is for. `keys` is asked for each workspace; of the options
+/// only the journal, its owner and the clock are looked at. Errors as of TokenStore::open() and heal().
+Result<std::uint64_t> heal_from_journal(Backend& storage, const std::function<Result<Keyring>()>& keys,
+                                        const StoreOptions& options);
+
 }  // namespace tokenstore
 
 // ---- src/store/store_impl.hpp --------------------------------------------------------------------------------
@@ -14869,6 +14875,36 @@ Result<HealReport> TokenStore::heal(const Actor& actor, const Progress& progress
   }
   if (!lock) return Error(Status::unavailable, "the store is being healed by its upkeep; ask again");
   return impl_->heal(actor, progress);
+}
+
+Result<std::uint64_t> heal_from_journal(Backend& storage, const std::function<Result<Keyring>()>& keys,
+                                        const StoreOptions& options) {
+  if (options.journal.empty()) return Error(Status::invalid_argument, "no journal was given to heal from; name it");
+  // Borrowed: the caller keeps it.
+  const std::shared_ptr<Backend> borrowed(std::shared_ptr<void>(), &storage);
+  std::uint64_t healed = 0;
+  for (std::string after;;) {
+    const auto workspaces = storage.list_workspaces(after, heal_part);
+    if (!workspaces.ok()) return workspaces.error();
+    if (workspaces->empty()) return healed;
+    for (const WorkspaceRecord& record : *workspaces) {
+      after = record.workspace;
+      auto keyring = keys();
+      if (!keyring.ok()) return keyring.error();
+      StoreOptions one;
+      one.workspace = record.workspace;
+      one.create_workspace = false;
+      one.cache_bytes = 0;
+      one.journal = options.journal;
+      one.journal_owner_of = options.journal_owner_of;
+      one.clock = options.clock;
+      const auto store = TokenStore::open(borrowed, *std::move(keyring), std::move(one));
+      if (!store.ok()) return store.error();
+      // Opening has done it where the change feed tells, and goes on in upkeep where it fails: here nobody waits.
+      if (const auto rest = (*store)->heal(Actor::host()); !rest.ok()) return rest.error();
+      healed += (*store)->statistics().healed;
+    }
+  }
 }
 
 }  // namespace tokenstore

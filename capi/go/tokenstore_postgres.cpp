@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_3f3c65e8a7e5
+#define tokenstore tokenstore_postgres_0_1_0_42829eba1364
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -1558,15 +1558,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_3f3c65e8a7e5_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_42829eba1364_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_42829eba1364_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_42829eba1364_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_42829eba1364_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_42829eba1364_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_42829eba1364_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_42829eba1364_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_42829eba1364_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_42829eba1364_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -7906,6 +7906,12 @@ class TokenStore {
   explicit TokenStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Heals every workspace of a storage from the journal that `options` name, before anybody uses it, and answers how
+/// many records were put forward: what RestoreOptions::heal is for. `keys` is asked for each workspace; of the options
+/// only the journal, its owner and the clock are looked at. Errors as of TokenStore::open() and heal().
+Result<std::uint64_t> heal_from_journal(Backend& storage, const std::function<Result<Keyring>()>& keys,
+                                        const StoreOptions& options);
 
 }  // namespace tokenstore
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -163,5 +164,11 @@ class TokenStore {
   explicit TokenStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Heals every workspace of a storage from the journal that `options` name, before anybody uses it, and answers how
+/// many records were put forward: what RestoreOptions::heal is for. `keys` is asked for each workspace; of the options
+/// only the journal, its owner and the clock are looked at. Errors as of TokenStore::open() and heal().
+Result<std::uint64_t> heal_from_journal(Backend& storage, const std::function<Result<Keyring>()>& keys,
+                                        const StoreOptions& options);
 
 }  // namespace tokenstore

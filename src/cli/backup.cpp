@@ -1,6 +1,9 @@
 // backup and restore.
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <optional>
+
 #include "cli/command.hpp"
 #include "cli/terminal.hpp"
 #include "cli/times.hpp"
@@ -73,6 +76,23 @@ ExitCode run_backup(Session& session, const BackupArguments& arguments) {
   return ExitCode::ok;
 }
 
+/// Has what was restored ended by the journal what has ended since. Answers how many records that were.
+Result<std::uint64_t> heal(Session& session, Backend& restored, const std::string& database) {
+  StoreOptions options;
+  options.journal = session.globals().journal;
+  // Of meaning to root: it works for whom the database belongs to, as with the store.
+  if (!is_postgres(database)) {
+    options.journal_owner_of =
+        std::filesystem::exists(database) ? database : (std::filesystem::path(database).parent_path() / ".").string();
+  }
+  return heal_from_journal(
+      restored, [&]() -> Result<Keyring> { return keyring_of(session, database); }, options);
+}
+
+std::string healed_text(const std::optional<std::uint64_t>& healed) {
+  return healed ? fmt::format("put forward again from the journal: {} records\n", *healed) : std::string();
+}
+
 ExitCode restore_postgres(Session& session, const RestoreArguments& arguments, const std::string& database) {
   Keyring keyring = keyring_of(session, database);
   const auto to = open_postgres(database, session.globals().schema, Access::creating);
@@ -86,13 +106,17 @@ ExitCode restore_postgres(Session& session, const RestoreArguments& arguments, c
     };
     return take(restore_into(arguments.backup, *to, std::move(keyring), how));
   }();
+  std::optional<std::uint64_t> healed;
+  if (!session.globals().journal.empty()) healed = take(heal(session, *to, database));
   Json json;
   json["workspaces"] = report.workspaces.size();
   json["owners"] = report.owners;
   json["tokens"] = report.tokens;
   json["written"] = report.written;
+  json["healed"] = healed ? Json(*healed) : Json(nullptr);
   session.answer(json, fmt::format("restored {} workspaces, {} owners and {} tokens: {} records written\n",
-                                   report.workspaces.size(), report.owners, report.tokens, report.written));
+                                   report.workspaces.size(), report.owners, report.tokens, report.written) +
+                           healed_text(healed));
   return ExitCode::ok;
 }
 
@@ -117,9 +141,18 @@ ExitCode run_restore(Session& session, const RestoreArguments& arguments) {
     return restore_postgres(session, arguments, database);
   }
   if (arguments.delete_extra) throw usage_failure("--delete-extra is for PostgreSQL; a file takes --overwrite");
+  std::optional<std::uint64_t> healed;
   const RestoreReport report = [&] {
     ProgressLine line("restored", session.quiet());
     tokenstore::RestoreOptions how;
+    if (!session.globals().journal.empty()) {
+      how.heal = [&](Backend& restored) -> Result<void> {
+        const auto done = heal(session, restored, database);
+        if (!done.ok()) return done.error();
+        healed = *done;
+        return {};
+      };
+    }
     how.sqlite.path = database;
     how.overwrite = arguments.overwrite;
     how.progress = [&line](std::uint64_t done, std::uint64_t total) {
@@ -137,9 +170,10 @@ ExitCode run_restore(Session& session, const RestoreArguments& arguments) {
   json["lost_suspensions"] = report.compared ? Json(report.lost.suspensions) : Json(nullptr);
   json["lost_tokens"] = report.compared ? Json(report.lost.tokens) : Json(nullptr);
   json["lost_changes"] = report.compared ? Json(report.lost.changes) : Json(nullptr);
-  session.answer(json, fmt::format("restored {} workspaces, {} owners and {} tokens, as of {}\n{}",
+  json["healed"] = healed ? Json(*healed) : Json(nullptr);
+  session.answer(json, fmt::format("restored {} workspaces, {} owners and {} tokens, as of {}\n{}{}",
                                    report.backup.workspaces, report.backup.owners, report.backup.tokens,
-                                   format_time(report.backup.made_at), losses_text(report)));
+                                   format_time(report.backup.made_at), healed_text(healed), losses_text(report)));
   session.note("whoever has the old file open gets an error, and has to open the store again");
   return ExitCode::ok;
 }

@@ -360,4 +360,34 @@ Result<HealReport> TokenStore::heal(const Actor& actor, const Progress& progress
   return impl_->heal(actor, progress);
 }
 
+Result<std::uint64_t> heal_from_journal(Backend& storage, const std::function<Result<Keyring>()>& keys,
+                                        const StoreOptions& options) {
+  if (options.journal.empty()) return Error(Status::invalid_argument, "no journal was given to heal from; name it");
+  // Borrowed: the caller keeps it.
+  const std::shared_ptr<Backend> borrowed(std::shared_ptr<void>(), &storage);
+  std::uint64_t healed = 0;
+  for (std::string after;;) {
+    const auto workspaces = storage.list_workspaces(after, heal_part);
+    if (!workspaces.ok()) return workspaces.error();
+    if (workspaces->empty()) return healed;
+    for (const WorkspaceRecord& record : *workspaces) {
+      after = record.workspace;
+      auto keyring = keys();
+      if (!keyring.ok()) return keyring.error();
+      StoreOptions one;
+      one.workspace = record.workspace;
+      one.create_workspace = false;
+      one.cache_bytes = 0;
+      one.journal = options.journal;
+      one.journal_owner_of = options.journal_owner_of;
+      one.clock = options.clock;
+      const auto store = TokenStore::open(borrowed, *std::move(keyring), std::move(one));
+      if (!store.ok()) return store.error();
+      // Opening has done it where the change feed tells, and goes on in upkeep where it fails: here nobody waits.
+      if (const auto rest = (*store)->heal(Actor::host()); !rest.ok()) return rest.error();
+      healed += (*store)->statistics().healed;
+    }
+  }
+}
+
 }  // namespace tokenstore

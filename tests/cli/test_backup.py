@@ -38,6 +38,50 @@ class Backup(StoreCase):
         again = self.succeed("restore", self.place, "--json").json
         self.assertEqual((again["compared"], again["lost_endings"], again["tokens"]), (True, 0, 1))
 
+    def test_what_the_journal_knows_does_not_live_again(self):
+        journal = ["--journal", self.directory / "tokens.journal"]
+        ended = self.issue("alice", "--scope", "read", *journal)
+        gone = self.issue("bob", "--scope", "read", *journal)
+        lives = self.issue("carol", "--scope", "read", *journal)
+        self.succeed("backup", self.place)
+        self.succeed("revoke", id_of(ended), "--reason", "lost", *journal)
+        self.succeed("delete", id_of(gone), "--yes", *journal)
+        self.succeed("owner", "suspend", "dora", *journal)
+        # With all that it would undo in the journal, nothing is lost.
+        done = self.succeed("restore", self.place, *journal)
+        self.assertIn("put forward again from the journal: 3 records\n", done.out)
+        self.assertIn("lost since the backup: 0 endings and 0 suspensions, which hold no more; 0 new tokens and 0 other "
+                      "changes\n", done.out)
+        # Without asking the journal again.
+        self.assertEqual(self.validate(ended, "read").out, "invalid: revoked\n")
+        self.assertEqual(self.validate(gone, "read").out, "invalid: unknown\n")
+        self.assertEqual(self.validate(lives, "read").code, OK)
+        self.assertTrue(self.succeed("owner", "show", "dora", "--json").json["suspended_at"])
+        self.assertEqual(self.succeed("show", id_of(ended), "--json").json["revoke_reason"], "lost")
+        self.assertEqual(self.validate(lives, "read", *journal).err, "")
+        # Once more, and with a new token that would be lost.
+        self.issue("alice", "--scope", "read", *journal)
+        self.assertIn("0 endings, 0 suspensions, 1 new tokens", self.fail_with(CONFLICT, "restore", self.place, *journal).err)
+        again = self.succeed("restore", self.place, "--overwrite", "--json", *journal).json
+        self.assertEqual((again["healed"], again["lost_endings"], again["lost_tokens"]), (3, 0, 1))
+        # The control: without the journal they live again.
+        self.assertIsNone(self.succeed("restore", self.place, "--overwrite", "--json").json["healed"])
+        self.assertEqual(self.validate(ended, "read").code, OK)
+        self.assertEqual(self.validate(gone, "read").code, OK)
+
+    def test_a_journal_that_cannot_be_used_ends_the_restoring_and_nothing_has_happened(self):
+        journal = self.directory / "tokens.journal"
+        token = self.issue("alice", "--scope", "read", "--journal", journal)
+        self.succeed("backup", self.place)
+        self.succeed("revoke", id_of(token), "--journal", journal)
+        whole = journal.read_bytes()
+        journal.write_bytes(whole[:150] + bytes([whole[150] ^ 1]) + whole[151:])
+        before = self.names()
+        refused = self.fail_with(DAMAGED, "restore", self.place, "--overwrite", "--journal", journal)
+        self.assertIn("is damaged at octet ", refused.err)
+        self.assertEqual(self.names(), before)
+        self.assertEqual(self.validate(token, "read").out, "invalid: revoked\n")
+
     def test_into_an_empty_place_nothing_is_kept(self):
         self.issue()
         self.succeed("backup", self.place, "--quiet")

@@ -438,6 +438,43 @@ TEST_CASE("a healing that is killed at any of its commits goes on when the store
   CHECK(left.size() == 4);  // from all of them to none
 }
 
+TEST_CASE("a storage that nobody uses yet is healed from its journal in every workspace") {
+  const Site site;
+  const auto keys = [](std::uint8_t octet) -> std::function<Result<Keyring>()> {
+    return [octet] {
+      std::array<std::uint8_t, master_key_size> master{};
+      master.fill(octet);
+      return Keyring::from_bytes(master);
+    };
+  };
+  const auto open = [&](const std::string& workspace, const std::string& journal) {
+    StoreOptions options;
+    options.workspace = workspace;
+    options.journal = journal;
+    return std::move(TokenStore::open(sqlite_backend({.path = site.database}).value(), keys(0x31)().value(), options))
+        .value();
+  };
+  const std::vector<std::string> workspaces{"default", "other", "third"};
+  std::vector<Kept> tokens;
+  tokens.reserve(workspaces.size());
+  for (const std::string& workspace : workspaces) tokens.push_back(issue(*open(workspace, site.journal)));
+  site.keep();
+  for (std::size_t i = 0; i < 2; ++i) REQUIRE(open(workspaces[i], site.journal)->revoke(host, tokens[i].id).ok());
+  site.put_back_file();
+  {
+    const auto storage = sqlite_backend({.path = site.database}).value();
+    CHECK(heal_from_journal(*storage, keys(0x31), {}).status() == Status::invalid_argument);
+    StoreOptions options;
+    options.journal = site.journal;
+    CHECK(heal_from_journal(*storage, keys(0x32), options).status() == Status::wrong_key);
+    CHECK(heal_from_journal(*storage, keys(0x31), options).value() == 2);
+    CHECK(heal_from_journal(*storage, keys(0x31), options).value() == 0);
+  }
+  CHECK(reason_in(*open(workspaces[0], {}), tokens[0]) == Reason::revoked);
+  CHECK(reason_in(*open(workspaces[1], {}), tokens[1]) == Reason::revoked);
+  CHECK(valid_in(*open(workspaces[2], {}), tokens[2]));
+}
+
 TEST_CASE("who may heal, and from what") {
   const Site site;
   auto store = site.open(site.journal);
