@@ -1,4 +1,4 @@
-// journal: reading it as an audit trail, verifying it, and accepting what is left of a damaged one.
+// journal: reading it as an audit trail, verifying it, accepting what is left of a damaged one, and healing from it.
 #include "tokenstore/journal.hpp"
 
 #include <fmt/format.h>
@@ -269,11 +269,36 @@ ExitCode run_journal_accept(Session& session, const JournalAcceptOptions& option
   return ExitCode::ok;
 }
 
+struct HealOptions {};
+
+ExitCode run_heal(Session& session, const HealOptions&) {
+  journal_of(session);
+  if (session.globals().read_only) throw usage_failure("heal writes to the database: leave out --read-only");
+  TokenStore& store = session.store();
+  const std::uint64_t at_opening = store.statistics().healed;
+  const HealReport report = [&] {
+    ProgressLine line("looked at", session.quiet());
+    return take(store.heal(session.actor(), [&line](std::uint64_t done, std::uint64_t total) {
+      line.update(done, total);
+      return true;
+    }));
+  }();
+  const Json json{{"looked_at", report.looked_at}, {"healed_at_opening", at_opening}, {"ended", report.ended},
+                  {"removed", report.removed},     {"settings", report.settings},     {"refused", report.refused}};
+  std::string text =
+      fmt::format("{} records looked at: {} tokens ended again, {} deleted again, {} settings put forward\n",
+                  report.looked_at, report.ended, report.removed, report.settings);
+  if (report.refused != 0)
+    text += fmt::format("{} are not genuine and were left: see tokenstore check\n", report.refused);
+  session.answer(json, text);
+  return report.refused == 0 ? ExitCode::ok : ExitCode::damaged;
+}
+
 }  // namespace
 
 void add_journal_commands(CLI::App& app, Run& chosen) {
   CLI::App* group =
-      app.add_subcommand("journal", "Read the journal as an audit trail, verify it, accept what is left of it");
+      app.add_subcommand("journal", "Read the journal as an audit trail, verify it, accept what is left, heal from it");
   group->require_subcommand(1)->fallthrough();
 
   std::shared_ptr<EntriesOptions> show;
@@ -298,6 +323,9 @@ void add_journal_commands(CLI::App& app, Run& chosen) {
       add_command(*group, chosen, "accept", "Go on from what is good of a damaged journal; keeps the damaged file",
                   run_journal_accept, accept);
   command->add_flag("--yes,-y", accept->yes, "Do not ask");
+
+  std::shared_ptr<HealOptions> heal;
+  add_command(*group, chosen, "heal", "Put forward again what went back behind the journal", run_heal, heal);
 }
 
 }  // namespace tokenstore::cli

@@ -4,6 +4,7 @@ import os
 import pty
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import time
@@ -55,6 +56,36 @@ class Journal(StoreCase):
         # The database is right without the journal, and nothing is said twice.
         self.assertEqual(self.validate(token, "read").out, "invalid: revoked\n")
         self.assertEqual(self.validate(token, "read", "--journal", self.journal).err, "")
+
+    def test_a_single_row_that_was_put_back_is_healed_when_somebody_says_so(self):
+        token = self.issue("alice", "--scope", "read", "--journal", self.journal)
+        other = self.issue("alice", "--scope", "read", "--journal", self.journal)
+        earlier = self.directory / "earlier.db"
+        shutil.copy(self.db, earlier)
+        self.succeed("revoke", id_of(token), "--journal", self.journal)
+        self.succeed("revoke", id_of(other), "--journal", self.journal)
+        database = sqlite3.connect(self.db)
+        database.execute("ATTACH ? AS earlier", (str(earlier),))
+        database.execute("DELETE FROM main.token")
+        database.execute("INSERT INTO main.token SELECT * FROM earlier.token")
+        database.commit()
+        self.assertEqual(self.validate(token, "read").code, OK)  # the control
+        database.execute("UPDATE main.token SET scopes = 'write' WHERE id = ?", (id_of(other),))
+        database.commit()
+        database.close()
+        healed = self.run_command("journal", "heal", "--json", "--journal", self.journal)
+        self.assertEqual(healed.code, DAMAGED)
+        self.assertEqual(healed.json, {"looked_at": 2, "healed_at_opening": 0, "ended": 1, "removed": 0, "settings": 0,
+                                       "refused": 1})
+        self.assertEqual(self.validate(token, "read").out, "invalid: revoked\n")
+        self.assertEqual(self.validate(other, "read").out, "invalid: tampered\n")
+        said = self.run_command("journal", "heal", "--journal", self.journal)
+        self.assertEqual(said.code, DAMAGED)
+        self.assertIn("2 records looked at: 0 tokens ended again", said.out)
+        self.assertIn("1 are not genuine and were left", said.out)
+        self.assertIn("no journal", self.fail_with(USAGE, "journal", "heal").err)
+        self.fail_with(USAGE, "journal", "heal", "--read-only", "--journal", self.journal)
+        self.fail_with(REFUSED, "journal", "heal", "--as", "user:alice", "--journal", self.journal)
 
     def test_a_journal_that_others_can_read_is_refused_and_nothing_is_changed(self):
         token = self.issue("alice", "--scope", "read", "--journal", self.journal)

@@ -12,7 +12,7 @@ COMMANDS = ["init", "issue", "list", "show", "validate", "expire", "revoke", "de
             "check", "pattern", "stats", "backup", "restore", "copy", "journal", "keygen", "completion"]
 GROUPS = {"owner": ["show", "list", "suspend", "resume", "allow", "revoke-all"], "policy": ["show", "set"],
           "key": ["list", "status", "add", "activate", "retire", "remove", "reseal"],
-          "journal": ["show", "verify", "accept"]}
+          "journal": ["show", "verify", "accept", "heal"]}
 LEAVES = [[command] for command in COMMANDS if command not in GROUPS] + [
     [group, command] for group, commands in GROUPS.items() for command in commands]
 

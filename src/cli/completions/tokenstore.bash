@@ -18,7 +18,7 @@ _tokenstore_words() {
     owner) echo "show list suspend resume allow revoke-all" ;;
     policy) echo "show set" ;;
     key) echo "list status add activate retire remove reseal" ;;
-    journal) echo "show verify accept" ;;
+    journal) echo "show verify accept heal" ;;
     "journal accept") echo "--yes" ;;
     "journal show") echo "--from --to --owner --token --actor --kind --after --follow" ;;
     "key retire" | "key remove") echo "--yes" ;;
