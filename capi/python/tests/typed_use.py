@@ -90,7 +90,8 @@ def main(path: str) -> None:
     alice, root = Actor.user("alice"), Actor.administrator("root")
     keyring = Keyring.generate()
     keyring.add("0B", bytes(32), KeyUse.VERIFY_ONLY)
-    with tokenstore.open(path, upkeep_thread=True, durability=tokenstore.Durability.FULL) as store:
+    durability = tokenstore.Durability.FULL
+    with tokenstore.open(path, upkeep_thread=True, durability=durability, journal=Path(path + ".journal")) as store:
         use(store, root, alice)
     clock = ManualClock(datetime(2030, 1, 1, tzinfo=timezone.utc))
     with tokenstore.open_memory(key=keyring, clock=clock, workspace="acme", cache_bytes=1 << 20) as store:
