@@ -81,7 +81,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_6ef2bb46cb79
+#define tokenstore tokenstore_0_1_0_723b891afb09
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -848,7 +848,7 @@ typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t to
 /* What was put forward again from the journal because storage had gone back behind it. */
 typedef struct tokenstore_heal_summary {
   size_t struct_size;
-  uint64_t looked_at; /* records that the journal restricts */
+  uint64_t looked_at; /* lines of the journal that tell of a record's latest state */
   uint64_t ended;     /* tokens that have ended again, or end again when they were to */
   uint64_t removed;   /* tokens that had been deleted, and are deleted again */
   uint64_t settings;  /* owners and the workspace */
@@ -858,7 +858,7 @@ typedef struct tokenstore_heal_summary {
 
 /* Puts forward again what storage shows in an earlier state than the journal knows. Opening does it where the database
  * is older than its journal, and upkeep as soon as it is noticed; until then such records are denied
- * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (records looked at) and `context` may be NULL; what was put forward
+ * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (lines looked at) and `context` may be NULL; what was put forward
  * before an error stays so. Errors: PERMISSION_DENIED, UNSUPPORTED (no journal), CONFLICT (`progress` has stopped it),
  * READ_ONLY, JOURNAL_DAMAGED, NOT_JOURNALED, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor,
@@ -3249,7 +3249,7 @@ struct ResealResult {
 
 /// What was put forward again from the journal because storage had gone back behind it.
 struct HealReport {
-  std::uint64_t looked_at = 0;  ///< records that the journal restricts
+  std::uint64_t looked_at = 0;  ///< lines of the journal that tell of a record's latest state
   std::uint64_t ended = 0;      ///< tokens that have ended again, or end again when they were to
   std::uint64_t removed = 0;    ///< tokens that had been deleted, and are deleted again
   std::uint64_t settings = 0;   ///< owners and the workspace

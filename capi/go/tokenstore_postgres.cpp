@@ -64,7 +64,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_postgres_0_1_0_42829eba1364
+#define tokenstore tokenstore_postgres_0_1_0_1323ce99441e
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -831,7 +831,7 @@ typedef int32_t (*tokenstore_progress)(void* context, uint64_t done, uint64_t to
 /* What was put forward again from the journal because storage had gone back behind it. */
 typedef struct tokenstore_heal_summary {
   size_t struct_size;
-  uint64_t looked_at; /* records that the journal restricts */
+  uint64_t looked_at; /* lines of the journal that tell of a record's latest state */
   uint64_t ended;     /* tokens that have ended again, or end again when they were to */
   uint64_t removed;   /* tokens that had been deleted, and are deleted again */
   uint64_t settings;  /* owners and the workspace */
@@ -841,7 +841,7 @@ typedef struct tokenstore_heal_summary {
 
 /* Puts forward again what storage shows in an earlier state than the journal knows. Opening does it where the database
  * is older than its journal, and upkeep as soon as it is noticed; until then such records are denied
- * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (records looked at) and `context` may be NULL; what was put forward
+ * (TOKENSTORE_REASON_ROLLED_BACK). `progress` (lines looked at) and `context` may be NULL; what was put forward
  * before an error stays so. Errors: PERMISSION_DENIED, UNSUPPORTED (no journal), CONFLICT (`progress` has stopped it),
  * READ_ONLY, JOURNAL_DAMAGED, NOT_JOURNALED, UNAVAILABLE, UNKNOWN, STORAGE_FULL. Since 0.1. */
 TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_heal(tokenstore_store* store, const tokenstore_actor* actor,
@@ -1558,15 +1558,15 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_postgres_backend(const tok
 #endif
 
 #endif /* TOKENSTORE_POSTGRES_H */
-#define tokenstore_store tokenstore_postgres_0_1_0_42829eba1364_tokenstore_store
-#define tokenstore_error tokenstore_postgres_0_1_0_42829eba1364_tokenstore_error
-#define tokenstore_keyring tokenstore_postgres_0_1_0_42829eba1364_tokenstore_keyring
-#define tokenstore_token tokenstore_postgres_0_1_0_42829eba1364_tokenstore_token
-#define tokenstore_page tokenstore_postgres_0_1_0_42829eba1364_tokenstore_page
-#define tokenstore_owner tokenstore_postgres_0_1_0_42829eba1364_tokenstore_owner
-#define tokenstore_owner_page tokenstore_postgres_0_1_0_42829eba1364_tokenstore_owner_page
-#define tokenstore_check_report tokenstore_postgres_0_1_0_42829eba1364_tokenstore_check_report
-#define tokenstore_key_report tokenstore_postgres_0_1_0_42829eba1364_tokenstore_key_report
+#define tokenstore_store tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_store
+#define tokenstore_error tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_error
+#define tokenstore_keyring tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_keyring
+#define tokenstore_token tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_token
+#define tokenstore_page tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_page
+#define tokenstore_owner tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_owner
+#define tokenstore_owner_page tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_owner_page
+#define tokenstore_check_report tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_check_report
+#define tokenstore_key_report tokenstore_postgres_0_1_0_1323ce99441e_tokenstore_key_report
 
 // ---- src/base/at_fork.hpp ------------------------------------------------------------------------------------
 
@@ -3296,7 +3296,7 @@ struct ResealResult {
 
 /// What was put forward again from the journal because storage had gone back behind it.
 struct HealReport {
-  std::uint64_t looked_at = 0;  ///< records that the journal restricts
+  std::uint64_t looked_at = 0;  ///< lines of the journal that tell of a record's latest state
   std::uint64_t ended = 0;      ///< tokens that have ended again, or end again when they were to
   std::uint64_t removed = 0;    ///< tokens that had been deleted, and are deleted again
   std::uint64_t settings = 0;   ///< owners and the workspace

@@ -135,7 +135,7 @@ func (s *Store) Reseal(ctx context.Context, actor Actor, cursor string, budget t
 
 // Healed is what Heal put forward again from the journal.
 type Healed struct {
-	LookedAt uint64 // records that the journal restricts
+	LookedAt uint64 // lines of the journal that tell of a record's latest state
 	Ended    uint64 // tokens that have ended again, or end again when they were to
 	Removed  uint64 // tokens that had been deleted, and are deleted again
 	Settings uint64 // owners and the workspace

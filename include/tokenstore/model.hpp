@@ -202,7 +202,7 @@ struct ResealResult {
 
 /// What was put forward again from the journal because storage had gone back behind it.
 struct HealReport {
-  std::uint64_t looked_at = 0;  ///< records that the journal restricts
+  std::uint64_t looked_at = 0;  ///< lines of the journal that tell of a record's latest state
   std::uint64_t ended = 0;      ///< tokens that have ended again, or end again when they were to
   std::uint64_t removed = 0;    ///< tokens that had been deleted, and are deleted again
   std::uint64_t settings = 0;   ///< owners and the workspace

@@ -286,7 +286,7 @@ ExitCode run_heal(Session& session, const HealOptions&) {
   const Json json{{"looked_at", report.looked_at}, {"healed_at_opening", at_opening}, {"ended", report.ended},
                   {"removed", report.removed},     {"settings", report.settings},     {"refused", report.refused}};
   std::string text =
-      fmt::format("{} records looked at: {} tokens ended again, {} deleted again, {} settings put forward\n",
+      fmt::format("{} lines looked at: {} tokens ended again, {} deleted again, {} settings put forward\n",
                   report.looked_at, report.ended, report.removed, report.settings);
   if (report.refused != 0)
     text += fmt::format("{} are not genuine and were left: see tokenstore check\n", report.refused);

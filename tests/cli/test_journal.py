@@ -81,7 +81,7 @@ class Journal(StoreCase):
         self.assertEqual(self.validate(other, "read").out, "invalid: tampered\n")
         said = self.run_command("journal", "heal", "--journal", self.journal)
         self.assertEqual(said.code, DAMAGED)
-        self.assertIn("2 records looked at: 0 tokens ended again", said.out)
+        self.assertIn("2 lines looked at: 0 tokens ended again", said.out)
         self.assertIn("1 are not genuine and were left", said.out)
         self.assertIn("no journal", self.fail_with(USAGE, "journal", "heal").err)
         self.fail_with(USAGE, "journal", "heal", "--read-only", "--journal", self.journal)

@@ -232,7 +232,7 @@ class Resealed:
 class Healed:
     """What was put forward again from the journal."""
 
-    looked_at: int  #: records that the journal restricts
+    looked_at: int  #: lines of the journal that tell of a record's latest state
     ended: int  #: tokens that have ended again, or end again when they were to
     removed: int  #: tokens that had been deleted, and are deleted again
     settings: int  #: owners and the workspace
