@@ -87,6 +87,19 @@ func WithJournal(path string) Option {
 	return text(func(o *C.tokenstore_open_options, t *C.char, size C.size_t) { o.journal, o.journal_size = t, size }, path)
 }
 
+// WithJournalSegments says when the journal begins a new segment, in Maintain: when this one has grown by so many bytes (0: 64
+// MiB), or is so old (0: however old it is). Earlier ones are kept until an administrator removes them.
+func WithJournalSegments(bytes int64, age time.Duration) Option {
+	return func(s *settings) (err error) {
+		if bytes < 0 {
+			return invalid("the bytes of a segment are negative: set a positive number, or 0 for the default")
+		}
+		s.options.journal_segment_bytes = C.int64_t(bytes)
+		s.options.journal_segment_age_ms, err = milliseconds(age, "the age of a segment")
+		return err
+	}
+}
+
 // WithWorkspace opens the store for a tenant; without it, "default". One file holds many.
 func WithWorkspace(name string) Option {
 	return text(func(o *C.tokenstore_open_options, t *C.char, size C.size_t) { o.workspace, o.workspace_size = t, size }, name)

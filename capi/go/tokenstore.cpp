@@ -24,6 +24,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <dirent.h>
 #include <exception>
 #include <fcntl.h>
 #include <filesystem>
@@ -81,7 +82,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_723b891afb09
+#define tokenstore tokenstore_0_1_0_96ef21e64da3
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -432,6 +433,8 @@ typedef struct tokenstore_open_options {
   const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
   const char* journal; /* a file outside the database that testifies to what was ended (docs/audit.md); empty: none */
   size_t journal_size;
+  int64_t journal_segment_bytes;  /* a new segment when this one has grown by so much; 0: 64 MiB */
+  int64_t journal_segment_age_ms; /* and when it is so old; 0: however old it is. Earlier ones are kept */
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -1093,6 +1096,183 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_copy(tokenstore_store* sto
                                                            int32_t delete_extra, tokenstore_progress progress,
                                                            void* context, tokenstore_copy_summary* out_summary,
                                                            tokenstore_error** out_error);
+
+/* ---- The journal as an audit trail -------------------------------------------------------------
+ * Reads the file that tokenstore_open_options.journal names, and the segments kept beside it: docs/audit.md. No store
+ * need be open; stores may append meanwhile, and are not kept waiting. Nothing is told that the keyring does not vouch
+ * for. Keys that are retired or gone vouch for nothing: what was written under one cannot be read. */
+
+/* What was done. */
+enum {
+  TOKENSTORE_DEED_ISSUED = 1,
+  TOKENSTORE_DEED_REVOKED = 2,
+  TOKENSTORE_DEED_EXPIRED = 3, /* at once or, `ends_at` says, later */
+  TOKENSTORE_DEED_REMOVED = 4, /* deleted by somebody */
+  TOKENSTORE_DEED_PURGED = 5,  /* deleted because it had ended long ago */
+  TOKENSTORE_DEED_SUSPENDED = 6,
+  TOKENSTORE_DEED_RESUMED = 7,
+  TOKENSTORE_DEED_OWNER_SET = 8,
+  TOKENSTORE_DEED_ALL_REVOKED = 9,
+  TOKENSTORE_DEED_POLICY_SET = 10,
+  TOKENSTORE_DEED_WORKSPACE_MADE = 11,
+  TOKENSTORE_DEED_RESEALED = 12,
+  TOKENSTORE_DEED_LEARNED = 13, /* another host's change, as storage shows it */
+  TOKENSTORE_DEED_HEALED = 14,  /* put forward again from the journal */
+  TOKENSTORE_DEED_KEY_ADDED = 15,
+  TOKENSTORE_DEED_KEY_ACTIVATED = 16,
+  TOKENSTORE_DEED_KEY_RETIRED = 17,
+  TOKENSTORE_DEED_KEY_REMOVED = 18,
+  TOKENSTORE_DEED_ACCEPTED = 19 /* what is left of a damaged journal, by an administrator */
+};
+/* "issued", "revoked", ... for a number; "unrecognised" for another. Never fails. Since 0.1. */
+TOKENSTORE_API const char* tokenstore_deed_name(int32_t deed);
+
+/* What was changed. */
+enum {
+  TOKENSTORE_JOURNALED_TOKEN = 1,
+  TOKENSTORE_JOURNALED_OWNER = 2,
+  TOKENSTORE_JOURNALED_WORKSPACE = 3,
+  TOKENSTORE_JOURNALED_STORE = 4
+};
+
+typedef struct tokenstore_journal_entry {
+  size_t struct_size;
+  uint64_t number; /* from 1 on, over all segments; 0: carried over from segments that are gone */
+  uint64_t segment;
+  int64_t at;        /* 0: not known */
+  int64_t ends_at;   /* of a token: its end since; 0: not known, TOKENSTORE_NEVER: none */
+  uint64_t revision; /* of the record since; 0: none */
+  int32_t deed;      /* TOKENSTORE_DEED_... */
+  int32_t record;    /* TOKENSTORE_JOURNALED_... */
+  int32_t gone;      /* flag: the record was deleted */
+  int32_t reserved;
+  const char* workspace;
+  size_t workspace_size;
+  const char* token_id; /* of a token */
+  size_t token_id_size;
+  const char* key_id; /* of a key that was added, activated, retired or removed */
+  size_t key_id_size;
+  const char* owner; /* whom it concerns, if known */
+  size_t owner_size;
+  const char* actor; /* "host", "user:NAME" or "administrator:NAME"; empty: not known */
+  size_t actor_size;
+  const char* reason;
+  size_t reason_size;
+} tokenstore_journal_entry;
+#define TOKENSTORE_JOURNAL_ENTRY_SIZE_1_0 (offsetof(tokenstore_journal_entry, reason_size) + sizeof(size_t))
+
+/* Told of an entry, whose struct and texts are valid during the call. Return 0 to go on, anything else to stop. */
+typedef int32_t (*tokenstore_journal_take)(void* context, const tokenstore_journal_entry* entry);
+
+typedef struct tokenstore_journal_query {
+  size_t struct_size;
+  int64_t from; /* only what was done then or later; 0: from the beginning */
+  int64_t to;   /* only what was done before then; 0: to the end */
+  int32_t deed; /* TOKENSTORE_DEED_...; 0: any */
+  int32_t reserved;
+  const char* workspace; /* this and the following: empty: any */
+  size_t workspace_size;
+  const char* owner;
+  size_t owner_size;
+  const char* token_id;
+  size_t token_id_size;
+  const char* actor; /* as it is written, or the name in it alone */
+  size_t actor_size;
+  const char* after; /* the `next` of an earlier reading: what comes behind it. Empty: from the beginning */
+  size_t after_size;
+} tokenstore_journal_query;
+#define TOKENSTORE_JOURNAL_QUERY_SIZE_1_0 (offsetof(tokenstore_journal_query, after_size) + sizeof(size_t))
+
+enum {
+  TOKENSTORE_PROBLEM_DAMAGED = 1, /* altered, cut short, or not what belongs there */
+  TOKENSTORE_PROBLEM_MISSING = 2, /* a segment is gone, though not the earliest */
+  TOKENSTORE_PROBLEM_NO_KEY = 3   /* written under a key that is retired or not in the keyring: it cannot be told */
+};
+
+typedef struct tokenstore_journal_problem {
+  size_t struct_size;
+  int32_t kind;     /* TOKENSTORE_PROBLEM_... */
+  int32_t accepted; /* flag: an administrator has looked at it, and a later entry says so */
+  uint64_t segment;
+  uint64_t octet; /* where in the file; what is before it is good */
+  uint64_t entry; /* the number of the last good entry before it */
+  const char* file;
+  size_t file_size;
+  const char* what; /* one line */
+  size_t what_size;
+} tokenstore_journal_problem;
+#define TOKENSTORE_JOURNAL_PROBLEM_SIZE_1_0 (offsetof(tokenstore_journal_problem, what_size) + sizeof(size_t))
+
+/* Told of each problem when all was read; struct and texts are valid during the call. */
+typedef void (*tokenstore_journal_found)(void* context, const tokenstore_journal_problem* problem);
+
+typedef struct tokenstore_journal_report {
+  size_t struct_size;
+  uint64_t segments;      /* that are good, to the end */
+  uint64_t first_segment; /* more than 1: those before it are no longer there, which is no damage */
+  uint64_t entries;       /* that are good */
+  uint64_t last_entry;    /* the number of the last of them */
+  uint64_t torn;     /* bytes of a write at the end that did not come to its own: acknowledged to nobody, no damage */
+  uint64_t problems; /* in all */
+  int32_t damaged;   /* flag: something is damaged or missing that nobody has accepted */
+  int32_t lacks_key; /* flag: something could not be read for lack of a key */
+  char store[40];    /* the store's id: 32 hexadecimal digits and a zero byte; zeroes if nothing could be read */
+} tokenstore_journal_report;
+#define TOKENSTORE_JOURNAL_REPORT_SIZE_1_0 (offsetof(tokenstore_journal_report, store) + 40)
+
+#define TOKENSTORE_JOURNAL_PLACE_MAX 200
+
+typedef struct tokenstore_journal_reading {
+  size_t struct_size;
+  uint64_t told;     /* entries */
+  int32_t stopped;   /* flag: `take` has stopped it */
+  int32_t damaged;   /* flag: of what was read, something is damaged or missing that nobody has accepted */
+  int32_t lacks_key; /* flag: of what was to be read, something could not be for lack of a key */
+  int32_t reserved;
+  size_t next_size;
+  char next[TOKENSTORE_JOURNAL_PLACE_MAX]; /* `after` of the next reading, also in a later process */
+} tokenstore_journal_reading;
+#define TOKENSTORE_JOURNAL_READING_SIZE_1_0 (offsetof(tokenstore_journal_reading, next) + TOKENSTORE_JOURNAL_PLACE_MAX)
+
+/* Tells the entries of all segments in order; `query` may be NULL: all. A damaged journal is told as far as it is good,
+ * and on from the next segment. Entries that were written last may be left for the next reading, if somebody is
+ * writing. `found` may be NULL. Errors: WRONG_KEY (nothing can be read with the keyring), CANNOT_OPEN, NEWER_SCHEMA,
+ * UNAVAILABLE. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_journal_read(
+    const char* journal, size_t journal_size, const tokenstore_keyring* keyring, const tokenstore_journal_query* query,
+    tokenstore_journal_take take, tokenstore_journal_found found, void* context,
+    tokenstore_journal_reading* out_reading, tokenstore_error** out_error);
+
+/* Reads all of it: every frame, the chain from one to the next and from segment to segment, numbers without a gap, and
+ * that all are one store's. Damage is in the report, and no error. Of a journal that was cut off exactly behind an
+ * entry nothing shows in it: compare `last_entry` with what was known before. `found` may be NULL. Errors: as
+ * tokenstore_journal_read. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_journal_verify(const char* journal, size_t journal_size,
+                                                                     const tokenstore_keyring* keyring,
+                                                                     tokenstore_journal_found found, void* context,
+                                                                     tokenstore_journal_report* out_report,
+                                                                     tokenstore_error** out_error);
+
+typedef struct tokenstore_journal_acceptance {
+  size_t struct_size;
+  uint64_t segment;                    /* the new one */
+  uint64_t last_entry;                 /* the last that was good */
+  size_t kept_file_size;               /* 0: the file that was in use was missing */
+  char kept_file[TOKENSTORE_PATH_MAX]; /* where it is now */
+} tokenstore_journal_acceptance;
+#define TOKENSTORE_JOURNAL_ACCEPTANCE_SIZE_1_0 \
+  (offsetof(tokenstore_journal_acceptance, kept_file) + TOKENSTORE_PATH_MAX)
+
+/* After somebody has looked: a new segment goes on from what can be verified, and begins with all that it restricts; an
+ * entry in it says what was accepted, and by whom. The file that was in use is kept beside it under its number, and
+ * nothing is deleted. Interrupted anywhere, the journal is as it was or as it shall be. Stores go on with it. Errors:
+ * PERMISSION_DENIED (a user), REFUSED (nothing is damaged, or nothing can be verified), STORAGE_FULL, and as
+ * tokenstore_journal_read. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_journal_accept(const char* journal, size_t journal_size,
+                                                                     const tokenstore_keyring* keyring,
+                                                                     const tokenstore_actor* actor,
+                                                                     tokenstore_journal_acceptance* out_acceptance,
+                                                                     tokenstore_error** out_error);
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -3323,7 +3503,7 @@ struct JournalEntry {
   RecordKind kind = RecordKind::token;  ///< of the record that was changed
   bool gone = false;                    ///< the record was deleted; else `revision` is its since, and 0 is none
   RecordRevision revision = 0;
-  UnixMillis ends_at = never;  ///< of a token: its end since
+  UnixMillis ends_at = never;  ///< of a token: its end since; 0: it had ended, and when is not known
   std::string_view workspace{};
   std::string_view token_id{};  ///< of a token
   std::string_view key_id{};    ///< of a key that was added, activated, retired or removed
@@ -7405,12 +7585,18 @@ struct Learned {
 
 class Journal {
  public:
+  /// A segment grows by this much, and by as much as its summary takes, before there is a new one; unless another
+  /// number is asked for.
+  static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
+
   struct Parts {
     Whereabouts where;
     seal::LiveSealer& keys;
     const seal::Place& place;
     base::EffectiveClock& clock;
     RandomSource& random;
+    std::uint64_t segment_bytes = segment_growth;
+    UnixMillis segment_age = no_end;
   };
   /// Errors as of Log::open().
   static Result<std::unique_ptr<Journal>> open(Parts parts);
@@ -7431,12 +7617,9 @@ class Journal {
   Result<void> append(Draft draft, std::uint64_t feed_revision, Whose whose = Whose::own) noexcept;
   /// Writes what has waited, durable on return.
   Result<void> write_waiting() noexcept;
-  /// Begins a new segment if the active one has grown enough, or is written under a key that is no longer the active
-  /// one, which could then not be retired. Part of upkeep.
+  /// Begins a new segment if the active one has grown enough, is old enough, or is written under a key that is no
+  /// longer the active one, which could then not be retired. Part of upkeep.
   Result<void> tidy() noexcept;
-
-  /// A segment grows by this much, and by as much as its summary takes, before there is a new one.
-  static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
 
   Learned learned();
   /// The highest revision of the workspace's change feed that the journal has heard of, since it was last healed().
@@ -7744,8 +7927,12 @@ Result<void> Journal::write_waiting() noexcept {
 }
 
 bool Journal::is_due(const Position& position) const noexcept {
-  return position.key_id != parts_.keys.now().active_key_id() ||
-         position.offset - position.summary_end > segment_growth + position.summary_end;
+  if (position.key_id != parts_.keys.now().active_key_id()) return true;
+  const std::uint64_t grown = position.offset - position.summary_end;
+  if (grown > parts_.segment_bytes && grown - parts_.segment_bytes > position.summary_end) return true;
+  // A clock that was ahead when the segment was made only makes it last longer.
+  const UnixMillis now = parts_.clock.now();
+  return grown != 0 && now > position.made_at && now - position.made_at >= parts_.segment_age;
 }
 
 Result<void> Journal::tidy() noexcept {
@@ -8123,6 +8310,10 @@ namespace {
 
 constexpr std::size_t least_digits = 6;
 
+struct CloseFolder {
+  void operator()(DIR* names) const noexcept { ::closedir(names); }
+};
+
 /// Empty: the name is not that of a segment.
 std::optional<std::uint64_t> number_in(std::string_view name, std::string_view journal) noexcept {
   if (!name.starts_with(journal) || name.size() < journal.size() + 1 + least_digits) return std::nullopt;
@@ -8141,15 +8332,17 @@ std::string path_of_segment(const std::string& path, std::uint64_t segment) {
 }
 
 Result<std::vector<std::uint64_t>> kept_segments(const std::string& path) {
-  const std::filesystem::path journal(path);
-  const std::string name = journal.filename().string();
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string_view name = slash == std::string::npos ? path : std::string_view(path).substr(slash + 1);
   std::vector<std::uint64_t> numbers;
-  std::error_code problem;
-  std::filesystem::directory_iterator at(journal.has_parent_path() ? journal.parent_path() : ".", problem);
-  for (; !problem && at != std::filesystem::directory_iterator(); at.increment(problem)) {
-    if (const auto number = number_in(at->path().filename().string(), name)) numbers.push_back(*number);
+  // Not by std::filesystem, which ends the program where there is no memory for a name.
+  const std::unique_ptr<DIR, CloseFolder> names(::opendir(folder.c_str()));
+  if (!names) return failed_call(path, "looked for", errno);
+  for (errno = 0; const dirent* entry = ::readdir(names.get()); errno = 0) {  // NOLINT(concurrency-mt-unsafe): our own
+    if (const auto number = number_in(entry->d_name, name)) numbers.push_back(*number);
   }
-  if (problem) return failed_call(path, "looked for", problem.value());
+  if (errno != 0) return failed_call(path, "looked for", errno);
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }
@@ -14016,6 +14209,11 @@ struct StoreOptions {
   /// A file outside the database that testifies to what was ended, so that an older database brings nothing back
   /// (docs/audit.md). Made if it is missing; shared by the processes of this machine. Empty: none.
   std::string journal{};
+  /// When the journal begins a new segment, in upkeep: when this one has grown by so many octets since it began, and by
+  /// as many as it began with (0: 64 MiB), or is so old and holds anything (0: however old it is). Earlier segments are
+  /// kept until an administrator removes them.
+  std::uint64_t journal_segment_bytes = 0;
+  std::chrono::milliseconds journal_segment_age{0};
   /// Of meaning if root runs the program: the journal may belong to whom this file or directory belongs to.
   std::string journal_owner_of{};
   std::shared_ptr<Clock> clock{};          ///< null: the system's
@@ -16570,6 +16768,9 @@ Result<void> check_opening(const std::shared_ptr<Backend>& backend, const StoreO
   if (options.use_interval.count() < 1) {
     return Error(Status::invalid_argument, "the interval for writing last uses is below 1 ms");
   }
+  if (options.journal_segment_age.count() < 0) {
+    return Error(Status::invalid_argument, "the age of a journal's segment is below zero; give 0 for none");
+  }
   return {};
 }
 
@@ -16578,12 +16779,17 @@ Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend,
   if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
+  const std::uint64_t segment_bytes =
+      options.journal_segment_bytes != 0 ? options.journal_segment_bytes : journal::Journal::segment_growth;
+  const UnixMillis segment_age =
+      options.journal_segment_age.count() != 0 ? options.journal_segment_age.count() : journal::no_end;
   const journal::Whereabouts where{options.journal, options.journal_owner_of, backend->read_only()};
   auto sealer = std::make_unique<seal::LiveSealer>(std::move(keys.sealer), std::move(keys.source), keys.mark);
   auto impl =
       std::make_unique<TokenStore::Impl>(std::move(backend), std::move(sealer), *std::move(place), std::move(options));
   if (!where.path.empty()) {
-    auto opened = journal::Journal::open({where, *impl->sealer, impl->place, impl->clock, *impl->random});
+    auto opened = journal::Journal::open(
+        {where, *impl->sealer, impl->place, impl->clock, *impl->random, segment_bytes, segment_age});
     if (!opened.ok()) return opened.error();
     impl->journal = std::move(*opened);
     impl->heal_at_opening();
@@ -23906,35 +24112,6 @@ extern "C" TOKENSTORE_API void tokenstore_error_free(tokenstore_error* error) {
 
 }  // namespace tokenstore::capi
 
-// ---- capi/src/open_options.hpp -------------------------------------------------------------------------------
-
-/// What tokenstore_open_options says about a store, whatever its storage. What breaks a rule is a Failure.
-/// Stateless; any thread.
-
-
-
-namespace tokenstore::capi {
-
-/// The keyring that the options hold, if they hold one; files and credentials are left to those below.
-std::optional<Keyring> keyring_of(const tokenstore_open_options& options);
-/// The path of the key file, or empty.
-std::string key_file_of(const tokenstore_open_options& options);
-/// From TOKENSTORE_KEY_FILE_... added up.
-KeyFileTrust key_file_trust_of(std::int32_t trust);
-/// The name of systemd's credential; empty if the options name none.
-std::string key_credential_of(const tokenstore_open_options& options);
-/// The host's own source of keys; null if the options have none.
-std::shared_ptr<KeySource> key_source_of(const tokenstore_open_options& options);
-/// That, or a key file or credential that they name, for storage that keeps no key file beside it; null: none of them.
-std::shared_ptr<KeySource> any_key_source_of(const tokenstore_open_options& options);
-/// What can be read only once: the keyring that the options hold, or a descriptor's.
-std::optional<Keyring> keyring_or_descriptor_of(const tokenstore_open_options& options);
-StoreOptions store_options_of(const tokenstore_open_options& options);
-/// Refuses what only SQLite understands.
-void refuse_sqlite_options(const tokenstore_open_options& options, std::string_view instead);
-
-}  // namespace tokenstore::capi
-
 // ---- capi/src/structs.hpp ------------------------------------------------------------------------------------
 
 /// Structs of the C ABI on their way in and out, whatever version of the header the caller was compiled
@@ -23993,6 +24170,202 @@ void write_struct(Struct* out, std::size_t size_1_0, std::string_view what, Stru
   ::tokenstore::capi::read_struct<type>(given, TOKENSTORE_##NAME##_SIZE_1_0, what)
 #define TOKENSTORE_WRITE(type, NAME, out, what, answer) \
   ::tokenstore::capi::write_struct<type>(out, TOKENSTORE_##NAME##_SIZE_1_0, what, answer)
+
+// ---- capi/src/journal.cpp ------------------------------------------------------------------------------------
+
+// The journal as an audit trail.
+
+
+
+
+
+
+namespace tokenstore::capi {
+
+namespace {
+
+std::string journal_path(const char* data, std::size_t size) {
+  return path(data, size, "the path of the journal");
+}
+
+/// A copy, because the sealer takes the keys over.
+Keyring keys_of(const tokenstore_keyring* keyring) {
+  return take(Keyring::from_text(need(keyring, "the keyring").keyring.reveal_text().reveal()));
+}
+
+/// Texts with a zero byte behind them, as the library hands them out; the memory is used again for each entry.
+class EntryTexts {
+ public:
+  const char* keep(std::string_view text, std::size_t& size) {
+    std::string& kept = texts_.at(used_++);
+    kept = text;
+    return returned_text(kept, &size);
+  }
+  void begin() noexcept { used_ = 0; }
+
+ private:
+  std::array<std::string, 6> texts_;
+  std::size_t used_ = 0;
+};
+
+tokenstore_journal_entry described(const JournalEntry& entry, EntryTexts& texts) {
+  tokenstore_journal_entry out{};
+  out.struct_size = sizeof out;
+  out.number = entry.number;
+  out.segment = entry.segment;
+  out.at = entry.at;
+  out.ends_at = end_time(entry.ends_at);
+  out.revision = entry.revision;
+  out.deed = static_cast<std::int32_t>(entry.deed);
+  out.record = static_cast<std::int32_t>(entry.kind);
+  out.gone = flag(entry.gone);
+  texts.begin();
+  out.workspace = texts.keep(entry.workspace, out.workspace_size);
+  out.token_id = texts.keep(entry.token_id, out.token_id_size);
+  out.key_id = texts.keep(entry.key_id, out.key_id_size);
+  out.owner = texts.keep(entry.owner, out.owner_size);
+  out.actor = texts.keep(entry.actor, out.actor_size);
+  out.reason = texts.keep(entry.reason, out.reason_size);
+  return out;
+}
+
+std::optional<JournalDeed> deed_of(std::int32_t deed) {
+  if (deed == 0) return std::nullopt;
+  if (deed < TOKENSTORE_DEED_ISSUED || deed > TOKENSTORE_DEED_ACCEPTED) {
+    refuse("the deed of the query is not known: set it to 0 or one of TOKENSTORE_DEED_...");
+  }
+  return static_cast<JournalDeed>(deed);
+}
+
+JournalQuery query_of(const tokenstore_journal_query* given) {
+  JournalQuery query;
+  if (given == nullptr) return query;
+  const auto known = TOKENSTORE_READ(tokenstore_journal_query, JOURNAL_QUERY, given, "the query");
+  need_zero(known.reserved, "the query");
+  if (known.from != 0) query.from = known.from;
+  if (known.to != 0) query.to = known.to;
+  query.deed = deed_of(known.deed);
+  query.workspace = text(known.workspace, known.workspace_size, "the workspace");
+  query.owner = text(known.owner, known.owner_size, "the owner");
+  query.token_id = text(known.token_id, known.token_id_size, "the token id");
+  query.actor = text(known.actor, known.actor_size, "the actor");
+  query.after = text(known.after, known.after_size, "the place to go on from");
+  return query;
+}
+
+void tell_problems(const JournalReport& report, tokenstore_journal_found found, void* context) {
+  if (found == nullptr) return;
+  for (const JournalProblem& problem : report.problems) {
+    tokenstore_journal_problem out{};
+    out.struct_size = sizeof out;
+    out.kind = static_cast<std::int32_t>(problem.kind);
+    out.accepted = flag(problem.accepted);
+    out.segment = problem.segment;
+    out.octet = problem.octet;
+    out.entry = problem.entry;
+    out.file = returned_text(problem.file, &out.file_size);
+    out.what = returned_text(problem.what, &out.what_size);
+    found(context, &out);
+  }
+}
+
+}  // namespace
+
+extern "C" TOKENSTORE_API int32_t tokenstore_journal_read(const char* journal, size_t journal_size, const tokenstore_keyring* keyring,
+                                const tokenstore_journal_query* query, tokenstore_journal_take take_entry,
+                                tokenstore_journal_found found, void* context, tokenstore_journal_reading* out_reading,
+                                tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    struct_size_of(out_reading, TOKENSTORE_JOURNAL_READING_SIZE_1_0, sizeof *out_reading, "the reading");
+    if (take_entry == nullptr) refuse("the function that takes the entries is NULL");
+    EntryTexts texts;
+    const auto reading = take(read_journal(journal_path(journal, journal_size), keys_of(keyring), query_of(query),
+                                           [&](const JournalEntry& entry) {
+                                             const auto told = described(entry, texts);
+                                             return take_entry(context, &told) == 0;
+                                           }));
+    tell_problems(reading.report, found, context);
+    tokenstore_journal_reading out{};
+    out.told = reading.told;
+    out.stopped = flag(reading.stopped);
+    out.damaged = flag(reading.report.damaged());
+    out.lacks_key = flag(reading.report.lacks_key());
+    out.next_size = reading.next.copy(out.next, sizeof out.next - 1);
+    TOKENSTORE_WRITE(tokenstore_journal_reading, JOURNAL_READING, out_reading, "the reading", out);
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_journal_verify(const char* journal, size_t journal_size, const tokenstore_keyring* keyring,
+                                  tokenstore_journal_found found, void* context, tokenstore_journal_report* out_report,
+                                  tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    struct_size_of(out_report, TOKENSTORE_JOURNAL_REPORT_SIZE_1_0, sizeof *out_report, "the report");
+    const auto report = take(verify_journal(journal_path(journal, journal_size), keys_of(keyring)));
+    tell_problems(report, found, context);
+    tokenstore_journal_report out{};
+    out.segments = report.segments;
+    out.first_segment = report.first_segment;
+    out.entries = report.entries;
+    out.last_entry = report.last_entry;
+    out.torn = report.torn;
+    out.problems = report.problems.size();
+    out.damaged = flag(report.damaged());
+    out.lacks_key = flag(report.lacks_key());
+    for (std::size_t i = 0; i < report.store.size(); ++i) {
+      constexpr char digits[] = "0123456789abcdef";
+      out.store[2 * i] = digits[report.store[i] >> 4U];
+      out.store[2 * i + 1] = digits[report.store[i] & 15U];
+    }
+    TOKENSTORE_WRITE(tokenstore_journal_report, JOURNAL_REPORT, out_report, "the report", out);
+  });
+}
+
+extern "C" TOKENSTORE_API int32_t tokenstore_journal_accept(const char* journal, size_t journal_size, const tokenstore_keyring* keyring,
+                                  const tokenstore_actor* actor, tokenstore_journal_acceptance* out_acceptance,
+                                  tokenstore_error** out_error) {
+  return guard(out_error, [&] {
+    struct_size_of(out_acceptance, TOKENSTORE_JOURNAL_ACCEPTANCE_SIZE_1_0, sizeof *out_acceptance, "the acceptance");
+    const Actor who = capi::actor(actor);
+    const auto done = take(accept_journal(journal_path(journal, journal_size), keys_of(keyring), who));
+    tokenstore_journal_acceptance out{};
+    out.segment = done.segment;
+    out.last_entry = done.found.last_entry;
+    // It was given a name by the system, whose names are shorter.
+    out.kept_file_size = done.kept_file.copy(out.kept_file, sizeof out.kept_file - 1);
+    TOKENSTORE_WRITE(tokenstore_journal_acceptance, JOURNAL_ACCEPTANCE, out_acceptance, "the acceptance", out);
+  });
+}
+
+}  // namespace tokenstore::capi
+
+// ---- capi/src/open_options.hpp -------------------------------------------------------------------------------
+
+/// What tokenstore_open_options says about a store, whatever its storage. What breaks a rule is a Failure.
+/// Stateless; any thread.
+
+
+
+namespace tokenstore::capi {
+
+/// The keyring that the options hold, if they hold one; files and credentials are left to those below.
+std::optional<Keyring> keyring_of(const tokenstore_open_options& options);
+/// The path of the key file, or empty.
+std::string key_file_of(const tokenstore_open_options& options);
+/// From TOKENSTORE_KEY_FILE_... added up.
+KeyFileTrust key_file_trust_of(std::int32_t trust);
+/// The name of systemd's credential; empty if the options name none.
+std::string key_credential_of(const tokenstore_open_options& options);
+/// The host's own source of keys; null if the options have none.
+std::shared_ptr<KeySource> key_source_of(const tokenstore_open_options& options);
+/// That, or a key file or credential that they name, for storage that keeps no key file beside it; null: none of them.
+std::shared_ptr<KeySource> any_key_source_of(const tokenstore_open_options& options);
+/// What can be read only once: the keyring that the options hold, or a descriptor's.
+std::optional<Keyring> keyring_or_descriptor_of(const tokenstore_open_options& options);
+StoreOptions store_options_of(const tokenstore_open_options& options);
+/// Refuses what only SQLite understands.
+void refuse_sqlite_options(const tokenstore_open_options& options, std::string_view instead);
+
+}  // namespace tokenstore::capi
 
 // ---- capi/src/keyring.cpp ------------------------------------------------------------------------------------
 
@@ -24395,6 +24768,9 @@ extern "C" TOKENSTORE_API const char* tokenstore_reason_name(int32_t reason) {
 extern "C" TOKENSTORE_API const char* tokenstore_state_name(int32_t state) {
   return name_of<TokenState>(state, state_name);
 }
+extern "C" TOKENSTORE_API const char* tokenstore_deed_name(int32_t deed) {
+  return name_of<JournalDeed>(deed, journal_deed_name);
+}
 
 }  // namespace tokenstore::capi
 #undef TOKENSTORE_SPELL_OUT
@@ -24615,6 +24991,10 @@ StoreOptions store_options_of(const tokenstore_open_options& options) {
   result.create_workspace = !flag(options.workspace_must_exist, "workspace_must_exist");
   result.upkeep_thread = flag(options.upkeep_thread, "upkeep_thread");
   result.clock = clock_of(options.clock);
+  if (options.journal_segment_bytes < 0) refuse("journal_segment_bytes is negative: set 0 for the default, or more");
+  if (options.journal_segment_age_ms < 0) refuse("journal_segment_age_ms is negative: set 0 for none, or more");
+  result.journal_segment_bytes = static_cast<std::uint64_t>(options.journal_segment_bytes);
+  result.journal_segment_age = std::chrono::milliseconds(options.journal_segment_age_ms);
   result.journal = path(options.journal, options.journal_size, "the path of the journal");
   return result;
 }

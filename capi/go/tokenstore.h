@@ -346,6 +346,8 @@ typedef struct tokenstore_open_options {
   const tokenstore_key_source* key_source; /* instead of a key file: a function of yours */
   const char* journal; /* a file outside the database that testifies to what was ended (docs/audit.md); empty: none */
   size_t journal_size;
+  int64_t journal_segment_bytes;  /* a new segment when this one has grown by so much; 0: 64 MiB */
+  int64_t journal_segment_age_ms; /* and when it is so old; 0: however old it is. Earlier ones are kept */
 } tokenstore_open_options;
 #define TOKENSTORE_OPEN_OPTIONS_SIZE_1_0 (offsetof(tokenstore_open_options, upkeep_thread) + sizeof(int32_t))
 
@@ -1007,6 +1009,183 @@ TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_copy(tokenstore_store* sto
                                                            int32_t delete_extra, tokenstore_progress progress,
                                                            void* context, tokenstore_copy_summary* out_summary,
                                                            tokenstore_error** out_error);
+
+/* ---- The journal as an audit trail -------------------------------------------------------------
+ * Reads the file that tokenstore_open_options.journal names, and the segments kept beside it: docs/audit.md. No store
+ * need be open; stores may append meanwhile, and are not kept waiting. Nothing is told that the keyring does not vouch
+ * for. Keys that are retired or gone vouch for nothing: what was written under one cannot be read. */
+
+/* What was done. */
+enum {
+  TOKENSTORE_DEED_ISSUED = 1,
+  TOKENSTORE_DEED_REVOKED = 2,
+  TOKENSTORE_DEED_EXPIRED = 3, /* at once or, `ends_at` says, later */
+  TOKENSTORE_DEED_REMOVED = 4, /* deleted by somebody */
+  TOKENSTORE_DEED_PURGED = 5,  /* deleted because it had ended long ago */
+  TOKENSTORE_DEED_SUSPENDED = 6,
+  TOKENSTORE_DEED_RESUMED = 7,
+  TOKENSTORE_DEED_OWNER_SET = 8,
+  TOKENSTORE_DEED_ALL_REVOKED = 9,
+  TOKENSTORE_DEED_POLICY_SET = 10,
+  TOKENSTORE_DEED_WORKSPACE_MADE = 11,
+  TOKENSTORE_DEED_RESEALED = 12,
+  TOKENSTORE_DEED_LEARNED = 13, /* another host's change, as storage shows it */
+  TOKENSTORE_DEED_HEALED = 14,  /* put forward again from the journal */
+  TOKENSTORE_DEED_KEY_ADDED = 15,
+  TOKENSTORE_DEED_KEY_ACTIVATED = 16,
+  TOKENSTORE_DEED_KEY_RETIRED = 17,
+  TOKENSTORE_DEED_KEY_REMOVED = 18,
+  TOKENSTORE_DEED_ACCEPTED = 19 /* what is left of a damaged journal, by an administrator */
+};
+/* "issued", "revoked", ... for a number; "unrecognised" for another. Never fails. Since 0.1. */
+TOKENSTORE_API const char* tokenstore_deed_name(int32_t deed);
+
+/* What was changed. */
+enum {
+  TOKENSTORE_JOURNALED_TOKEN = 1,
+  TOKENSTORE_JOURNALED_OWNER = 2,
+  TOKENSTORE_JOURNALED_WORKSPACE = 3,
+  TOKENSTORE_JOURNALED_STORE = 4
+};
+
+typedef struct tokenstore_journal_entry {
+  size_t struct_size;
+  uint64_t number; /* from 1 on, over all segments; 0: carried over from segments that are gone */
+  uint64_t segment;
+  int64_t at;        /* 0: not known */
+  int64_t ends_at;   /* of a token: its end since; 0: not known, TOKENSTORE_NEVER: none */
+  uint64_t revision; /* of the record since; 0: none */
+  int32_t deed;      /* TOKENSTORE_DEED_... */
+  int32_t record;    /* TOKENSTORE_JOURNALED_... */
+  int32_t gone;      /* flag: the record was deleted */
+  int32_t reserved;
+  const char* workspace;
+  size_t workspace_size;
+  const char* token_id; /* of a token */
+  size_t token_id_size;
+  const char* key_id; /* of a key that was added, activated, retired or removed */
+  size_t key_id_size;
+  const char* owner; /* whom it concerns, if known */
+  size_t owner_size;
+  const char* actor; /* "host", "user:NAME" or "administrator:NAME"; empty: not known */
+  size_t actor_size;
+  const char* reason;
+  size_t reason_size;
+} tokenstore_journal_entry;
+#define TOKENSTORE_JOURNAL_ENTRY_SIZE_1_0 (offsetof(tokenstore_journal_entry, reason_size) + sizeof(size_t))
+
+/* Told of an entry, whose struct and texts are valid during the call. Return 0 to go on, anything else to stop. */
+typedef int32_t (*tokenstore_journal_take)(void* context, const tokenstore_journal_entry* entry);
+
+typedef struct tokenstore_journal_query {
+  size_t struct_size;
+  int64_t from; /* only what was done then or later; 0: from the beginning */
+  int64_t to;   /* only what was done before then; 0: to the end */
+  int32_t deed; /* TOKENSTORE_DEED_...; 0: any */
+  int32_t reserved;
+  const char* workspace; /* this and the following: empty: any */
+  size_t workspace_size;
+  const char* owner;
+  size_t owner_size;
+  const char* token_id;
+  size_t token_id_size;
+  const char* actor; /* as it is written, or the name in it alone */
+  size_t actor_size;
+  const char* after; /* the `next` of an earlier reading: what comes behind it. Empty: from the beginning */
+  size_t after_size;
+} tokenstore_journal_query;
+#define TOKENSTORE_JOURNAL_QUERY_SIZE_1_0 (offsetof(tokenstore_journal_query, after_size) + sizeof(size_t))
+
+enum {
+  TOKENSTORE_PROBLEM_DAMAGED = 1, /* altered, cut short, or not what belongs there */
+  TOKENSTORE_PROBLEM_MISSING = 2, /* a segment is gone, though not the earliest */
+  TOKENSTORE_PROBLEM_NO_KEY = 3   /* written under a key that is retired or not in the keyring: it cannot be told */
+};
+
+typedef struct tokenstore_journal_problem {
+  size_t struct_size;
+  int32_t kind;     /* TOKENSTORE_PROBLEM_... */
+  int32_t accepted; /* flag: an administrator has looked at it, and a later entry says so */
+  uint64_t segment;
+  uint64_t octet; /* where in the file; what is before it is good */
+  uint64_t entry; /* the number of the last good entry before it */
+  const char* file;
+  size_t file_size;
+  const char* what; /* one line */
+  size_t what_size;
+} tokenstore_journal_problem;
+#define TOKENSTORE_JOURNAL_PROBLEM_SIZE_1_0 (offsetof(tokenstore_journal_problem, what_size) + sizeof(size_t))
+
+/* Told of each problem when all was read; struct and texts are valid during the call. */
+typedef void (*tokenstore_journal_found)(void* context, const tokenstore_journal_problem* problem);
+
+typedef struct tokenstore_journal_report {
+  size_t struct_size;
+  uint64_t segments;      /* that are good, to the end */
+  uint64_t first_segment; /* more than 1: those before it are no longer there, which is no damage */
+  uint64_t entries;       /* that are good */
+  uint64_t last_entry;    /* the number of the last of them */
+  uint64_t torn;     /* bytes of a write at the end that did not come to its own: acknowledged to nobody, no damage */
+  uint64_t problems; /* in all */
+  int32_t damaged;   /* flag: something is damaged or missing that nobody has accepted */
+  int32_t lacks_key; /* flag: something could not be read for lack of a key */
+  char store[40];    /* the store's id: 32 hexadecimal digits and a zero byte; zeroes if nothing could be read */
+} tokenstore_journal_report;
+#define TOKENSTORE_JOURNAL_REPORT_SIZE_1_0 (offsetof(tokenstore_journal_report, store) + 40)
+
+#define TOKENSTORE_JOURNAL_PLACE_MAX 200
+
+typedef struct tokenstore_journal_reading {
+  size_t struct_size;
+  uint64_t told;     /* entries */
+  int32_t stopped;   /* flag: `take` has stopped it */
+  int32_t damaged;   /* flag: of what was read, something is damaged or missing that nobody has accepted */
+  int32_t lacks_key; /* flag: of what was to be read, something could not be for lack of a key */
+  int32_t reserved;
+  size_t next_size;
+  char next[TOKENSTORE_JOURNAL_PLACE_MAX]; /* `after` of the next reading, also in a later process */
+} tokenstore_journal_reading;
+#define TOKENSTORE_JOURNAL_READING_SIZE_1_0 (offsetof(tokenstore_journal_reading, next) + TOKENSTORE_JOURNAL_PLACE_MAX)
+
+/* Tells the entries of all segments in order; `query` may be NULL: all. A damaged journal is told as far as it is good,
+ * and on from the next segment. Entries that were written last may be left for the next reading, if somebody is
+ * writing. `found` may be NULL. Errors: WRONG_KEY (nothing can be read with the keyring), CANNOT_OPEN, NEWER_SCHEMA,
+ * UNAVAILABLE. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_journal_read(
+    const char* journal, size_t journal_size, const tokenstore_keyring* keyring, const tokenstore_journal_query* query,
+    tokenstore_journal_take take, tokenstore_journal_found found, void* context,
+    tokenstore_journal_reading* out_reading, tokenstore_error** out_error);
+
+/* Reads all of it: every frame, the chain from one to the next and from segment to segment, numbers without a gap, and
+ * that all are one store's. Damage is in the report, and no error. Of a journal that was cut off exactly behind an
+ * entry nothing shows in it: compare `last_entry` with what was known before. `found` may be NULL. Errors: as
+ * tokenstore_journal_read. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_journal_verify(const char* journal, size_t journal_size,
+                                                                     const tokenstore_keyring* keyring,
+                                                                     tokenstore_journal_found found, void* context,
+                                                                     tokenstore_journal_report* out_report,
+                                                                     tokenstore_error** out_error);
+
+typedef struct tokenstore_journal_acceptance {
+  size_t struct_size;
+  uint64_t segment;                    /* the new one */
+  uint64_t last_entry;                 /* the last that was good */
+  size_t kept_file_size;               /* 0: the file that was in use was missing */
+  char kept_file[TOKENSTORE_PATH_MAX]; /* where it is now */
+} tokenstore_journal_acceptance;
+#define TOKENSTORE_JOURNAL_ACCEPTANCE_SIZE_1_0 \
+  (offsetof(tokenstore_journal_acceptance, kept_file) + TOKENSTORE_PATH_MAX)
+
+/* After somebody has looked: a new segment goes on from what can be verified, and begins with all that it restricts; an
+ * entry in it says what was accepted, and by whom. The file that was in use is kept beside it under its number, and
+ * nothing is deleted. Interrupted anywhere, the journal is as it was or as it shall be. Stores go on with it. Errors:
+ * PERMISSION_DENIED (a user), REFUSED (nothing is damaged, or nothing can be verified), STORAGE_FULL, and as
+ * tokenstore_journal_read. Since 0.1. */
+TOKENSTORE_API TOKENSTORE_MUST_USE int32_t tokenstore_journal_accept(const char* journal, size_t journal_size,
+                                                                     const tokenstore_keyring* keyring,
+                                                                     const tokenstore_actor* actor,
+                                                                     tokenstore_journal_acceptance* out_acceptance,
+                                                                     tokenstore_error** out_error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -4,6 +4,7 @@
 
 #include "guard.hpp"
 #include "tokenstore.h"
+#include "tokenstore/journal.hpp"
 #include "tokenstore/model.hpp"
 #include "tokenstore/status.hpp"
 #include "tokenstore/verdict.hpp"
@@ -60,4 +61,7 @@ const char* tokenstore_reason_name(int32_t reason) {
 }
 const char* tokenstore_state_name(int32_t state) {
   return name_of<TokenState>(state, state_name);
+}
+const char* tokenstore_deed_name(int32_t deed) {
+  return name_of<JournalDeed>(deed, journal_deed_name);
 }

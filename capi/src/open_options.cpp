@@ -97,6 +97,10 @@ StoreOptions store_options_of(const tokenstore_open_options& options) {
   result.create_workspace = !flag(options.workspace_must_exist, "workspace_must_exist");
   result.upkeep_thread = flag(options.upkeep_thread, "upkeep_thread");
   result.clock = clock_of(options.clock);
+  if (options.journal_segment_bytes < 0) refuse("journal_segment_bytes is negative: set 0 for the default, or more");
+  if (options.journal_segment_age_ms < 0) refuse("journal_segment_age_ms is negative: set 0 for none, or more");
+  result.journal_segment_bytes = static_cast<std::uint64_t>(options.journal_segment_bytes);
+  result.journal_segment_age = std::chrono::milliseconds(options.journal_segment_age_ms);
   result.journal = path(options.journal, options.journal_size, "the path of the journal");
   return result;
 }

@@ -57,7 +57,7 @@ struct JournalEntry {
   RecordKind kind = RecordKind::token;  ///< of the record that was changed
   bool gone = false;                    ///< the record was deleted; else `revision` is its since, and 0 is none
   RecordRevision revision = 0;
-  UnixMillis ends_at = never;  ///< of a token: its end since
+  UnixMillis ends_at = never;  ///< of a token: its end since; 0: it had ended, and when is not known
   std::string_view workspace{};
   std::string_view token_id{};  ///< of a token
   std::string_view key_id{};    ///< of a key that was added, activated, retired or removed

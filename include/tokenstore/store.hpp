@@ -37,6 +37,11 @@ struct StoreOptions {
   /// A file outside the database that testifies to what was ended, so that an older database brings nothing back
   /// (docs/audit.md). Made if it is missing; shared by the processes of this machine. Empty: none.
   std::string journal{};
+  /// When the journal begins a new segment, in upkeep: when this one has grown by so many octets since it began, and by
+  /// as many as it began with (0: 64 MiB), or is so old and holds anything (0: however old it is). Earlier segments are
+  /// kept until an administrator removes them.
+  std::uint64_t journal_segment_bytes = 0;
+  std::chrono::milliseconds journal_segment_age{0};
   /// Of meaning if root runs the program: the journal may belong to whom this file or directory belongs to.
   std::string journal_owner_of{};
   std::shared_ptr<Clock> clock{};          ///< null: the system's

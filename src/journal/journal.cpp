@@ -253,8 +253,12 @@ Result<void> Journal::write_waiting() noexcept {
 }
 
 bool Journal::is_due(const Position& position) const noexcept {
-  return position.key_id != parts_.keys.now().active_key_id() ||
-         position.offset - position.summary_end > segment_growth + position.summary_end;
+  if (position.key_id != parts_.keys.now().active_key_id()) return true;
+  const std::uint64_t grown = position.offset - position.summary_end;
+  if (grown > parts_.segment_bytes && grown - parts_.segment_bytes > position.summary_end) return true;
+  // A clock that was ahead when the segment was made only makes it last longer.
+  const UnixMillis now = parts_.clock.now();
+  return grown != 0 && now > position.made_at && now - position.made_at >= parts_.segment_age;
 }
 
 Result<void> Journal::tidy() noexcept {

@@ -62,12 +62,18 @@ struct Learned {
 
 class Journal {
  public:
+  /// A segment grows by this much, and by as much as its summary takes, before there is a new one; unless another
+  /// number is asked for.
+  static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
+
   struct Parts {
     Whereabouts where;
     seal::LiveSealer& keys;
     const seal::Place& place;
     base::EffectiveClock& clock;
     RandomSource& random;
+    std::uint64_t segment_bytes = segment_growth;
+    UnixMillis segment_age = no_end;
   };
   /// Errors as of Log::open().
   static Result<std::unique_ptr<Journal>> open(Parts parts);
@@ -88,12 +94,9 @@ class Journal {
   Result<void> append(Draft draft, std::uint64_t feed_revision, Whose whose = Whose::own) noexcept;
   /// Writes what has waited, durable on return.
   Result<void> write_waiting() noexcept;
-  /// Begins a new segment if the active one has grown enough, or is written under a key that is no longer the active
-  /// one, which could then not be retired. Part of upkeep.
+  /// Begins a new segment if the active one has grown enough, is old enough, or is written under a key that is no
+  /// longer the active one, which could then not be retired. Part of upkeep.
   Result<void> tidy() noexcept;
-
-  /// A segment grows by this much, and by as much as its summary takes, before there is a new one.
-  static constexpr std::uint64_t segment_growth = std::uint64_t{64} << 20;
 
   Learned learned();
   /// The highest revision of the workspace's change feed that the journal has heard of, since it was last healed().

@@ -1,5 +1,6 @@
 #include "journal/new_segment.hpp"
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -7,7 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <filesystem>
+#include <memory>
 
 #include "base/new_file.hpp"
 
@@ -16,6 +17,10 @@ namespace tokenstore::journal {
 namespace {
 
 constexpr std::size_t least_digits = 6;
+
+struct CloseFolder {
+  void operator()(DIR* names) const noexcept { ::closedir(names); }
+};
 
 /// Empty: the name is not that of a segment.
 std::optional<std::uint64_t> number_in(std::string_view name, std::string_view journal) noexcept {
@@ -35,15 +40,17 @@ std::string path_of_segment(const std::string& path, std::uint64_t segment) {
 }
 
 Result<std::vector<std::uint64_t>> kept_segments(const std::string& path) {
-  const std::filesystem::path journal(path);
-  const std::string name = journal.filename().string();
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string_view name = slash == std::string::npos ? path : std::string_view(path).substr(slash + 1);
   std::vector<std::uint64_t> numbers;
-  std::error_code problem;
-  std::filesystem::directory_iterator at(journal.has_parent_path() ? journal.parent_path() : ".", problem);
-  for (; !problem && at != std::filesystem::directory_iterator(); at.increment(problem)) {
-    if (const auto number = number_in(at->path().filename().string(), name)) numbers.push_back(*number);
+  // Not by std::filesystem, which ends the program where there is no memory for a name.
+  const std::unique_ptr<DIR, CloseFolder> names(::opendir(folder.c_str()));
+  if (!names) return failed_call(path, "looked for", errno);
+  for (errno = 0; const dirent* entry = ::readdir(names.get()); errno = 0) {  // NOLINT(concurrency-mt-unsafe): our own
+    if (const auto number = number_in(entry->d_name, name)) numbers.push_back(*number);
   }
-  if (problem) return failed_call(path, "looked for", problem.value());
+  if (errno != 0) return failed_call(path, "looked for", errno);
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }

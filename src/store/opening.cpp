@@ -203,6 +203,9 @@ Result<void> check_opening(const std::shared_ptr<Backend>& backend, const StoreO
   if (options.use_interval.count() < 1) {
     return Error(Status::invalid_argument, "the interval for writing last uses is below 1 ms");
   }
+  if (options.journal_segment_age.count() < 0) {
+    return Error(Status::invalid_argument, "the age of a journal's segment is below zero; give 0 for none");
+  }
   return {};
 }
 
@@ -211,12 +214,17 @@ Result<std::unique_ptr<TokenStore::Impl>> make(std::shared_ptr<Backend> backend,
   if (!place.ok()) return place.error();
   const auto pause = std::min(options.use_interval, longest_upkeep_pause);
   const bool upkeep_thread = options.upkeep_thread;
+  const std::uint64_t segment_bytes =
+      options.journal_segment_bytes != 0 ? options.journal_segment_bytes : journal::Journal::segment_growth;
+  const UnixMillis segment_age =
+      options.journal_segment_age.count() != 0 ? options.journal_segment_age.count() : journal::no_end;
   const journal::Whereabouts where{options.journal, options.journal_owner_of, backend->read_only()};
   auto sealer = std::make_unique<seal::LiveSealer>(std::move(keys.sealer), std::move(keys.source), keys.mark);
   auto impl =
       std::make_unique<TokenStore::Impl>(std::move(backend), std::move(sealer), *std::move(place), std::move(options));
   if (!where.path.empty()) {
-    auto opened = journal::Journal::open({where, *impl->sealer, impl->place, impl->clock, *impl->random});
+    auto opened = journal::Journal::open(
+        {where, *impl->sealer, impl->place, impl->clock, *impl->random, segment_bytes, segment_age});
     if (!opened.ok()) return opened.error();
     impl->journal = std::move(*opened);
     impl->heal_at_opening();

@@ -281,6 +281,50 @@ static int32_t call_copy(world* w) {
   remove_database(w->place);
   return tokenstore_copy(w->store, &host, w->place, strlen(w->place), 0, go_on, NULL, &summary, &w->last_error);
 }
+/* A journal of the world's keys, made once for all that read it. */
+static int32_t make_journal(world* w) {
+  tokenstore_open_options options = {.struct_size = sizeof options, .cache_bytes = -1};
+  tokenstore_store* store = NULL;
+  if (access(w->journal, F_OK) == 0) return TOKENSTORE_OK;
+  options.backend = TOKENSTORE_BACKEND_MEMORY;
+  options.keyring = w->keyring;
+  options.journal = w->journal;
+  options.journal_size = strlen(w->journal);
+  const int32_t status = tokenstore_open(&options, &store, &w->last_error);
+  tokenstore_free(store);
+  return status;
+}
+static int32_t take_entry(void* context, const tokenstore_journal_entry* entry) {
+  (void)context;
+  return entry->struct_size == 0;
+}
+static void take_problem(void* context, const tokenstore_journal_problem* problem) {
+  (void)context;
+  (void)problem;
+}
+static int32_t call_journal_read(world* w) {
+  tokenstore_journal_reading reading = {.struct_size = sizeof reading};
+  return tokenstore_journal_read(w->journal, strlen(w->journal), w->keyring, NULL, take_entry, take_problem, NULL,
+                                 &reading, &w->last_error);
+}
+static int32_t call_journal_verify(world* w) {
+  tokenstore_journal_report report = {.struct_size = sizeof report};
+  return tokenstore_journal_verify(w->journal, strlen(w->journal), w->keyring, take_problem, NULL, &report,
+                                   &w->last_error);
+}
+/* Of a journal whose first segment is kept, and whose second is gone. */
+static int32_t call_journal_accept(world* w) {
+  tokenstore_journal_acceptance acceptance = {.struct_size = sizeof acceptance};
+  char second[300];
+  char first[320];
+  snprintf(second, sizeof second, "%s.gone", w->journal);
+  snprintf(first, sizeof first, "%s.000001", second);
+  remove(second);
+  remove(first);
+  if (link(w->journal, first) != 0) return TOKENSTORE_INTERNAL;
+  return tokenstore_journal_accept(second, strlen(second), w->keyring, &host, &acceptance, &w->last_error);
+}
+VALUE_CALL(deed_name, 1)
 STATUS_CALL(check, w->store, &host, go_on, NULL, &w->second_report)
 static int32_t call_check_report_read(world* w) {
   tokenstore_check_summary summary = {.struct_size = sizeof summary};
@@ -403,6 +447,10 @@ const every_call every_calls[] = {
     ENTRY(CALL_STATUS, verify_backup),
     ENTRY(CALL_STATUS, restore),
     ENTRY(CALL_STATUS, copy),
+    ENTRY(CALL_VALUE, deed_name),
+    ENTRY(CALL_STATUS, journal_read),
+    ENTRY(CALL_STATUS, journal_verify),
+    ENTRY(CALL_STATUS, journal_accept),
 };
 const size_t every_calls_count = sizeof every_calls / sizeof every_calls[0];
 
@@ -420,6 +468,7 @@ int world_make(world* w, const char* folder, const char* path) {
   snprintf(w->new_file, sizeof w->new_file, "%s/new.key", folder);
   snprintf(w->backup, sizeof w->backup, "%s/world.backup", folder);
   snprintf(w->place, sizeof w->place, "%s/world.place", folder);
+  snprintf(w->journal, sizeof w->journal, "%s/world.journal", folder);
   remove(w->key_file);
   remove(w->new_file);
   REQUIRED(tokenstore_keyring_from_bytes(master, sizeof master, NULL, 0, &w->keyring, NULL));
@@ -460,6 +509,7 @@ int world_make(world* w, const char* folder, const char* path) {
   REQUIRED(tokenstore_owner_list(w->store, &host, NULL, 0, 0, &w->owner_page, NULL));
   REQUIRED(tokenstore_check(w->store, &host, NULL, NULL, &w->report, NULL));
   REQUIRED(tokenstore_key_status(w->store, &host, NULL, NULL, &w->key_report, NULL));
+  REQUIRED(make_journal(w));
   /* An error to read and to free. */
   return tokenstore_get(w->store, &host, "no such id", 10, &w->second_token, &w->error) != TOKENSTORE_OK;
 }

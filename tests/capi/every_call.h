@@ -35,6 +35,7 @@ typedef struct world {
   char new_file[256]; /* does not exist */
   char backup[256];   /* made by the calls that read one */
   char place[256];    /* what a call makes there is removed before the next */
+  char journal[256];
   char key_text[4096];
   size_t key_text_size;
   tokenstore_error* last_error; /* of the call */

@@ -517,4 +517,92 @@ typedef struct frozen_copy_summary {
   uint64_t different;
 } frozen_copy_summary;
 
+typedef struct frozen_journal_entry {
+  size_t struct_size;
+  uint64_t number;
+  uint64_t segment;
+  int64_t at;
+  int64_t ends_at;
+  uint64_t revision;
+  int32_t deed;
+  int32_t record;
+  int32_t gone;
+  int32_t reserved;
+  const char* workspace;
+  size_t workspace_size;
+  const char* token_id;
+  size_t token_id_size;
+  const char* key_id;
+  size_t key_id_size;
+  const char* owner;
+  size_t owner_size;
+  const char* actor;
+  size_t actor_size;
+  const char* reason;
+  size_t reason_size;
+} frozen_journal_entry;
+
+typedef struct frozen_journal_query {
+  size_t struct_size;
+  int64_t from;
+  int64_t to;
+  int32_t deed;
+  int32_t reserved;
+  const char* workspace;
+  size_t workspace_size;
+  const char* owner;
+  size_t owner_size;
+  const char* token_id;
+  size_t token_id_size;
+  const char* actor;
+  size_t actor_size;
+  const char* after;
+  size_t after_size;
+} frozen_journal_query;
+
+typedef struct frozen_journal_problem {
+  size_t struct_size;
+  int32_t kind;
+  int32_t accepted;
+  uint64_t segment;
+  uint64_t octet;
+  uint64_t entry;
+  const char* file;
+  size_t file_size;
+  const char* what;
+  size_t what_size;
+} frozen_journal_problem;
+
+typedef struct frozen_journal_report {
+  size_t struct_size;
+  uint64_t segments;
+  uint64_t first_segment;
+  uint64_t entries;
+  uint64_t last_entry;
+  uint64_t torn;
+  uint64_t problems;
+  int32_t damaged;
+  int32_t lacks_key;
+  char store[40];
+} frozen_journal_report;
+
+typedef struct frozen_journal_reading {
+  size_t struct_size;
+  uint64_t told;
+  int32_t stopped;
+  int32_t damaged;
+  int32_t lacks_key;
+  int32_t reserved;
+  size_t next_size;
+  char next[200];
+} frozen_journal_reading;
+
+typedef struct frozen_journal_acceptance {
+  size_t struct_size;
+  uint64_t segment;
+  uint64_t last_entry;
+  size_t kept_file_size;
+  char kept_file[4096];
+} frozen_journal_acceptance;
+
 #endif

@@ -440,11 +440,11 @@ static void names(void) {
   CHECK(strcmp(tokenstore_version(), "0.1.0") == 0 && tokenstore_version_number() == 1000);
   CHECK(tokenstore_abi_version() == TOKENSTORE_ABI_VERSION);
   const char* (*const functions[])(int32_t) = {tokenstore_status_name, tokenstore_outcome_name, tokenstore_reason_name,
-                                               tokenstore_state_name};
-  const int32_t first[] = {0, 0, 0, 1};
+                                               tokenstore_state_name, tokenstore_deed_name};
+  const int32_t first[] = {0, 0, 0, 1, 1};
   const int32_t last[] = {TOKENSTORE_NOT_JOURNALED, TOKENSTORE_OUTCOME_INVALID, TOKENSTORE_REASON_ROLLED_BACK,
-                          TOKENSTORE_STATE_TAMPERED};
-  for (size_t i = 0; i < 4; ++i) {
+                          TOKENSTORE_STATE_TAMPERED, TOKENSTORE_DEED_ACCEPTED};
+  for (size_t i = 0; i < 5; ++i) {
     for (int32_t code = first[i]; code <= last[i]; ++code) {
       const char* name = functions[i](code);
       CHECK(strcmp(name, "unrecognised") != 0);

@@ -436,6 +436,85 @@ static void frozen_copies(void) {
   SAME_FIELD(statistics, feed_mismatches);
 }
 
+static void frozen_copies_of_the_journal(void) {
+  SAME_SIZE(journal_entry, JOURNAL_ENTRY);
+  SAME_FIELD(journal_entry, struct_size);
+  SAME_FIELD(journal_entry, number);
+  SAME_FIELD(journal_entry, segment);
+  SAME_FIELD(journal_entry, at);
+  SAME_FIELD(journal_entry, ends_at);
+  SAME_FIELD(journal_entry, revision);
+  SAME_FIELD(journal_entry, deed);
+  SAME_FIELD(journal_entry, record);
+  SAME_FIELD(journal_entry, gone);
+  SAME_FIELD(journal_entry, reserved);
+  SAME_FIELD(journal_entry, workspace);
+  SAME_FIELD(journal_entry, workspace_size);
+  SAME_FIELD(journal_entry, token_id);
+  SAME_FIELD(journal_entry, token_id_size);
+  SAME_FIELD(journal_entry, key_id);
+  SAME_FIELD(journal_entry, key_id_size);
+  SAME_FIELD(journal_entry, owner);
+  SAME_FIELD(journal_entry, owner_size);
+  SAME_FIELD(journal_entry, actor);
+  SAME_FIELD(journal_entry, actor_size);
+  SAME_FIELD(journal_entry, reason);
+  SAME_FIELD(journal_entry, reason_size);
+  SAME_SIZE(journal_query, JOURNAL_QUERY);
+  SAME_FIELD(journal_query, struct_size);
+  SAME_FIELD(journal_query, from);
+  SAME_FIELD(journal_query, to);
+  SAME_FIELD(journal_query, deed);
+  SAME_FIELD(journal_query, reserved);
+  SAME_FIELD(journal_query, workspace);
+  SAME_FIELD(journal_query, workspace_size);
+  SAME_FIELD(journal_query, owner);
+  SAME_FIELD(journal_query, owner_size);
+  SAME_FIELD(journal_query, token_id);
+  SAME_FIELD(journal_query, token_id_size);
+  SAME_FIELD(journal_query, actor);
+  SAME_FIELD(journal_query, actor_size);
+  SAME_FIELD(journal_query, after);
+  SAME_FIELD(journal_query, after_size);
+  SAME_SIZE(journal_problem, JOURNAL_PROBLEM);
+  SAME_FIELD(journal_problem, struct_size);
+  SAME_FIELD(journal_problem, kind);
+  SAME_FIELD(journal_problem, accepted);
+  SAME_FIELD(journal_problem, segment);
+  SAME_FIELD(journal_problem, octet);
+  SAME_FIELD(journal_problem, entry);
+  SAME_FIELD(journal_problem, file);
+  SAME_FIELD(journal_problem, file_size);
+  SAME_FIELD(journal_problem, what);
+  SAME_FIELD(journal_problem, what_size);
+  SAME_SIZE(journal_report, JOURNAL_REPORT);
+  SAME_FIELD(journal_report, struct_size);
+  SAME_FIELD(journal_report, segments);
+  SAME_FIELD(journal_report, first_segment);
+  SAME_FIELD(journal_report, entries);
+  SAME_FIELD(journal_report, last_entry);
+  SAME_FIELD(journal_report, torn);
+  SAME_FIELD(journal_report, problems);
+  SAME_FIELD(journal_report, damaged);
+  SAME_FIELD(journal_report, lacks_key);
+  SAME_FIELD(journal_report, store);
+  SAME_SIZE(journal_reading, JOURNAL_READING);
+  SAME_FIELD(journal_reading, struct_size);
+  SAME_FIELD(journal_reading, told);
+  SAME_FIELD(journal_reading, stopped);
+  SAME_FIELD(journal_reading, damaged);
+  SAME_FIELD(journal_reading, lacks_key);
+  SAME_FIELD(journal_reading, reserved);
+  SAME_FIELD(journal_reading, next_size);
+  SAME_FIELD(journal_reading, next);
+  SAME_SIZE(journal_acceptance, JOURNAL_ACCEPTANCE);
+  SAME_FIELD(journal_acceptance, struct_size);
+  SAME_FIELD(journal_acceptance, segment);
+  SAME_FIELD(journal_acceptance, last_entry);
+  SAME_FIELD(journal_acceptance, kept_file_size);
+  SAME_FIELD(journal_acceptance, kept_file);
+}
+
 /* Room for a struct and what a later version might put behind it. */
 typedef union roomy {
   tokenstore_token_info token;
@@ -570,6 +649,7 @@ static void old_requests(void) {
 static const check_case cases[] = {
     {"sizes and fields are those of the frozen copies", frozen_copies},
     {"those that backends see as well", frozen_copies_of_backends},
+    {"those of the journal", frozen_copies_of_the_journal},
     {"an input smaller than 1.0 or far too large is refused", input_sizes},
     {"a field that this version does not know is refused unless it is zero", unknown_tail},
     {"an output larger than this version knows is zero there, and not a byte further", output_tail},

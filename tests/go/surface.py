@@ -46,7 +46,7 @@ class Surface(unittest.TestCase):
         self.assertEqual({"tokenstore_other"}, {"tokenstore_other"} - called)
 
     def test_each_status_reason_outcome_and_state_has_a_name(self):
-        numbers = set(re.findall(r"\b(TOKENSTORE_(?:OUTCOME|REASON|STATE|KEY|ACTOR)_\w+)\s*=", header()))
+        numbers = set(re.findall(r"\b(TOKENSTORE_(?:OUTCOME|REASON|STATE|KEY|ACTOR|DEED|JOURNALED|PROBLEM)_\w+)\s*=", header()))
         statuses = re.search(r"enum \{\s*TOKENSTORE_OK = 0,(.*?)\}", header(), re.S)[1]
         numbers |= set(re.findall(r"\b(TOKENSTORE_\w+)\s*=", statuses)) - {"TOKENSTORE_BUFFER_TOO_SMALL"}
         self.assertGreater(len(numbers), 45)

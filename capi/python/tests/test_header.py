@@ -74,6 +74,10 @@ WAYS = {
     "tokenstore_verify_backup": "verify_backup",
     "tokenstore_restore": "restore",
     "tokenstore_copy": "TokenStore.copy",
+    "tokenstore_deed_name": "_core.deed_name",
+    "tokenstore_journal_read": "read_journal",
+    "tokenstore_journal_verify": "verify_journal",
+    "tokenstore_journal_accept": "accept_journal",
     "tokenstore_check": "TokenStore.check",
     "tokenstore_check_report_read": "CheckReport",
     "tokenstore_check_report_problem": "CheckReport",
@@ -139,6 +143,9 @@ def define(name):
         ("TOKENSTORE_STATE", tokenstore.State),
         ("TOKENSTORE_KEY_FILE", tokenstore.KeyFileTrust),
         ("TOKENSTORE_DURABILITY", tokenstore.Durability),
+        ("TOKENSTORE_DEED", tokenstore.Deed),
+        ("TOKENSTORE_JOURNALED", tokenstore.Journaled),
+        ("TOKENSTORE_PROBLEM", tokenstore.Problem),
     ],
 )
 def test_enums_have_the_numbers_of_the_header(prefix, enum):
@@ -156,6 +163,7 @@ def test_names_are_those_of_the_library():
         (tokenstore.Outcome, _core.outcome_name),
         (tokenstore.Reason, _core.reason_name),
         (tokenstore.State, _core.state_name),
+        (tokenstore.Deed, _core.deed_name),
     ):
         assert [str(member) for member in enum] == [name_of(member.value) for member in enum]
         assert name_of(99) == "unrecognised"
@@ -210,6 +218,10 @@ def test_values_have_the_fields_of_the_header():
     assert names(_values.Healed) == fields("tokenstore_heal_summary")
     assert names(_values.BackupInfo) == fields("tokenstore_backup_info")
     assert names(_values.Restored) == fields("tokenstore_restore_summary")
+    assert names(tokenstore.JournalEntry) == fields("tokenstore_journal_entry")
+    assert names(tokenstore.JournalProblem) == fields("tokenstore_journal_problem")
+    assert names(tokenstore.JournalReport) == fields("tokenstore_journal_report")
+    assert names(tokenstore.JournalAcceptance) == fields("tokenstore_journal_acceptance")
     assert names(_values.Copied) == fields("tokenstore_copy_summary")
     assert names(_values.KeyInfo) == fields("tokenstore_key_info")
     assert sorted(names(_values.Request)) == sorted(

@@ -420,8 +420,8 @@ TEST_CASE("what is under a key that is not held is said to be, and is no damage"
         Status::ok);  // same id, another key: it does not begin
   std::array<std::uint8_t, master_key_size> master{};
   master.fill(0x33);
-  auto later = std::move(Keyring::from_bytes(master, "0B")).value();
-  CHECK(verify_journal(world.path, std::move(later)).status() == Status::wrong_key);
+  const auto refused = verify_journal(world.path, std::move(Keyring::from_bytes(master, "0B")).value());
+  CHECK(refused.status() == Status::wrong_key);
   // A segment under a new key, behind those of a key that is gone.
   Keyring both = keyring_of(0x11);
   REQUIRE(both.add("0B", KeyUse::verify_only, master).ok());

@@ -74,6 +74,7 @@ PyMethodDef functions[] = {
     fast("outcome_name", name_function<tokenstore_outcome_name>),
     fast("reason_name", name_function<tokenstore_reason_name>),
     fast("state_name", name_function<tokenstore_state_name>),
+    fast("deed_name", name_function<tokenstore_deed_name>),
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -121,7 +122,7 @@ int module_exec(PyObject* module) {
                     intern("client_address", state.client_address) && add_verdict(module, state) &&
                     add_secret_text(module, state) && add_clock(module, state) && add_faults(module, state) &&
                     add_keyring(module, state) && add_store(module, state) && add_transfer(module) &&
-                    PyModule_AddStringConstant(module, "version", tokenstore_version()) == 0 &&
+                    add_journal(module) && PyModule_AddStringConstant(module, "version", tokenstore_version()) == 0 &&
                     PyModule_AddIntConstant(module, "version_number", tokenstore_version_number()) == 0 &&
                     PyModule_AddIntConstant(module, "abi_version", tokenstore_abi_version()) == 0;
   return done ? 0 : -1;

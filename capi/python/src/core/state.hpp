@@ -119,6 +119,7 @@ bool add_clock(PyObject* module, State& state);
 bool add_faults(PyObject* module, State& state);
 bool add_keyring(PyObject* module, State& state);
 bool add_store(PyObject* module, State& state);
+bool add_journal(PyObject* module);
 bool add_transfer(PyObject* module);
 
 }  // namespace tokenstore::python

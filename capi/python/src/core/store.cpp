@@ -112,11 +112,11 @@ bool read_into(PyObject* object, const char* name, const char*& data, std::size_
   return true;
 }
 
-constexpr Py_ssize_t open_arguments = 21;
+constexpr Py_ssize_t open_arguments = 23;
 
 // open_store(cls, kind, path, key_file, key_credential, keyring, workspace, prefix, vfs, clock, busy_timeout_ms,
 //            use_interval_ms, cache_bytes, durability, read_only, must_exist, workspace_must_exist, upkeep_thread,
-//            key_file_trust, backend, journal)
+//            key_file_trust, backend, journal, journal_segment_bytes, journal_segment_age_ms)
 bool read_options(PyObject* const* args, const State& state, tokenstore_open_options& options,
                   tokenstore_clock& clock) {
   options = {};
@@ -137,7 +137,9 @@ bool read_options(PyObject* const* args, const State& state, tokenstore_open_opt
       !read_flag(args[16], "workspace_must_exist", options.workspace_must_exist) ||
       !read_flag(args[17], "upkeep_thread", options.upkeep_thread) ||
       !read_small_number(args[18], "key_file_trust", options.key_file_trust) ||
-      !read_into(args[20], "journal", options.journal, options.journal_size)) {
+      !read_into(args[20], "journal", options.journal, options.journal_size) ||
+      !read_number(args[21], "journal_segment_bytes", options.journal_segment_bytes) ||
+      !read_number(args[22], "journal_segment_age", options.journal_segment_age_ms)) {
     return false;
   }
   if (args[9] != Py_None) {

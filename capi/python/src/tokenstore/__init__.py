@@ -15,7 +15,18 @@ Let a request go on if and only if ``verdict.valid`` is true. Every error is a `
 from . import _core
 from ._clock import ManualClock
 from ._core import SecretText, Verdict
-from ._enums import Durability, KeyFileTrust, KeyUse, Lifetime, Outcome, Reason, State
+from ._enums import (
+    Deed,
+    Durability,
+    Journaled,
+    KeyFileTrust,
+    KeyUse,
+    Lifetime,
+    Outcome,
+    Problem,
+    Reason,
+    State,
+)
 from ._errors import (
     BY_STATUS,
     BufferTooSmall,
@@ -40,6 +51,16 @@ from ._errors import (
     Unknown,
     Unsupported,
     WrongKey,
+)
+from ._journal import (
+    JournalAcceptance,
+    JournalEntry,
+    JournalProblem,
+    JournalReading,
+    JournalReport,
+    accept_journal,
+    read_journal,
+    verify_journal,
 )
 from ._keyring import Keyring
 from ._open import open, open_memory, open_postgres
@@ -86,13 +107,20 @@ __all__ = [
     "Conflict",
     "Copied",
     "Counts",
+    "Deed",
     "Durability",
     "Error",
     "Healed",
     "Internal",
     "InvalidArgument",
     "Issued",
+    "JournalAcceptance",
     "JournalDamaged",
+    "JournalEntry",
+    "JournalProblem",
+    "JournalReading",
+    "JournalReport",
+    "Journaled",
     "KeyFileTrust",
     "KeyInfo",
     "KeyState",
@@ -111,6 +139,7 @@ __all__ = [
     "Page",
     "PermissionDenied",
     "Policy",
+    "Problem",
     "Purged",
     "ReadOnly",
     "Reason",
@@ -131,9 +160,12 @@ __all__ = [
     "Unsupported",
     "Verdict",
     "WrongKey",
+    "accept_journal",
     "open",
     "open_memory",
     "open_postgres",
+    "read_journal",
     "restore",
     "verify_backup",
+    "verify_journal",
 ]

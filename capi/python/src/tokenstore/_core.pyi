@@ -135,6 +135,25 @@ def verify_backup(backup: str, keyring: Keyring, /) -> _BackupInfo: ...
 def restore(
     backup: str, keyring: Keyring, path: str, overwrite: bool, progress: Optional[_Progress], /
 ) -> Tuple[int, int, int, bool, int, int, int, int, str]: ...
+def journal_read(
+    journal: str,
+    keyring: Keyring,
+    since: int,
+    until: int,
+    deed: int,
+    workspace: str,
+    owner: str,
+    token_id: str,
+    actor: str,
+    after: str,
+    take: Callable[..., object],
+    found: Callable[..., object],
+    /,
+) -> Tuple[bool, bool, bool, str]: ...
+def journal_verify(
+    journal: str, keyring: Keyring, found: Callable[..., object], /
+) -> Tuple[int, int, int, int, int, int, bool, bool, str]: ...
+def journal_accept(kind: int, name: str, journal: str, keyring: Keyring, /) -> Tuple[int, int, str]: ...
 def make_keyring(
     cls: Type[_KeyringType],
     source: int,
@@ -165,6 +184,8 @@ def open_store(
     key_file_trust: int,
     backend: Any,
     journal: Optional[str],
+    journal_segment_bytes: int,
+    journal_segment_age_ms: int,
     /,
 ) -> _StoreType: ...
 def register(

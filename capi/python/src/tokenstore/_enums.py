@@ -74,6 +74,47 @@ class KeyUse(_Named):
     RETIRED = 3  #: its tokens have ended
 
 
+class Deed(_Named):
+    """What was done, of a line in the journal."""
+
+    ISSUED = 1
+    REVOKED = 2
+    EXPIRED = 3  #: at once or, ``ends_at`` says, later
+    REMOVED = 4  #: deleted by somebody
+    PURGED = 5  #: deleted because it had ended long ago
+    SUSPENDED = 6
+    RESUMED = 7
+    OWNER_SET = 8
+    ALL_REVOKED = 9
+    POLICY_SET = 10
+    WORKSPACE_MADE = 11
+    RESEALED = 12
+    LEARNED = 13  #: another host's change, as storage shows it
+    HEALED = 14  #: put forward again from the journal
+    KEY_ADDED = 15
+    KEY_ACTIVATED = 16
+    KEY_RETIRED = 17
+    KEY_REMOVED = 18
+    ACCEPTED = 19  #: what is left of a damaged journal, by an administrator
+
+
+class Journaled(_Named):
+    """What a line in the journal is about."""
+
+    TOKEN = 1
+    OWNER = 2
+    WORKSPACE = 3
+    STORE = 4
+
+
+class Problem(_Named):
+    """What is not as it was written in a journal."""
+
+    DAMAGED = 1  #: altered, cut short, or not what belongs there
+    MISSING = 2  #: a segment is gone, though not the earliest
+    NO_KEY = 3  #: written under a key that is retired or not in the keyring: it cannot be told
+
+
 class KeyFileTrust(enum.Flag):
     """Which files keys are taken from. Each weakening has a name; they are added up by ``|``."""
 

@@ -36,6 +36,8 @@ def open(
     vfs: Optional[str] = None,
     clock: Optional[ManualClock] = None,
     journal: Optional[Union[str, os.PathLike[str]]] = None,
+    journal_segment_bytes: int = 0,
+    journal_segment_age: Optional[timedelta] = None,
 ) -> TokenStore:
     """Opens the store in a file, or creates it; many processes of one machine may have it open.
 
@@ -46,7 +48,8 @@ def open(
     thread of the store's own calls ``maintain()``. ``cache_bytes``: memory for validated tokens, by default 64 MiB; 0
     is none. ``busy_timeout``: how long a write waits for another process, by default 5 s; zero is not at all.
     ``use_interval``: how often last uses are written out, by default each minute. ``journal``: a file outside the
-    database that testifies to what was ended, so that an older database brings nothing back.
+    database that testifies to what was ended, so that an older database brings nothing back; it begins a new segment,
+    in upkeep, when it has grown by ``journal_segment_bytes``, by default 64 MiB, or is older than ``journal_segment_age``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, open(folder + "/tokens.db") as store:
@@ -63,7 +66,7 @@ def open(
         (_busy_ms(busy_timeout), _times.default_or_ms("use_interval", use_interval), _cache(cache_bytes)),
         (durability.value, read_only, must_exist, workspace_must_exist, upkeep_thread, trust_value(key_file_trust)),
         None,
-        journal,
+        (journal, journal_segment_bytes, journal_segment_age),
     )
 
 
@@ -90,7 +93,6 @@ def open_memory(
         (0, _times.default_or_ms("use_interval", use_interval), _cache(cache_bytes)),
         (0, False, False, False, upkeep_thread, 0),
         None,
-        None,
     )
 
 
@@ -115,6 +117,8 @@ def open_postgres(
     cache_bytes: Optional[int] = None,
     use_interval: Optional[timedelta] = None,
     journal: Optional[Union[str, os.PathLike[str]]] = None,
+    journal_segment_bytes: int = 0,
+    journal_segment_age: Optional[timedelta] = None,
 ) -> TokenStore:
     """Opens a store in a PostgreSQL that several machines share.
 
@@ -148,7 +152,7 @@ def open_postgres(
         (0, _times.default_or_ms("use_interval", use_interval), _cache(cache_bytes)),
         (0, False, False, workspace_must_exist, upkeep_thread, trust_value(key_file_trust)),
         backend,
-        journal,
+        (journal, journal_segment_bytes, journal_segment_age),
     )
 
 
@@ -160,9 +164,10 @@ def _opened(
     limits: Tuple[int, int, int],
     flags: Tuple[int, bool, bool, bool, bool, int],
     backend: Any,
-    journal: Optional[Union[str, os.PathLike[str]]],
+    journaling: Tuple[Optional[Union[str, os.PathLike[str]]], int, Optional[timedelta]] = (None, 0, None),
 ) -> TokenStore:
     key_file, key_credential, keyring = keys
+    journal, segment_bytes, segment_age = journaling
     workspace, prefix, vfs, clock = names
     busy_ms, use_ms, cache_bytes = limits
     durability, read_only, must_exist, workspace_must_exist, upkeep_thread, trust = flags
@@ -190,6 +195,8 @@ def _opened(
         trust,
         backend,
         None if journal is None else path_text("journal", journal),
+        segment_bytes,
+        _times.default_or_ms("journal_segment_age", segment_age),
     )
     if path is not None:
         _sqlite_copies.after_opening(store, path)

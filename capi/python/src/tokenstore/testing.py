@@ -80,6 +80,5 @@ def open_faulty(
         (0, _times.default_or_ms("use_interval", use_interval), _open._cache(cache_bytes)),
         (0, False, False, False, False, 0),
         storage._backend(),
-        None,
     )
     return store, storage
