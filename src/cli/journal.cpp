@@ -194,7 +194,7 @@ std::string hex(const Bytes16& octets) {
   return text;
 }
 
-Json to_json(const JournalReport& report) {
+Json report_json(const JournalReport& report) {
   Json json;
   json["ok"] = !report.damaged() && !report.lacks_key();
   json["store"] = report.store == Bytes16{} ? Json(nullptr) : Json(hex(report.store));
@@ -216,7 +216,7 @@ Json to_json(const JournalReport& report) {
   return json;
 }
 
-std::string to_text(const JournalReport& report) {
+std::string report_text(const JournalReport& report) {
   std::string text = fmt::format("{} entries in {} segments are good; the last is entry {}\n", report.entries,
                                  report.segments, report.last_entry);
   if (report.first_segment > 1) {
@@ -235,7 +235,7 @@ std::string to_text(const JournalReport& report) {
 
 ExitCode run_journal_verify(Session& session, const JournalVerifyOptions&) {
   const JournalReport report = take(verify_journal(journal_of(session), keyring_of(session)));
-  session.answer(to_json(report), to_text(report));
+  session.answer(report_json(report), report_text(report));
   if (report.damaged()) return ExitCode::damaged;
   return report.lacks_key() ? ExitCode::cannot_open : ExitCode::ok;
 }
@@ -253,15 +253,15 @@ ExitCode run_journal_accept(Session& session, const JournalAcceptOptions& option
       throw usage_failure("there is nobody to ask: look at what tokenstore journal verify says, then give --yes");
     }
     const JournalReport report = take(verify_journal(journal, keyring_of(session)));
-    write_err(to_text(report));
+    write_err(report_text(report));
     confirm("begin a new segment with all that is good, and keep the damaged file beside it?");
   }
   const JournalAcceptance accepted = take(accept_journal(journal, keyring_of(session), session.actor()));
-  Json json = to_json(accepted.found);
+  Json json = report_json(accepted.found);
   json.erase("ok");
   json["segment"] = accepted.segment;
   json["kept_file"] = or_null(accepted.kept_file);
-  std::string text = to_text(accepted.found);
+  std::string text = report_text(accepted.found);
   text += fmt::format("accepted: segment {} goes on behind entry {}\n", accepted.segment, accepted.found.last_entry);
   if (!accepted.kept_file.empty())
     text += fmt::format("the file that was in use is {}\n", printable(accepted.kept_file));
