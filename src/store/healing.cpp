@@ -33,7 +33,7 @@ struct Known {
   std::string record{};         ///< encoded; empty: of tokens that can still be used, or from a summary
 };
 using Name = std::pair<RecordKind, std::string>;
-using Part = std::map<Name, Known>;
+using KnownPart = std::map<Name, Known>;
 
 /// Collects what is the latest that the journal knows of a record of this workspace.
 class Collector final : public journal::Listener {
@@ -52,7 +52,7 @@ class Collector final : public journal::Listener {
   }
   bool has_enough() const override { return part_.size() >= heal_part; }
 
-  Part take_part() { return std::exchange(part_, {}); }
+  KnownPart take_part() { return std::exchange(part_, {}); }
 
  private:
   void take(RecordKind kind, std::string_view key, UnixMillis until, Known known) {
@@ -67,7 +67,7 @@ class Collector final : public journal::Listener {
 
   TokenStore::Impl& store_;
   const UnixMillis now_;
-  Part part_;
+  KnownPart part_;
 };
 
 /// A store's settings, where two states of one revision disagree: each of them was acknowledged to somebody.
@@ -109,7 +109,7 @@ class Healer {
   }
 
  private:
-  Result<void> heal(const Part& known) {
+  Result<void> heal(const KnownPart& known) {
     for (auto from = known.begin(); from != known.end();) {
       auto to = from;
       std::size_t count = 0;
@@ -124,7 +124,7 @@ class Healer {
     return {};
   }
 
-  Result<void> heal(Part::const_iterator from, Part::const_iterator to) {
+  Result<void> heal(KnownPart::const_iterator from, KnownPart::const_iterator to) {
     const HealReport before = report_;
     auto done = store_.retrying<bool>([&]() -> Result<bool> {
       report_ = before;
