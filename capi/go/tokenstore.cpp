@@ -82,7 +82,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_09ad6d8d3947
+#define tokenstore tokenstore_0_1_0_21b28af08b3c
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -13860,7 +13860,8 @@ Error rolled_back(std::string_view what);
 
 namespace tokenstore {
 
-struct Learning {
+class Learning {
+ public:
   /// Looking at everything that has ended, because the change feed does not go back far enough.
   struct Walk {
     enum class Part : std::uint8_t { owners, revoked, expired };
@@ -13869,10 +13870,34 @@ struct Learning {
     Part part = Part::owners;
     std::string from;  ///< the last name, or the lowest id, that was looked at
   };
+  struct Place {
+    std::mutex mutex;
+    std::optional<Walk> walk;
+    journal::Learned upto;  ///< what this process has come to; the journal's own word for it may still be waiting
+  };
 
-  std::mutex mutex;
-  std::optional<Walk> walk;
-  journal::Learned upto;  ///< what this process has come to; the journal's own word for it may still be waiting
+  Learning() : place_(std::make_unique<Place>().release()) {}
+  ~Learning() {
+    if (!guard_.forked()) delete place_.load();
+  }
+  Learning(const Learning&) = delete;
+  Learning& operator=(const Learning&) = delete;
+
+  /// This process's. A forked child begins anew, and leaves its parent's alone: a thread that the child has not may
+  /// have been in the midst of it.
+  Place& place() {
+    if (guard_.forked()) {
+      guard_.adopt([this] {
+        place_.store(std::make_unique<Place>().release(), std::memory_order_release);
+        return true;
+      });
+    }
+    return *place_.load(std::memory_order_acquire);
+  }
+
+ private:
+  base::ForkGuard guard_;
+  std::atomic<Place*> place_;
 };
 
 struct Healing {
@@ -15036,8 +15061,9 @@ Result<HealReport> TokenStore::Impl::heal(const Actor& actor, const Progress& pr
   if (!fits) return report;
   if (auto said = journal->healed(after->revision); !said.ok()) return said.error();
   // What others have ended before is learned anew.
-  learning.upto = {};
-  learning.walk.reset();
+  Learning::Place& own = learning.place();
+  own.upto = {};
+  own.walk.reset();
   return report;
 }
 
@@ -15048,7 +15074,7 @@ bool TokenStore::Impl::healing_is_due() {
 
 void TokenStore::Impl::heal_at_opening() {
   if (!journal || backend->read_only()) return;
-  const std::lock_guard lock(learning.mutex);
+  const std::lock_guard lock(learning.place().mutex);
   Changes head;
   const auto older = is_older_than_journal(head);
   if (older.ok() && !*older) return;
@@ -15065,8 +15091,8 @@ Result<HealReport> TokenStore::heal(const Actor& actor, const Progress& progress
   if (impl_->backend->read_only()) {
     return Error(Status::read_only, "the store is open for reading only; open it for writing");
   }
-  std::unique_lock lock(impl_->learning.mutex, std::try_to_lock);
-  // Not for ever: in a forked child whoever has it may not be there.
+  std::unique_lock lock(impl_->learning.place().mutex, std::try_to_lock);
+  // Not for ever: storage may keep whoever has it.
   for (int tries = 0; !lock && tries < most_waits; ++tries) {
     std::this_thread::sleep_for(wait_for_upkeep);
     static_cast<void>(lock.try_lock());
@@ -15493,7 +15519,7 @@ class Drafting {
 /// Takes over what others have changed.
 class Learner {
  public:
-  Learner(TokenStore::Impl& store, Learning& learning) : store_(store), learning_(learning) {}
+  Learner(TokenStore::Impl& store, Learning::Place& learning) : store_(store), learning_(learning) {}
 
   Result<void> run() {
     for (; looked_at_ < learning_slice; ++looked_at_) {
@@ -15717,7 +15743,7 @@ class Learner {
   }
 
   TokenStore::Impl& store_;
-  Learning& learning_;
+  Learning::Place& learning_;
   std::size_t looked_at_ = 0;
   journal::Draft draft_;
   std::optional<Policy> policy_;
@@ -15753,11 +15779,12 @@ Result<void> TokenStore::Impl::settle_journal() {
 }
 
 Result<void> TokenStore::Impl::learn_from_feed() {
-  const std::unique_lock lock(learning.mutex, std::try_to_lock);
+  Learning::Place& own = learning.place();
+  const std::unique_lock lock(own.mutex, std::try_to_lock);
   if (!lock) return {};
   // What another process has written already need not be learned again.
   validator.read_journal();
-  auto learned = Learner(*this, learning).run();
+  auto learned = Learner(*this, own).run();
   if (healing_is_due()) {
     if (auto healed = heal(Actor::host(), {}); !healed.ok() && learned.ok()) learned = healed.error();
   }

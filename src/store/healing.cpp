@@ -321,8 +321,9 @@ Result<HealReport> TokenStore::Impl::heal(const Actor& actor, const Progress& pr
   if (!fits) return report;
   if (auto said = journal->healed(after->revision); !said.ok()) return said.error();
   // What others have ended before is learned anew.
-  learning.upto = {};
-  learning.walk.reset();
+  Learning::Place& own = learning.place();
+  own.upto = {};
+  own.walk.reset();
   return report;
 }
 
@@ -333,7 +334,7 @@ bool TokenStore::Impl::healing_is_due() {
 
 void TokenStore::Impl::heal_at_opening() {
   if (!journal || backend->read_only()) return;
-  const std::lock_guard lock(learning.mutex);
+  const std::lock_guard lock(learning.place().mutex);
   Changes head;
   const auto older = is_older_than_journal(head);
   if (older.ok() && !*older) return;
@@ -350,8 +351,8 @@ Result<HealReport> TokenStore::heal(const Actor& actor, const Progress& progress
   if (impl_->backend->read_only()) {
     return Error(Status::read_only, "the store is open for reading only; open it for writing");
   }
-  std::unique_lock lock(impl_->learning.mutex, std::try_to_lock);
-  // Not for ever: in a forked child whoever has it may not be there.
+  std::unique_lock lock(impl_->learning.place().mutex, std::try_to_lock);
+  // Not for ever: storage may keep whoever has it.
   for (int tries = 0; !lock && tries < most_waits; ++tries) {
     std::this_thread::sleep_for(wait_for_upkeep);
     static_cast<void>(lock.try_lock());

@@ -119,7 +119,7 @@ class Drafting {
 /// Takes over what others have changed.
 class Learner {
  public:
-  Learner(TokenStore::Impl& store, Learning& learning) : store_(store), learning_(learning) {}
+  Learner(TokenStore::Impl& store, Learning::Place& learning) : store_(store), learning_(learning) {}
 
   Result<void> run() {
     for (; looked_at_ < learning_slice; ++looked_at_) {
@@ -343,7 +343,7 @@ class Learner {
   }
 
   TokenStore::Impl& store_;
-  Learning& learning_;
+  Learning::Place& learning_;
   std::size_t looked_at_ = 0;
   journal::Draft draft_;
   std::optional<Policy> policy_;
@@ -379,11 +379,12 @@ Result<void> TokenStore::Impl::settle_journal() {
 }
 
 Result<void> TokenStore::Impl::learn_from_feed() {
-  const std::unique_lock lock(learning.mutex, std::try_to_lock);
+  Learning::Place& own = learning.place();
+  const std::unique_lock lock(own.mutex, std::try_to_lock);
   if (!lock) return {};
   // What another process has written already need not be learned again.
   validator.read_journal();
-  auto learned = Learner(*this, learning).run();
+  auto learned = Learner(*this, own).run();
   if (healing_is_due()) {
     if (auto healed = heal(Actor::host(), {}); !healed.ok() && learned.ok()) learned = healed.error();
   }

@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <csignal>
+#include <future>
 #include <set>
 #include <thread>
 
 #include "support/canary.hpp"
 #include "support/forwarding_backend.hpp"
+#include "tokenstore/backends/memory.hpp"
 #include "unit/journal/put_back_site.hpp"
 
 namespace tokenstore::journal {
@@ -370,6 +372,50 @@ TEST_CASE("healing ends nothing that lives, while eight threads issue, revoke an
   for (const auto& some : revoked) {
     for (const Kept& token : some) CHECK_FALSE(valid_in(*database, token));
   }
+}
+
+/// Keeps the first of its process that asks for changes once it is `armed`.
+class Waiting final : public tokenstore::test::ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  Result<Changes> changes(std::string_view workspace, std::uint64_t after) override {
+    if (::getpid() == of_ && armed.exchange(false)) {
+      entered.set_value();
+      release.get_future().wait();
+    }
+    return ForwardingBackend::changes(workspace, after);
+  }
+  std::atomic<bool> armed{false};
+  std::promise<void> entered, release;
+
+ private:
+  const pid_t of_ = ::getpid();
+};
+
+TEST_CASE("a child that was forked while upkeep was at work heals and learns by itself") {
+  const Site site;
+  const auto storage = std::make_shared<Waiting>(memory_backend());
+  std::array<std::uint8_t, master_key_size> master{};
+  master.fill(0x31);
+  StoreOptions options;
+  options.journal = site.journal;
+  const auto store = TokenStore::open(storage, Keyring::from_bytes(master).value(), options).value();
+  const Kept token = issue(*store);
+  REQUIRE(store->revoke(host, token.id).ok());
+  storage->armed = true;
+  std::thread upkeep([&] { static_cast<void>(store->maintain().ok()); });
+  storage->entered.get_future().wait();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(30);
+    ::_exit(store->maintain().ok() && nothing_to_do(store->heal(host)) ? 0 : 1);
+  }
+  int status = 0;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  storage->release.set_value();
+  upkeep.join();
+  CHECK(nothing_to_do(store->heal(host)));
 }
 
 /// Is killed before or behind its n-th commit.
