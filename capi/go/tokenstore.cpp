@@ -82,7 +82,7 @@
 #undef Status
 #pragma push_macro("tokenstore")
 #undef tokenstore
-#define tokenstore tokenstore_0_1_0_21b28af08b3c
+#define tokenstore tokenstore_0_1_0_9841af730b44
 #pragma GCC visibility push(hidden)
 
 // ---- capi/include/tokenstore.h -------------------------------------------------------------------------------
@@ -7487,8 +7487,14 @@ class Restricted {
   static constexpr std::size_t shards = 64;
 
   std::uint64_t hash_of(RecordKind kind, std::string_view key) const noexcept;
-  /// Where a record is, or could be. There is always a free slot.
+  static std::size_t home_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
+  static std::size_t after(const std::vector<Slot>& slots, std::size_t at) noexcept {
+    return at + 1 == slots.size() ? 0 : at + 1;
+  }
+  /// Where a record is, or is to be inserted. There is always a free slot.
   static std::size_t place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
+  /// Puts a record at its place; those that stand from there on make room.
+  static void insert(std::vector<Slot>& slots, std::size_t at, Slot slot) noexcept;
   void make_room(Shard& shard, UnixMillis now);
 
   base::WipedBytes<crypto_shorthash_KEYBYTES> hash_key_;
@@ -8796,10 +8802,27 @@ std::uint64_t Restricted::hash_of(RecordKind kind, std::string_view key) const n
 }
 
 // The low bits choose the shard, the high ones the place: the same names do not crowd in both.
+std::size_t Restricted::home_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept {
+  return static_cast<std::size_t>(base::uint128{hash} * slots.size() >> 64);
+}
+
+// Neighbours stand in the order of their homes ("Robin Hood"). So what is not there, as most tokens are not, is found
+// to be missing after a few slots, where one stands that is nearer to its home than the one looked for would be.
 std::size_t Restricted::place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept {
-  auto at = static_cast<std::size_t>(base::uint128{hash} * slots.size() >> 64);
-  while (slots[at].hash != hash && slots[at].hash != 0) at = at + 1 == slots.size() ? 0 : at + 1;
+  const auto behind = [&](std::size_t at, std::size_t home) {
+    return at >= home ? at - home : at + slots.size() - home;
+  };
+  const std::size_t home = home_of(slots, hash);
+  std::size_t at = home;
+  while (slots[at].hash != hash && slots[at].hash != 0 &&
+         behind(at, home_of(slots, slots[at].hash)) >= behind(at, home)) {
+    at = after(slots, at);
+  }
   return at;
+}
+
+void Restricted::insert(std::vector<Slot>& slots, std::size_t at, Slot slot) noexcept {
+  for (; slot.hash != 0; at = after(slots, at)) std::swap(slots[at], slot);
 }
 
 void Restricted::make_room(Shard& shard, UnixMillis now) {
@@ -8810,7 +8833,7 @@ void Restricted::make_room(Shard& shard, UnixMillis now) {
   while (is_nearly_full(kept, wanted)) wanted = wanted * growth_percent / 100;
   std::vector<Slot> roomier(wanted);
   for (const Slot& slot : shard.slots) {
-    if (still_counts(slot)) roomier[place_of(roomier, slot.hash)] = slot;
+    if (still_counts(slot)) insert(roomier, place_of(roomier, slot.hash), slot);
   }
   size_.fetch_sub(shard.used - kept, std::memory_order_relaxed);
   bytes_.fetch_add((roomier.size() - shard.slots.size()) * sizeof(Slot), std::memory_order_relaxed);
@@ -8825,14 +8848,15 @@ void Restricted::note(RecordKind kind, std::string_view key, RecordRevision revi
   Shard& shard = shards_[hash % shards];
   const std::lock_guard lock(shard.mutex);
   make_room(shard, now);
-  Slot& slot = shard.slots[place_of(shard.slots, hash)];
-  if (slot.hash == 0) {
-    slot = {hash, word_of(revision, until)};
-    ++shard.used;
-    size_.fetch_add(1, std::memory_order_release);
-  } else {
+  const std::size_t place = place_of(shard.slots, hash);
+  Slot& slot = shard.slots[place];
+  if (slot.hash == hash) {
     slot.word = merged(slot.word, word_of(revision, until));
+    return;
   }
+  insert(shard.slots, place, {hash, word_of(revision, until)});
+  ++shard.used;
+  size_.fetch_add(1, std::memory_order_release);
 }
 
 RecordRevision Restricted::least_revision(RecordKind kind, std::string_view key) const noexcept {
@@ -8842,7 +8866,7 @@ RecordRevision Restricted::least_revision(RecordKind kind, std::string_view key)
   const std::lock_guard lock(shard.mutex);
   if (shard.slots.empty()) return 0;
   const Slot& slot = shard.slots[place_of(shard.slots, hash)];
-  return slot.hash == 0 ? 0 : revision_in(slot.word);
+  return slot.hash == hash ? revision_in(slot.word) : 0;
 }
 
 }  // namespace tokenstore::journal

@@ -49,8 +49,14 @@ class Restricted {
   static constexpr std::size_t shards = 64;
 
   std::uint64_t hash_of(RecordKind kind, std::string_view key) const noexcept;
-  /// Where a record is, or could be. There is always a free slot.
+  static std::size_t home_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
+  static std::size_t after(const std::vector<Slot>& slots, std::size_t at) noexcept {
+    return at + 1 == slots.size() ? 0 : at + 1;
+  }
+  /// Where a record is, or is to be inserted. There is always a free slot.
   static std::size_t place_of(const std::vector<Slot>& slots, std::uint64_t hash) noexcept;
+  /// Puts a record at its place; those that stand from there on make room.
+  static void insert(std::vector<Slot>& slots, std::size_t at, Slot slot) noexcept;
   void make_room(Shard& shard, UnixMillis now);
 
   base::WipedBytes<crypto_shorthash_KEYBYTES> hash_key_;
