@@ -364,6 +364,20 @@ def test_an_exception_of_a_progress_function_ends_the_check(tmp_path):
         assert store.check(ROOT).problems == 0
 
 
+def test_what_a_progress_function_gives_back_is_dropped_while_python_runs(tmp_path):
+    dropped = []
+
+    class Witness:
+        def __del__(self):
+            dropped.append(1)
+
+    with tokenstore.open(tmp_path / "tokens.db") as store:
+        for _ in range(60):
+            store.issue_many(HOST, [Request("alice", ["read"]) for _ in range(100)])
+        assert store.check(ROOT, lambda done, total: Witness()).problems == 0
+    assert len(dropped) > 1
+
+
 def test_statistics_count_and_last_uses_are_listed(store):
     issued = store.issue(ALICE, scopes=["read"])
     for _ in range(10):

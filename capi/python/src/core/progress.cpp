@@ -16,12 +16,16 @@ int32_t Progress::tell(void* context, uint64_t done, uint64_t total) {
   if (progress.raised_) return 1;
   PyEval_RestoreThread(progress.thread_);
   if (progress.store_ != nullptr) progress.store_->telling = PyThread_get_thread_ident();
-  const Ref answer(total == 0
-                       ? PyObject_CallFunction(progress.function_, "KO", static_cast<unsigned long long>(done), Py_None)
-                       : PyObject_CallFunction(progress.function_, "KK", static_cast<unsigned long long>(done),
-                                               static_cast<unsigned long long>(total)));
+  {
+    // Dropped while this thread may: it can be anything, and have a finalizer.
+    const Ref answer(
+        total == 0 ? PyObject_CallFunction(progress.function_, "KO", static_cast<unsigned long long>(done), Py_None)
+                   : PyObject_CallFunction(progress.function_, "KK", static_cast<unsigned long long>(done),
+                                           static_cast<unsigned long long>(total)));
+    progress.raised_ = !answer;
+  }
   if (progress.store_ != nullptr) progress.store_->telling = 0;
-  progress.raised_ = !answer || PyErr_CheckSignals() != 0;
+  progress.raised_ = progress.raised_ || PyErr_CheckSignals() != 0;
   const int32_t stop = progress.raised_ ? 1 : 0;
   progress.thread_ = PyEval_SaveThread();
   return stop;
