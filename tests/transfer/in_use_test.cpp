@@ -194,6 +194,7 @@ TEST_CASE(
   std::atomic<int> opened{0};
   std::atomic<int> wrong{0};
   std::atomic<int> restored{0};  ///< how many restores have returned
+  std::atomic<int> issued{0};
   struct Said {
     std::string text;
     int restored;  ///< when the issue began
@@ -224,6 +225,7 @@ TEST_CASE(
           const auto token = (*store)->issue(Actor::host(), {.owner = "alice", .scopes = {"read"}});
           if (!token.ok()) break;
           mine.push_back({std::string(token->text.reveal()), before});
+          ++issued;
           const Outcome outcome = (*store)->validate(first.text, Demand("read")).outcome();
           wrong += outcome == Outcome::invalid ? 1 : 0;
         }
@@ -237,7 +239,11 @@ TEST_CASE(
     if (!report.ok()) CHECK(report.status() == Status::unavailable);
   }
   // What is said now counts, also by those who opened the store before the last restore.
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const int issued_before = issued;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  do {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  } while (issued < issued_before + 40 && std::chrono::steady_clock::now() < deadline);
   stop = true;
   for (std::thread& thread : threads) thread.join();
   CHECK(restored >= 10);
