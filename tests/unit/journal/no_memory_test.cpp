@@ -2,46 +2,10 @@
 // it is not acknowledged and can be repeated.
 //
 // A program of its own, because it replaces operator new; and fdatasync, which would take most of the time.
-#include <cstdlib>
-#include <new>
-
+#include "support/scarce_memory.hpp"
 #include "tokenstore/backends/memory.hpp"
 #include "tokenstore/store.hpp"
 #include "unit/journal/journal_world.hpp"
-
-namespace {
-
-/// How many more allocations succeed; below zero: all. One thread.
-long allocations_left = -1;
-bool all_after = false;
-bool allocation_failed = false;
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  if (allocations_left == 0) {
-    allocation_failed = true;
-    if (!all_after) allocations_left = -1;
-    throw std::bad_alloc();
-  }
-  if (allocations_left > 0) --allocations_left;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-// All of the family, so that each block is freed by the one that made it.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  try {
-    return operator new(size);
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 extern "C" int fdatasync(int) {
   return 0;
@@ -87,17 +51,6 @@ struct Scene {
   std::string id;
 };
 
-/// Runs `body` with the n-th allocation failing. True: it struck.
-template <typename Body>
-bool with_fault(long nth, bool onwards, const Body& body) {
-  allocation_failed = false;
-  all_after = onwards;
-  allocations_left = nth - 1;
-  body();
-  allocations_left = -1;
-  return allocation_failed;
-}
-
 struct Ending {
   const char* name;
   Status (*end)(TokenStore& store, const std::string& id);
@@ -121,7 +74,7 @@ TEST_CASE("without memory an ending is acknowledged and in the journal, or can b
       for (long nth = 1;; ++nth) {
         Scene scene(nth % 2 == 0 ? 0 : std::size_t{1} << 20);
         Status status = Status::out_of_memory;
-        const bool struck = with_fault(nth, onwards, [&] {
+        const bool struck = tokenstore::test::with_fault(nth, onwards, [&] {
           try {
             status = ending.end(*scene.store, scene.id);
           } catch (const std::bad_alloc&) {
@@ -167,7 +120,7 @@ TEST_CASE("without memory a healing comes to its end, or goes on when it is aske
       const Mutation back[] = {Mutation::put(token, token.revision + 1), Mutation::put(owner, owner.revision + 1)};
       REQUIRE(scene.backend->commit("default", back, nullptr).outcome == CommitOutcome::committed);
       std::optional<Result<HealReport>> report;
-      const bool struck = with_fault(nth, onwards, [&] {
+      const bool struck = tokenstore::test::with_fault(nth, onwards, [&] {
         try {
           report.emplace(scene.store->heal(host));
         } catch (const std::bad_alloc&) {
@@ -198,8 +151,8 @@ TEST_CASE("without memory a validation that reads on in the journal is right or 
       Scene scene(cache);
       REQUIRE(scene.store->revoke(host, scene.id).ok());
       Outcome outcome = Outcome::valid;
-      const bool struck =
-          with_fault(nth, false, [&] { outcome = scene.other->validate(scene.text, Demand("read")).outcome(); });
+      const bool struck = tokenstore::test::with_fault(
+          nth, false, [&] { outcome = scene.other->validate(scene.text, Demand("read")).outcome(); });
       INFO("cache " << cache << ", allocation " << nth);
       CHECK(outcome != Outcome::valid);
       CHECK(scene.other->validate(scene.text, Demand("read")).outcome() == Outcome::invalid);

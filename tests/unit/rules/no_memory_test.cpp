@@ -2,46 +2,11 @@
 ///
 /// A program of its own, because it replaces operator new. What SQLite and libsodium allocate is not touched
 /// here; the C ABI's test of the same name fails those too.
-#include <cstdlib>
 #include <functional>
-#include <new>
 #include <sstream>
 
+#include "support/scarce_memory.hpp"
 #include "unit/rules/world.hpp"
-
-namespace {
-
-/// How many more allocations succeed; below zero: all. One thread.
-long allocations_left = -1;
-bool all_after = false;
-bool allocation_failed = false;
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  if (allocations_left == 0) {
-    allocation_failed = true;
-    if (!all_after) allocations_left = -1;
-    throw std::bad_alloc();
-  }
-  if (allocations_left > 0) --allocations_left;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-// All of the family, so that each block is freed by the one that made it.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  try {
-    return operator new(size);
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 using namespace tokenstore;
 using test::Call;
@@ -133,17 +98,6 @@ const std::vector<Operation>& operations() {
   return all;
 }
 
-/// Runs `body` with the n-th allocation failing. True: it struck.
-template <typename Body>
-bool with_fault(long nth, bool onwards, Body body) {
-  allocation_failed = false;
-  all_after = onwards;
-  allocations_left = nth - 1;
-  body();
-  allocations_left = -1;
-  return allocation_failed;
-}
-
 }  // namespace
 
 TEST_CASE("without memory an operation fails as a whole, and the store goes on") {
@@ -154,7 +108,7 @@ TEST_CASE("without memory an operation fails as a whole, and the store goes on")
         Scene scene(nth % 2 == 0 ? 0 : std::size_t{1} << 20);
         const std::string before = scene.seen();
         Status status = Status::out_of_memory;
-        const bool struck = with_fault(nth, onwards, [&] {
+        const bool struck = test::with_fault(nth, onwards, [&] {
           try {
             status = operation.run(scene);
           } catch (const std::bad_alloc&) {
@@ -193,7 +147,7 @@ TEST_CASE("without memory a validation is right or unavailable, and never throws
         REQUIRE(scene.world.store->revoke(Actor::host(), scene.alive.id).ok());
         Outcome of_fresh = Outcome::invalid;
         Outcome of_revoked = Outcome::valid;
-        const bool struck = with_fault(nth, onwards, [&] {
+        const bool struck = test::with_fault(nth, onwards, [&] {
           of_fresh = scene.world.store->validate(fresh.text, Demand("read")).outcome();
           of_revoked = scene.world.store->validate(scene.alive.text, Demand("read")).outcome();
         });
@@ -221,7 +175,7 @@ TEST_CASE("revoke all that runs out of memory half-way has revoked some, and fin
     for (const Issued& token : issued) {
       tokens.push_back({std::string(token.text.reveal()), token.info.id});
     }
-    const bool struck = with_fault(nth * 397, false, [&] {
+    const bool struck = test::with_fault(nth * 397, false, [&] {
       try {
         (void)world.store->revoke_all(Actor::host(), "alice").ok();
       } catch (const std::bad_alloc&) {
@@ -252,7 +206,8 @@ TEST_CASE("without memory for the line that says why, the line before it stays")
   int kept = 0;
   for (long nth = 1;; ++nth) {
     Verdict verdict;
-    const bool struck = with_fault(nth, true, [&] { world.store->validate(token.text, Demand("read"), verdict); });
+    const bool struck =
+        test::with_fault(nth, true, [&] { world.store->validate(token.text, Demand("read"), verdict); });
     CHECK(verdict.outcome() == Outcome::unavailable);
     const std::string now = world.store->why_unavailable()->error.message();
     INFO("allocation " << nth);
